@@ -1,0 +1,1 @@
+//! tokio and quinn driver, disk, configuration

@@ -1,0 +1,1 @@
+//! foca wrapped: identity, codec, guards, watchdog

@@ -1,0 +1,1 @@
+//! The sans-IO state machine: everything one agent decides

@@ -1,0 +1,1 @@
+//! The replicated data: feeds, value in force, deltas, sums

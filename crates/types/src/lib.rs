@@ -1,0 +1,48 @@
+//! Ids, names, records, versions and limits of the tidings registry.
+//!
+//! This crate holds the nouns of the project and nothing that acts: every type is plain data that
+//! cannot hold a bad value. What they mean together is written in `crates/README.md`; the logic is
+//! in `tidings-registry` (merging) and `tidings-node` (deciding).
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`time`] | [`Timestamp`], the core's only clock reading, and [`Hlc`], the causal stamp |
+//! | [`id`] | [`NodeId`], [`ClusterId`], [`Epoch`], [`Dot`] |
+//! | [`name`] | bounded, printable names: nodes, services, instances, checks |
+//! | [`lineage`] | [`Lineage`]: how much of one feed somebody holds |
+//! | [`version`] | [`Version`] and [`VectorClock`]: which of two writes wins, and whether they conflict |
+//! | [`key`] | [`Key`]: what a record is filed under, and who owns it |
+//! | [`record`] | [`Body`]: node, instance and check records |
+//! | [`feed`] | [`Slot`], [`Change`], [`Delta`], [`Snapshot`]: a feed's content on its way |
+//! | [`liveness`] | [`Liveness`] and [`Roster`]: what this agent knows of its members |
+//! | [`command`] | [`Command`] and [`Outcome`]: what a client asks of the node |
+//! | [`update`] | [`Update`]: what the node tells the read view |
+//! | [`limits`] | every named limit that more than one crate needs |
+
+pub mod command;
+pub mod feed;
+pub mod id;
+pub mod key;
+pub mod limits;
+pub mod lineage;
+pub mod liveness;
+pub mod name;
+pub mod record;
+pub mod time;
+pub mod update;
+pub mod version;
+
+pub use command::{Command, Outcome, Refusal};
+pub use feed::{Change, Delta, Entry, FeedState, Needs, Slot, Snapshot, Transfer};
+pub use id::{ClusterId, Dot, Epoch, NodeId};
+pub use key::Key;
+pub use lineage::Lineage;
+pub use liveness::{Liveness, MemberStatus, Roster, RosterEntry};
+pub use name::{CheckId, NameError, NodeName, ServiceId, ServiceName};
+pub use record::{
+    Body, Check, CheckKind, CheckStatus, Departure, ExternalNode, HttpCheck, Instance, Node,
+    TaggedAddress, Weights,
+};
+pub use time::{Hlc, Timestamp};
+pub use update::{Status, Sync, Update};
+pub use version::{VectorClock, Version};

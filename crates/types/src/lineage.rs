@@ -1,0 +1,210 @@
+//! How much of one feed somebody holds.
+
+use std::{collections::BTreeMap, fmt};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Dot, Epoch, limits::LINEAGE_EPOCHS};
+
+/// A position in one node's feed: the floor, and the head (highest contiguous seq) of each epoch
+/// that has dots.
+///
+/// Everything below the floor's epoch is covered. Positions are a lattice: [`Lineage::join`] is the
+/// least upper bound, [`Lineage::covers`] the order. A node that lost its disk or had it rolled
+/// back leaves several epochs with dots behind, so one number would not do.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(try_from = "Parts", into = "Parts")]
+pub struct Lineage {
+    floor: Epoch,
+    heads: BTreeMap<Epoch, u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Parts {
+    floor: Epoch,
+    heads: BTreeMap<Epoch, u64>,
+}
+
+/// The bytes are no position: too many epochs, a head of zero, or a head below the floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a lineage has at most {LINEAGE_EPOCHS} epochs, none below its floor, each with a head")]
+pub struct MalformedLineage;
+
+impl TryFrom<Parts> for Lineage {
+    type Error = MalformedLineage;
+
+    fn try_from(Parts { floor, heads }: Parts) -> Result<Self, MalformedLineage> {
+        let sound = heads.len() <= LINEAGE_EPOCHS
+            && heads
+                .iter()
+                .all(|(&epoch, &head)| epoch >= floor && head > 0);
+        if sound {
+            Ok(Self { floor, heads })
+        } else {
+            Err(MalformedLineage)
+        }
+    }
+}
+
+impl From<Lineage> for Parts {
+    fn from(Lineage { floor, heads }: Lineage) -> Self {
+        Self { floor, heads }
+    }
+}
+
+impl Lineage {
+    /// The position that covers nothing.
+    pub const fn empty() -> Self {
+        Self {
+            floor: Epoch::ZERO,
+            heads: BTreeMap::new(),
+        }
+    }
+
+    /// The position that covers the first `seq` dots of `epoch`, and nothing else.
+    pub fn of(epoch: Epoch, seq: u64) -> Self {
+        let mut lineage = Self::empty();
+        lineage.advance(epoch, seq);
+        lineage
+    }
+
+    /// The epoch below which every dot is covered.
+    pub const fn floor(&self) -> Epoch {
+        self.floor
+    }
+
+    /// The highest contiguous seq held of `epoch`, 0 if none.
+    pub fn head(&self, epoch: Epoch) -> u64 {
+        self.heads.get(&epoch).copied().unwrap_or(0)
+    }
+
+    /// The epochs that have dots, oldest first, with their heads.
+    pub fn heads(&self) -> impl DoubleEndedIterator<Item = (Epoch, u64)> + '_ {
+        self.heads.iter().map(|(&epoch, &head)| (epoch, head))
+    }
+
+    /// The newest epoch that has dots.
+    pub fn last_epoch(&self) -> Option<Epoch> {
+        self.heads.last_key_value().map(|(&epoch, _)| epoch)
+    }
+
+    /// How many epochs have dots.
+    pub fn epochs(&self) -> usize {
+        self.heads.len()
+    }
+
+    /// Whether nothing is covered.
+    pub fn is_empty(&self) -> bool {
+        self.floor == Epoch::ZERO && self.heads.is_empty()
+    }
+
+    /// Whether the dot `(epoch, seq)` of this feed is held.
+    pub fn covers_dot(&self, epoch: Epoch, seq: u64) -> bool {
+        epoch < self.floor || seq <= self.head(epoch)
+    }
+
+    /// Whether `dot`, taken as one of this feed's, is held.
+    pub fn covers_its(&self, dot: Dot) -> bool {
+        self.covers_dot(dot.epoch, dot.seq)
+    }
+
+    /// Whether every dot that `other` covers is held here.
+    ///
+    /// The floor's own move has a dot, so a position that covers `other`'s heads has seen its floor.
+    pub fn covers(&self, other: &Self) -> bool {
+        self.floor >= other.floor
+            && other
+                .heads()
+                .all(|(epoch, head)| self.covers_dot(epoch, head))
+    }
+
+    /// Raises the head of `epoch` to `seq`; a lower one, or an epoch below the floor, changes nothing.
+    pub fn advance(&mut self, epoch: Epoch, seq: u64) {
+        if seq > 0 && epoch >= self.floor {
+            let head = self.heads.entry(epoch).or_insert(seq);
+            *head = (*head).max(seq);
+        }
+    }
+
+    /// Raises the floor to `epoch` and forgets the heads below it.
+    pub fn raise_floor(&mut self, epoch: Epoch) {
+        if epoch > self.floor {
+            self.floor = epoch;
+            self.heads = self.heads.split_off(&epoch);
+        }
+    }
+
+    /// The least position that covers both: the greater floor, and each epoch's greater head.
+    pub fn join(&mut self, other: &Self) {
+        self.raise_floor(other.floor);
+        for (epoch, head) in other.heads() {
+            self.advance(epoch, head);
+        }
+    }
+}
+
+impl fmt::Debug for Lineage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[")?;
+        if self.floor != Epoch::ZERO {
+            write!(f, "<{:?}", self.floor)?;
+        }
+        self.heads()
+            .try_for_each(|(epoch, head)| write!(f, " {epoch:?}:{head}"))?;
+        write!(f, "]")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn lineage() -> impl Strategy<Value = Lineage> {
+        (0u64..4, prop::collection::btree_map(0u64..6, 1u64..5, 0..5)).prop_map(|(floor, heads)| {
+            let mut lineage = Lineage::empty();
+            lineage.raise_floor(Epoch::from_bits(floor));
+            heads
+                .into_iter()
+                .for_each(|(e, s)| lineage.advance(Epoch::from_bits(e), s));
+            lineage
+        })
+    }
+
+    fn joined(a: &Lineage, b: &Lineage) -> Lineage {
+        let mut c = a.clone();
+        c.join(b);
+        c
+    }
+
+    proptest! {
+        #[test]
+        fn join_is_the_least_upper_bound(a in lineage(), b in lineage(), c in lineage()) {
+            let ab = joined(&a, &b);
+            prop_assert!(ab.covers(&a) && ab.covers(&b));
+            prop_assert_eq!(&ab, &joined(&b, &a));
+            prop_assert_eq!(joined(&ab, &c), joined(&a, &joined(&b, &c)));
+            prop_assert_eq!(joined(&a, &a), a.clone());
+            if c.covers(&a) && c.covers(&b) {
+                prop_assert!(c.covers(&ab));
+            }
+        }
+
+        #[test]
+        fn positions_that_cover_each_other_are_equal_above_the_floor(a in lineage(), b in lineage()) {
+            if a.covers(&b) && b.covers(&a) {
+                prop_assert_eq!(a, b);
+            }
+        }
+    }
+
+    #[test]
+    fn a_raised_floor_covers_everything_below_it() {
+        let mut lineage = Lineage::of(Epoch::from_bits(3), 9);
+        lineage.raise_floor(Epoch::from_bits(5));
+        assert!(lineage.covers_dot(Epoch::from_bits(4), 1_000));
+        assert!(!lineage.covers_dot(Epoch::from_bits(5), 1));
+        assert_eq!(lineage.epochs(), 0);
+    }
+}

@@ -1,0 +1,217 @@
+//! What a record says: nodes, instances and checks.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CheckId, NodeName, ServiceId, ServiceName};
+
+/// The content of a live record. The variant must fit its [`Key`](crate::Key).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Body {
+    /// Of [`Key::Node`](crate::Key::Node).
+    Node(Node),
+    /// Of [`Key::Instance`](crate::Key::Instance) and
+    /// [`Key::ExternalInstance`](crate::Key::ExternalInstance).
+    Instance(Instance),
+    /// Of [`Key::Check`](crate::Key::Check) and [`Key::ExternalCheck`](crate::Key::ExternalCheck).
+    Check(Check),
+    /// Of [`Key::ExternalNode`](crate::Key::ExternalNode).
+    ExternalNode(ExternalNode),
+}
+
+/// A node's record about itself.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Node {
+    /// What people call it.
+    pub name: NodeName,
+    /// Where other agents reach it.
+    pub gossip: SocketAddr,
+    /// The address under which its instances are found when they state none: an IP or a host name.
+    pub address: String,
+    /// The datacenter that it answers for.
+    pub datacenter: String,
+    /// Key/value metadata.
+    pub meta: BTreeMap<String, String>,
+    /// The agent's version, for people.
+    pub build: String,
+    /// Whether and how it said goodbye. Cleared by its next start.
+    pub departure: Option<Departure>,
+}
+
+/// How a node went away on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Departure {
+    /// For good: its instances are hidden at once.
+    Left,
+    /// To come back: its instances are served as stale for a while.
+    Restarting,
+}
+
+/// A service instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Instance {
+    /// The name that clients look up.
+    pub service: ServiceName,
+    /// Labels to filter by, in the order given.
+    pub tags: Vec<String>,
+    /// An IP or host name; empty means the node's address.
+    pub address: String,
+    /// 0 if it has none.
+    pub port: u16,
+    /// A Unix socket instead of a port, for local clients.
+    pub socket_path: String,
+    /// Key/value metadata.
+    pub meta: BTreeMap<String, String>,
+    /// Further addresses, by tag.
+    pub tagged_addresses: BTreeMap<String, TaggedAddress>,
+    /// Shares of traffic by health.
+    pub weights: Weights,
+    /// Whether others may change the tags through the catalog (kept for clients that ask).
+    pub enable_tag_override: bool,
+    /// Consul's service kind; empty for a plain service.
+    pub kind: String,
+    /// The checks that decide its health. One that is not here yet counts as critical.
+    pub checks: Vec<CheckId>,
+}
+
+/// An address with its port, as `TaggedAddresses` hold it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TaggedAddress {
+    /// An IP or host name.
+    pub address: String,
+    /// Its port.
+    pub port: u16,
+}
+
+/// An instance's share of traffic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Weights {
+    /// While all its checks pass.
+    pub passing: u16,
+    /// While one of them warns.
+    pub warning: u16,
+}
+
+impl Default for Weights {
+    fn default() -> Self {
+        Self {
+            passing: 1,
+            warning: 1,
+        }
+    }
+}
+
+/// A check: its definition, its status, and the output at the last change of status.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Check {
+    /// What people call it.
+    pub name: String,
+    /// For people.
+    pub notes: String,
+    /// The instance that it speaks for; `None` for the whole node.
+    pub service: Option<ServiceId>,
+    /// How its owner runs it.
+    pub kind: CheckKind,
+    /// Milliseconds between runs; 0 for a TTL check.
+    pub interval_ms: u64,
+    /// Milliseconds that one run may take.
+    pub timeout_ms: u64,
+    /// Successes in a row before it passes; 0 and 1 mean at once.
+    pub success_before_passing: u32,
+    /// Failures in a row before it warns; 0 means as many as `failures_before_critical`.
+    pub failures_before_warning: u32,
+    /// Failures in a row before it is critical; 0 and 1 mean at once.
+    pub failures_before_critical: u32,
+    /// Milliseconds in critical state after which the owner deregisters its instance; 0 never.
+    pub deregister_after_ms: u64,
+    /// Bytes of output kept.
+    pub output_bytes_max: u32,
+    /// What it found.
+    pub status: CheckStatus,
+    /// What it said when the status last changed.
+    pub output: String,
+}
+
+/// How a check is run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum CheckKind {
+    /// Somebody else sets its status; nobody runs it (catalog registrations, maintenance).
+    Manual {
+        /// Consul's `Type` of the check, for clients; often empty.
+        label: String,
+    },
+    /// Critical unless its client reports within the time to live.
+    Ttl {
+        /// Milliseconds.
+        ttl_ms: u64,
+    },
+    /// An HTTP request.
+    Http(HttpCheck),
+    /// A TCP connection.
+    Tcp {
+        /// `host:port`.
+        address: String,
+    },
+}
+
+/// The request of an HTTP check: 2xx passes, 429 warns, anything else is critical.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct HttpCheck {
+    /// Where to.
+    pub url: String,
+    /// `GET` unless stated.
+    pub method: String,
+    /// Headers, each with its values.
+    pub header: BTreeMap<String, Vec<String>>,
+    /// The request's body.
+    pub body: String,
+    /// Take a redirect as the answer instead of following it.
+    pub disable_redirects: bool,
+    /// Accept any certificate.
+    pub tls_skip_verify: bool,
+    /// The name to ask for and to verify, if not the URL's host.
+    pub tls_server_name: String,
+}
+
+/// What a check found. The order is by badness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum CheckStatus {
+    /// Good.
+    Passing,
+    /// Usable, but look at it.
+    Warning,
+    /// Not to be used.
+    Critical,
+}
+
+impl CheckStatus {
+    /// The word in Consul's API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passing => "passing",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The status of that word; case matters.
+    pub fn parse(word: &str) -> Option<Self> {
+        [Self::Passing, Self::Warning, Self::Critical]
+            .into_iter()
+            .find(|s| s.as_str() == word)
+    }
+}
+
+/// A node that runs no agent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct ExternalNode {
+    /// An id given by whoever registered it (a UUID), or empty.
+    pub id: String,
+    /// An IP or host name.
+    pub address: String,
+    /// Further addresses, by tag.
+    pub tagged_addresses: BTreeMap<String, String>,
+    /// Key/value metadata.
+    pub meta: BTreeMap<String, String>,
+}

@@ -1,0 +1,75 @@
+//! What the node tells the read view.
+
+use std::sync::Arc;
+
+use crate::{Body, CheckId, Dot, Epoch, Key, Lineage, Roster, Timestamp};
+
+/// A change that readers must see. Applied in order, before any later reply is released.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Update {
+    /// The value in force for a key changed.
+    Record {
+        /// The key.
+        key: Key,
+        /// The record, or `None` if the key has no live value any more.
+        body: Option<Arc<Body>>,
+        /// The write that is in force; `None` if no feed holds the key.
+        dot: Option<Dot>,
+        /// How many beaten writes the winner's writer had not seen.
+        conflicts: usize,
+    },
+    /// A check of this node said something new without changing its status. Not replicated.
+    CheckOutput {
+        /// The check.
+        check: CheckId,
+        /// What it said.
+        output: String,
+    },
+    /// The membership view changed.
+    Roster(Arc<Roster>),
+    /// The node's own figures changed.
+    Status(Status),
+}
+
+/// The node's own figures.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// This run.
+    pub epoch: Epoch,
+    /// Equal on two agents exactly when their registries are.
+    pub fingerprint: u128,
+    /// Feeds held.
+    pub feeds: usize,
+    /// Entries held, over all feeds.
+    pub entries: usize,
+    /// Keys with a conflict.
+    pub conflicts: usize,
+    /// Own dots that no peer is known to hold.
+    pub pending: u64,
+    /// The position of the own feed that at least one peer is known to hold.
+    pub synced: Lineage,
+    /// Since when some reachable peer's fingerprint has differed from ours.
+    pub differs_since: Option<Timestamp>,
+    /// Records that were refused because of a limit, since the start.
+    pub refused: u64,
+}
+
+/// Whether an own record is known to be held by a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sync {
+    /// No peer is known to hold it yet.
+    Pending,
+    /// At least one peer holds it.
+    Synced,
+}
+
+impl Status {
+    /// Whether the own write `dot` is known to be held by a peer.
+    pub fn sync(&self, dot: Dot) -> Sync {
+        if self.synced.covers_its(dot) {
+            Sync::Synced
+        } else {
+            Sync::Pending
+        }
+    }
+}

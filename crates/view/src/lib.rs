@@ -1,0 +1,1 @@
+//! The concurrent read view and the command handle to the node

@@ -1,0 +1,1 @@
+//! The deterministic world that runs the core through faults
