@@ -1,1 +1,28 @@
-//! Frames to bytes and back, under hard limits
+//! Frames to bytes and back, under hard limits.
+//!
+//! Two kinds of frame: a [`Datagram`] fits one sealed packet and may vanish; a [`Request`] and its
+//! [`Response`]s travel in order on a session that may break anywhere. Every frame begins with the
+//! wire version. What is decoded was checked for size before anything was allocated.
+//!
+//! This crate does not encrypt, sign or send, and it does not judge what a frame says: the
+//! registry refuses malformed changes, the membership layer malformed packets.
+//!
+//! Bytes that came from a peer are never hashed as they are: bincode accepts more than one spelling
+//! of a number, so content is hashed over its re-encoding.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`codec`] | bincode 2 with limits, [`EncodeError`], [`DecodeError`] |
+//! | [`datagram`] | [`Datagram`] |
+//! | [`session`] | [`Request`], [`Response`] |
+//! | [`part`] | [`FeedPart`]: a transfer cut into frames and put together again |
+
+pub mod codec;
+pub mod datagram;
+pub mod part;
+pub mod session;
+
+pub use codec::{DecodeError, EncodeError, WIRE_VERSION};
+pub use datagram::Datagram;
+pub use part::{Assembly, AssemblyError, FeedPart};
+pub use session::{Head, MemberInfo, MemberState, Request, Response, Want};

@@ -1,0 +1,56 @@
+//! What fits one packet and may vanish.
+
+use serde::{Deserialize, Serialize};
+use tidings_types::{Delta, Lineage, NodeId, limits::PAYLOAD_BYTES};
+
+use crate::codec::{DecodeError, EncodeError, decode_frame, encode_frame};
+
+/// The payload of a sealed datagram.
+///
+/// Each carries the sender's fingerprint: two peers whose fingerprints differ for longer than news
+/// needs to travel repair the difference over a session.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Datagram {
+    /// The sender's registry, in 16 bytes.
+    pub fingerprint: u128,
+    /// What it is about.
+    pub body: Body,
+}
+
+/// The kinds of datagram. The variants' order is part of the wire format.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Body {
+    /// A packet of the membership layer.
+    Membership(Vec<u8>),
+    /// New dots, pushed at once.
+    Rumors(Vec<Delta>),
+    /// "I hold this much of that feed": an acknowledgement if the receiver owns the feed, an offer
+    /// if the receiver holds less.
+    Have {
+        /// Whose feed.
+        owner: NodeId,
+        /// How much of it the sender holds.
+        lineage: Lineage,
+    },
+}
+
+/// Bytes that a [`Datagram`] adds to a membership packet: version, fingerprint, kind, length.
+pub const MEMBERSHIP_OVERHEAD: usize = 24;
+
+impl Datagram {
+    /// The datagram's payload.
+    ///
+    /// # Errors
+    /// [`EncodeError::TooLarge`] if it exceeds [`PAYLOAD_BYTES`].
+    pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
+        encode_frame::<PAYLOAD_BYTES>(self)
+    }
+
+    /// The datagram in a payload that was opened.
+    ///
+    /// # Errors
+    /// [`DecodeError`] if the bytes are no datagram of this version.
+    pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
+        decode_frame::<PAYLOAD_BYTES, Self>(payload)
+    }
+}

@@ -1,0 +1,131 @@
+//! A transfer of one feed, cut into frames and put together again.
+//!
+//! The receiver applies the whole in one step: a position in the middle of a transfer is one that
+//! no replica may stand at, because what stood there may have been overwritten since.
+
+use serde::{Deserialize, Serialize};
+use tidings_types::{
+    Change, Delta, FeedState, Lineage, Snapshot, Transfer,
+    limits::{FEED_BYTES, FRAME_BYTES},
+};
+
+use crate::codec::{EncodeError, encoded_len};
+
+/// Bytes of changes in one part: far below the frame's limit, so that parts of several feeds share
+/// a session fairly.
+const PART_BYTES: usize = FRAME_BYTES / 4;
+
+/// One frame of a feed's transfer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FeedPart {
+    /// The position that the transfer leads to; the same in every part of it.
+    pub state: FeedState,
+    /// Where a delta begins; `None` for a snapshot.
+    pub from: Option<Lineage>,
+    /// The next changes, in dot order.
+    pub changes: Vec<Change>,
+    /// Whether this is the transfer's last part.
+    pub last: bool,
+}
+
+impl FeedPart {
+    /// Cuts `transfer` into parts that each fit a frame.
+    ///
+    /// # Errors
+    /// [`EncodeError::Unencodable`] if a change has no encoding.
+    pub fn split(transfer: Transfer) -> Result<Vec<Self>, EncodeError> {
+        let (state, from, changes) = match transfer {
+            Transfer::Delta(delta) => (delta.state, Some(delta.from), delta.changes),
+            Transfer::Snapshot(snapshot) => (snapshot.state, None, snapshot.changes),
+        };
+        let mut parts = Vec::new();
+        let (mut part, mut bytes) = (Vec::new(), 0);
+        for change in changes {
+            let len = encoded_len(&change)?;
+            if bytes + len > PART_BYTES && !part.is_empty() {
+                parts.push(std::mem::take(&mut part));
+                bytes = 0;
+            }
+            bytes += len;
+            part.push(change);
+        }
+        parts.push(part);
+        let count = parts.len();
+        let part = |(at, changes)| Self {
+            state: state.clone(),
+            from: from.clone(),
+            changes,
+            last: at + 1 == count,
+        };
+        Ok(parts.into_iter().enumerate().map(part).collect())
+    }
+}
+
+/// The giver's parts do not make a transfer; what came so far is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AssemblyError {
+    /// A part began another transfer before the last one was whole.
+    #[error("a feed's transfer was broken off by another")]
+    Interleaved,
+    /// The transfer exceeds [`FEED_BYTES`].
+    #[error("a feed's transfer exceeds {FEED_BYTES} bytes")]
+    TooLarge,
+}
+
+/// Puts the parts of one transfer after another together.
+#[derive(Debug, Default)]
+pub struct Assembly {
+    open: Option<FeedPart>,
+    bytes: usize,
+}
+
+impl Assembly {
+    /// Takes the next part, which came as a frame of `frame_bytes`; returns the transfer when whole.
+    ///
+    /// # Errors
+    /// [`AssemblyError`] if the giver broke the order or the limit.
+    pub fn push(
+        &mut self,
+        part: FeedPart,
+        frame_bytes: usize,
+    ) -> Result<Option<Transfer>, AssemblyError> {
+        self.bytes += frame_bytes;
+        if self.bytes > FEED_BYTES {
+            return Err(AssemblyError::TooLarge);
+        }
+        let whole = match self.open.take() {
+            None => part,
+            Some(mut open) if open.state == part.state && open.from == part.from => {
+                open.changes.extend(part.changes);
+                open.last = part.last;
+                open
+            }
+            Some(_) => return Err(AssemblyError::Interleaved),
+        };
+        if !whole.last {
+            self.open = Some(whole);
+            return Ok(None);
+        }
+        self.bytes = 0;
+        let FeedPart {
+            state,
+            from,
+            changes,
+            ..
+        } = whole;
+        Ok(Some(match from {
+            Some(from) => Transfer::Delta(Delta {
+                from,
+                state,
+                changes,
+            }),
+            None => Transfer::Snapshot(Snapshot { state, changes }),
+        }))
+    }
+
+    /// Whether a transfer is begun and not whole.
+    pub const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+}
