@@ -45,6 +45,9 @@ pub enum Liveness {
     Live,
     /// Served after the live ones, marked with the age of the owner's last word.
     Stale,
+    /// Served only while its service would otherwise have no instance at all: what is left of an
+    /// island after its end.
+    LastResort,
     /// Not served.
     Hidden,
 }

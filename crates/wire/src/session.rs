@@ -17,8 +17,9 @@ pub enum Request {
     Members,
     /// What you hold, one item per feed. Answered by one [`Response::Heads`].
     Heads,
-    /// What I lack of these feeds. Answered by [`Response::Feed`] parts, feed after feed; feeds of
-    /// which you hold no more than I do are left out.
+    /// What I lack of these feeds. Answered by [`Response::Feed`] parts, feed after feed. Feeds of
+    /// which you hold no more than I do are left out, unless you stand where I stand with another
+    /// content: then you give the whole.
     Pull(Vec<Want>),
     /// How much you hold of these feeds. Answered by one [`Response::Positions`].
     Positions(Vec<NodeId>),
@@ -34,6 +35,8 @@ pub struct Want {
     pub owner: NodeId,
     /// How much of it the asker holds.
     pub held: Lineage,
+    /// The asker's content sum at that position.
+    pub sum: u128,
 }
 
 /// One frame of an answer. The variants' order is part of the wire format.

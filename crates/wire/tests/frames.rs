@@ -27,7 +27,7 @@ fn change(seq: u64, text: &str) -> Change {
     Change {
         epoch,
         seq,
-        key: Key::ExternalNode(NodeName::new(format!("n{seq}")).unwrap()),
+        key: Key::ExternalNode(NodeName::new(format!("n{seq}")).expect("a short name")),
         slot: Slot::Entry(Entry {
             version: Version::Shared {
                 stamp: Hlc::from_unix_ms(1_000),
