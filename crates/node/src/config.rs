@@ -1,0 +1,57 @@
+//! A node's settings.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tidings_types::NodeName;
+
+/// A node's settings. The defaults suit a local network.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// What people call the node.
+    pub name: NodeName,
+    /// The datacenter that it answers for.
+    pub datacenter: String,
+    /// The address under which its instances are found when they state none.
+    pub address: String,
+    /// The agent's version, for people.
+    pub build: String,
+    /// Key/value metadata of the node.
+    pub meta: BTreeMap<String, String>,
+    /// How members find and watch each other.
+    pub membership: tidings_membership::Config,
+    /// How long two fingerprints may differ before the difference is repaired over a session.
+    /// News in flight explains a short one: a smaller value repairs what gossip would have brought.
+    pub repair_after: Duration,
+    /// How long records of a node that is not in the roster are served as stale after a start, and
+    /// those of a node that said it would be back.
+    pub stale_for: Duration,
+    /// How often replicas are saved.
+    pub save_every: Duration,
+    /// How often the member list of a random peer is pulled: gossip alone leaves holes.
+    pub members_every: Duration,
+    /// How long a goodbye may take.
+    pub depart_within: Duration,
+    /// How long an island's expectation stays unchanged after the last loss; then its excess over
+    /// the reachable members halves in each such span.
+    pub island_half_life: Duration,
+}
+
+impl Config {
+    /// The defaults for a node of that name at `address`.
+    pub fn new(name: NodeName, address: String) -> Self {
+        Self {
+            name,
+            datacenter: "dc1".to_owned(),
+            address,
+            build: env!("CARGO_PKG_VERSION").to_owned(),
+            meta: BTreeMap::new(),
+            membership: tidings_membership::Config::default(),
+            repair_after: Duration::from_secs(1),
+            stale_for: Duration::from_secs(30),
+            save_every: Duration::from_secs(1),
+            members_every: Duration::from_secs(30),
+            depart_within: Duration::from_millis(400),
+            island_half_life: Duration::from_secs(3_600),
+        }
+    }
+}

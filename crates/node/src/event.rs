@@ -1,0 +1,102 @@
+//! What a node has to say about itself: events for the log, counters for the metrics.
+
+use tidings_types::{Dot, Epoch, Key, MemberStatus, NodeId};
+
+/// One thing that happened, for logs and for the simulator's trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A member's status changed.
+    Member {
+        /// The member.
+        node: NodeId,
+        /// What it is now.
+        status: MemberStatus,
+    },
+    /// This agent takes itself to be cut off, or no longer does.
+    Island {
+        /// Which of the two.
+        entered: bool,
+        /// Members that are reachable.
+        reachable: usize,
+        /// Members that ought to be.
+        expected: usize,
+    },
+    /// Feeds were repaired from a peer.
+    Repaired {
+        /// The giver.
+        peer: NodeId,
+        /// How many feeds advanced.
+        feeds: usize,
+    },
+    /// An operator overrode a registration of this node.
+    Overridden {
+        /// The record.
+        key: Key,
+    },
+    /// A peer's change was refused. Nothing was taken.
+    Refused {
+        /// The giver.
+        peer: NodeId,
+        /// Why.
+        reason: String,
+    },
+    /// Two replicas of a feed at one position had different content; the giver's was joined.
+    Alarm {
+        /// Whose feed.
+        owner: NodeId,
+        /// The giver.
+        peer: NodeId,
+    },
+    /// A shared write's stamp is further ahead of this node's clock than is adopted.
+    ClockAhead {
+        /// The write.
+        dot: Dot,
+        /// How far, in milliseconds.
+        ahead_ms: u64,
+    },
+    /// This node met a run of itself that it does not remember, and goes on under a new epoch.
+    GreaterEpochMet {
+        /// The epoch met.
+        epoch: Epoch,
+    },
+    /// The disk refused a batch; what waited for it was refused, and a new epoch begins.
+    NotPersisted {
+        /// What the disk said.
+        reason: String,
+    },
+}
+
+/// Figures since the start of the run; each only grows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Counters {
+    /// Datagrams that were no datagram of ours.
+    pub datagrams_malformed: u64,
+    /// Frames that were no frame of ours, or came where none was awaited.
+    pub frames_malformed: u64,
+    /// Changes from peers that were refused.
+    pub changes_refused: u64,
+    /// Commands that were refused because of a limit.
+    pub commands_refused: u64,
+    /// Rumors sent.
+    pub rumors_sent: u64,
+    /// Rumors received that brought something new.
+    pub rumors_new: u64,
+    /// Rumors received that brought nothing new.
+    pub rumors_known: u64,
+    /// Pulls begun.
+    pub pulls: u64,
+    /// Reconciliations begun.
+    pub reconciliations: u64,
+    /// Requests that broke or were never answered.
+    pub requests_failed: u64,
+    /// Peers' requests that were refused because too many were open.
+    pub requests_shed: u64,
+    /// Feeds whose content differed at an equal position.
+    pub alarms: u64,
+    /// Stamps too far ahead to be adopted.
+    pub stamps_ahead: u64,
+    /// Batches that the disk refused.
+    pub batches_failed: u64,
+}

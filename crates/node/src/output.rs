@@ -1,0 +1,85 @@
+//! What a node wants done.
+
+use std::net::SocketAddr;
+
+use tidings_types::{Delta, Epoch, NodeId, Outcome, Refusal, Transfer, Update};
+
+use crate::{CommandId, Event, Exchange};
+
+/// Something for the driver to do, in order.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send this; it may vanish. If the local network refuses it, say so with
+    /// [`Input::SendFailed`](crate::Input::SendFailed).
+    Datagram {
+        /// Where to.
+        to: SocketAddr,
+        /// For whom alone; `None` if nobody knows who listens there.
+        receiver: Option<NodeId>,
+        /// At most [`PAYLOAD_BYTES`](tidings_types::limits::PAYLOAD_BYTES).
+        payload: Vec<u8>,
+    },
+    /// Ask this over a session with exactly that node. Answered by
+    /// [`Input::Response`](crate::Input::Response)s and, always, one
+    /// [`Input::Finished`](crate::Input::Finished).
+    Request {
+        /// The request's name.
+        exchange: Exchange,
+        /// Whom.
+        to: NodeId,
+        /// Where it is reached.
+        addr: SocketAddr,
+        /// The question's frame.
+        frame: Vec<u8>,
+    },
+    /// Send this as the next answer to a peer's request.
+    Respond {
+        /// The request.
+        exchange: Exchange,
+        /// The answer's frame.
+        frame: Vec<u8>,
+    },
+    /// No more answers to a peer's request: end it properly, or break it off.
+    Finish {
+        /// The request.
+        exchange: Exchange,
+        /// Whether the peer may take the answers for whole.
+        complete: bool,
+    },
+    /// Put this change of the own feed on disk, and say when it is there. Batches are handed out,
+    /// and become durable, in order.
+    Persist {
+        /// The batch's number.
+        batch: u64,
+        /// The change.
+        delta: Delta,
+    },
+    /// Save this of other feeds within the next seconds. Nothing waits for it.
+    Save {
+        /// The save's number.
+        save: u64,
+        /// What changed since the last save that was kept.
+        transfers: Vec<Transfer>,
+        /// Every member known, to find the cluster again after a restart.
+        members: Vec<(NodeId, SocketAddr)>,
+    },
+    /// Take an epoch above this one, put it on disk, and hand it in as
+    /// [`Input::EpochTaken`](crate::Input::EpochTaken).
+    TakeEpoch {
+        /// The greatest epoch known of this node.
+        above: Epoch,
+    },
+    /// Show this to readers, before any later reply is released.
+    Publish(Update),
+    /// Answer a command.
+    Reply {
+        /// The command.
+        id: CommandId,
+        /// What became of it.
+        result: Result<Outcome, Refusal>,
+    },
+    /// The goodbye is said; the driver may stop.
+    Departed,
+    /// Something worth a log line.
+    Event(Event),
+}
