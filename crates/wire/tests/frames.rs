@@ -99,6 +99,7 @@ fn requests_and_responses_keep_their_golden_bytes() {
     let want = Want {
         owner: node(3),
         held: Lineage::of(Epoch::from_bits(2), 4),
+        sum: 6,
     };
     let head = Head {
         owner: node(4),
