@@ -1,0 +1,313 @@
+//! What a query reads: services, instances, nodes and checks, joined and immutable.
+
+use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, ops::Deref, sync::Arc};
+
+use arc_swap::ArcSwapOption;
+use tidings_types::{
+    Body, Check, CheckId, CheckKind, CheckStatus, Departure, Dot, ExternalNode, Instance, Key,
+    Node, NodeId, NodeName, ServiceId, ServiceName,
+};
+
+/// Which node a record stands on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeKey {
+    /// A node with an agent: its records are its own and hang on its liveness.
+    Agent(NodeId),
+    /// A node without an agent: anybody writes its records, and they hang on no liveness.
+    External(NodeName),
+}
+
+impl NodeKey {
+    /// The node that `key` stands on.
+    pub fn of(key: &Key) -> Self {
+        match key {
+            Key::Node(id) | Key::Instance(id, _) | Key::Check(id, _) => Self::Agent(*id),
+            Key::ExternalNode(name)
+            | Key::ExternalInstance(name, _)
+            | Key::ExternalCheck(name, _) => Self::External(name.clone()),
+        }
+    }
+
+    /// The agent's id; `None` for an external node.
+    pub const fn agent(&self) -> Option<NodeId> {
+        match self {
+            Self::Agent(id) => Some(*id),
+            Self::External(_) => None,
+        }
+    }
+}
+
+/// Every instance of one service, whatever its health and its owner's liveness.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// The name as its first instance spells it.
+    pub name: ServiceName,
+    /// By node name, then instance id, then node.
+    pub instances: Arc<[Arc<InstanceView>]>,
+    /// When an answer about this service last changed, by this agent's counter.
+    pub index: u64,
+}
+
+/// One instance with its node and its checks.
+#[derive(Clone, Debug)]
+pub struct InstanceView {
+    /// Where it stands.
+    pub node: Arc<NodeFacts>,
+    /// Its id on that node.
+    pub id: ServiceId,
+    /// Its record.
+    pub instance: InstanceBody,
+    /// Its own checks: those that it names, in its order (one that is not here is
+    /// [`missing`](CheckView::missing) and critical), then others that speak for it.
+    pub checks: Vec<Arc<CheckView>>,
+    /// The checks of its whole node, by id. `serfHealth` is not among them: see
+    /// [`Overlay::serf_health`](crate::Overlay::serf_health).
+    pub node_checks: Arc<[Arc<CheckView>]>,
+    /// The write in force, and this agent's numbers for it.
+    pub origin: Origin,
+}
+
+impl InstanceView {
+    /// The worst status among its own checks and its node's; passing if there are none.
+    pub fn status(&self) -> CheckStatus {
+        self.checks
+            .iter()
+            .chain(self.node_checks.iter())
+            .map(|check| check.check.status)
+            .max()
+            .unwrap_or(CheckStatus::Passing)
+    }
+}
+
+/// Where a record comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// The write in force.
+    pub dot: Option<Dot>,
+    /// How many beaten writes its writer had not seen.
+    pub conflicts: usize,
+    /// When this agent first showed the record, by its own counter.
+    pub create_index: u64,
+    /// When this agent last saw its content change, by its own counter.
+    pub modify_index: u64,
+}
+
+/// What is known of a node itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// Which node.
+    pub key: NodeKey,
+    /// An agent's id as a UUID; for an external node what it was registered with, perhaps nothing.
+    pub id: String,
+    /// Its name; the id in hexadecimal while no record of the node is here.
+    pub name: NodeName,
+    /// An IP or host name; empty while no record of the node is here.
+    pub address: String,
+    /// Its datacenter.
+    pub datacenter: String,
+    /// Further addresses, by tag.
+    pub tagged_addresses: BTreeMap<String, String>,
+    /// Key/value metadata.
+    pub meta: BTreeMap<String, String>,
+    /// Where its agent takes gossip.
+    pub gossip: Option<SocketAddr>,
+    /// Its agent's version.
+    pub build: String,
+    /// Whether and how its agent said goodbye.
+    pub departure: Option<Departure>,
+    /// Whether a record of the node itself is in force.
+    pub known: bool,
+    /// The write in force, and this agent's numbers for it.
+    pub origin: Origin,
+}
+
+impl NodeFacts {
+    /// A node of which only records that stand on it are here.
+    pub(crate) fn unknown(key: NodeKey, datacenter: &str) -> Self {
+        let (id, name) = match &key {
+            NodeKey::Agent(id) => (
+                id.to_uuid(),
+                NodeName::new(id.to_string()).expect("32 hexadecimal digits are a name"),
+            ),
+            NodeKey::External(name) => (String::new(), name.clone()),
+        };
+        Self {
+            key,
+            id,
+            name,
+            address: String::new(),
+            datacenter: datacenter.to_owned(),
+            tagged_addresses: BTreeMap::new(),
+            meta: BTreeMap::new(),
+            gossip: None,
+            build: String::new(),
+            departure: None,
+            known: false,
+            origin: Origin::default(),
+        }
+    }
+
+    pub(crate) fn of_agent(id: NodeId, record: &Node, origin: Origin) -> Self {
+        Self {
+            key: NodeKey::Agent(id),
+            id: id.to_uuid(),
+            name: record.name.clone(),
+            address: record.address.clone(),
+            datacenter: record.datacenter.clone(),
+            tagged_addresses: tagged(&record.address),
+            meta: record.meta.clone(),
+            gossip: Some(record.gossip),
+            build: record.build.clone(),
+            departure: record.departure,
+            known: true,
+            origin,
+        }
+    }
+
+    pub(crate) fn of_external(
+        name: &NodeName,
+        record: &ExternalNode,
+        datacenter: &str,
+        origin: Origin,
+    ) -> Self {
+        Self {
+            id: record.id.clone(),
+            address: record.address.clone(),
+            tagged_addresses: record.tagged_addresses.clone(),
+            meta: record.meta.clone(),
+            known: true,
+            origin,
+            ..Self::unknown(NodeKey::External(name.clone()), datacenter)
+        }
+    }
+
+    /// Whether both say the same, wherever it came from.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let other = Self {
+            origin: self.origin,
+            ..other.clone()
+        };
+        *self == other
+    }
+}
+
+/// The tagged addresses that Consul's agents publish for themselves.
+fn tagged(address: &str) -> BTreeMap<String, String> {
+    let tags: &[&str] = match address.parse::<IpAddr>() {
+        Ok(IpAddr::V4(_)) => &["lan", "lan_ipv4", "wan", "wan_ipv4"],
+        Ok(IpAddr::V6(_)) => &["lan", "lan_ipv6", "wan", "wan_ipv6"],
+        Err(_) => &["lan", "wan"],
+    };
+    tags.iter()
+        .map(|tag| ((*tag).to_owned(), address.to_owned()))
+        .collect()
+}
+
+/// One check.
+#[derive(Debug)]
+pub struct CheckView {
+    /// Its id on its node.
+    pub id: CheckId,
+    /// Its record.
+    pub check: CheckBody,
+    /// Whether an instance names it and no record of it is here: counts as critical.
+    pub missing: bool,
+    /// The write in force, and this agent's numbers for it.
+    pub origin: Origin,
+    /// What the check said since its status last changed; this agent's own checks only.
+    said: ArcSwapOption<String>,
+}
+
+impl CheckView {
+    pub(crate) fn new(id: CheckId, check: CheckBody, origin: Origin) -> Self {
+        Self {
+            id,
+            check,
+            missing: false,
+            origin,
+            said: ArcSwapOption::empty(),
+        }
+    }
+
+    /// What stands for a check that `service` names and that is not here.
+    pub(crate) fn missing(id: CheckId, service: &ServiceId) -> Self {
+        let check = Check {
+            name: id.to_string(),
+            notes: String::new(),
+            service: Some(service.clone()),
+            kind: CheckKind::Manual {
+                label: String::new(),
+            },
+            interval_ms: 0,
+            timeout_ms: 0,
+            success_before_passing: 0,
+            failures_before_warning: 0,
+            failures_before_critical: 0,
+            deregister_after_ms: 0,
+            output_bytes_max: 0,
+            status: CheckStatus::Critical,
+            output: "this check's record has not reached this agent yet; it counts as critical \
+                     until then"
+                .to_owned(),
+        };
+        let check = CheckBody(Arc::new(Body::Check(check)));
+        Self {
+            missing: true,
+            ..Self::new(id, check, Origin::default())
+        }
+    }
+
+    /// What the check said last, as far as this agent knows.
+    pub fn output(&self) -> Arc<str> {
+        self.said.load().as_ref().map_or_else(
+            || Arc::from(self.check.output.as_str()),
+            |said| Arc::from(said.as_str()),
+        )
+    }
+
+    pub(crate) fn says(&self, output: String) {
+        self.said.store(Some(Arc::new(output)));
+    }
+
+    /// Takes over what `before` said, if the status has not changed since.
+    pub(crate) fn keep_output_of(&self, before: &Self) {
+        if self.check.status == before.check.status && self.check.output == before.check.output {
+            self.said.store(before.said.load_full());
+        }
+    }
+}
+
+macro_rules! body_of {
+    ($(#[$doc:meta])* $name:ident, $variant:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(Arc<Body>);
+
+        impl $name {
+            /// Takes `body` if it is of this kind.
+            pub fn new(body: Arc<Body>) -> Option<Self> {
+                matches!(*body, Body::$variant(_)).then_some(Self(body))
+            }
+        }
+
+        impl Deref for $name {
+            type Target = $variant;
+
+            fn deref(&self) -> &$variant {
+                match &*self.0 {
+                    Body::$variant(record) => record,
+                    _ => unreachable!("the variant was checked when this was made"),
+                }
+            }
+        }
+    };
+}
+
+body_of! {
+    /// A record that is an instance, shared with the registry.
+    InstanceBody, Instance
+}
+body_of! {
+    /// A record that is a check, shared with the registry.
+    CheckBody, Check
+}

@@ -1,0 +1,251 @@
+//! One node's records, always joined: a reader that takes a slot never sees an instance without the
+//! checks that its node has.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use tidings_types::{CheckId, ServiceId};
+
+use crate::{CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin};
+
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) facts: Arc<NodeFacts>,
+    pub(crate) instances: BTreeMap<ServiceId, Arc<InstanceView>>,
+    pub(crate) checks: BTreeMap<CheckId, Arc<CheckView>>,
+    /// The checks by the instance for which they speak; `None` is the whole node.
+    speakers: BTreeMap<Option<ServiceId>, BTreeSet<CheckId>>,
+    /// The checks that speak for the whole node.
+    node_checks: Arc<[Arc<CheckView>]>,
+    /// When an answer about this node last changed.
+    pub(crate) index: u64,
+}
+
+/// What a record did to what readers see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Effect {
+    /// Nothing.
+    None,
+    /// Its origin changed, its content did not: no index moves and nobody is woken.
+    Quiet,
+    /// Its content changed.
+    Moved,
+}
+
+/// What a record did, and to which services (folded names, perhaps repeated).
+pub(crate) struct Touched {
+    pub(crate) effect: Effect,
+    pub(crate) services: Vec<String>,
+}
+
+impl Touched {
+    const NOTHING: Self = Self {
+        effect: Effect::None,
+        services: Vec::new(),
+    };
+}
+
+impl Slot {
+    pub(crate) fn new(facts: NodeFacts, index: u64) -> Self {
+        Self {
+            facts: Arc::new(facts),
+            instances: BTreeMap::new(),
+            checks: BTreeMap::new(),
+            speakers: BTreeMap::new(),
+            node_checks: Arc::new([]),
+            index,
+        }
+    }
+
+    /// Whether nothing stands here any more.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.facts.known && self.instances.is_empty() && self.checks.is_empty()
+    }
+
+    /// Replaces what is known of the node itself.
+    pub(crate) fn put_facts(&mut self, mut facts: NodeFacts) -> Touched {
+        let before = &self.facts;
+        let effect = if before.says_the_same(&facts) {
+            facts.origin.modify_index = before.origin.modify_index;
+            facts.origin.create_index = before.origin.create_index;
+            if before.origin == facts.origin {
+                return Touched::NOTHING;
+            }
+            Effect::Quiet
+        } else {
+            if before.known {
+                facts.origin.create_index = before.origin.create_index;
+            }
+            Effect::Moved
+        };
+        self.facts = Arc::new(facts);
+        self.join_all();
+        Touched {
+            effect,
+            services: self.service_names(),
+        }
+    }
+
+    /// Puts or removes an instance.
+    pub(crate) fn put_instance(
+        &mut self,
+        id: &ServiceId,
+        body: Option<InstanceBody>,
+        mut origin: Origin,
+    ) -> Touched {
+        let before = self.instances.get(id).cloned();
+        let mut services: Vec<String> = before
+            .iter()
+            .map(|view| view.instance.service.folded())
+            .collect();
+        let Some(instance) = body else {
+            let effect = match self.instances.remove(id) {
+                Some(_) => Effect::Moved,
+                None => Effect::None,
+            };
+            return Touched { effect, services };
+        };
+        let effect = match before {
+            Some(before) if before.instance == instance => {
+                origin.create_index = before.origin.create_index;
+                origin.modify_index = before.origin.modify_index;
+                if origin == before.origin {
+                    return Touched::NOTHING;
+                }
+                Effect::Quiet
+            }
+            Some(before) => {
+                origin.create_index = before.origin.create_index;
+                Effect::Moved
+            }
+            None => Effect::Moved,
+        };
+        services.push(instance.service.folded());
+        let view = self.join(id, &instance, origin);
+        self.instances.insert(id.clone(), Arc::new(view));
+        Touched { effect, services }
+    }
+
+    /// Puts or removes a check.
+    pub(crate) fn put_check(
+        &mut self,
+        id: &CheckId,
+        body: Option<CheckBody>,
+        mut origin: Origin,
+    ) -> Touched {
+        let before = self.checks.get(id).cloned();
+        let mut spoken_for: Vec<Option<ServiceId>> = before
+            .iter()
+            .map(|view| view.check.service.clone())
+            .collect();
+        let effect = match (body, &before) {
+            (None, None) => return Touched::NOTHING,
+            (None, Some(before)) => {
+                self.checks.remove(id);
+                self.forget_speaker(&before.check.service, id);
+                Effect::Moved
+            }
+            (Some(check), _) => {
+                let same = before.as_ref().is_some_and(|b| b.check == check);
+                if let Some(before) = &before {
+                    origin.create_index = before.origin.create_index;
+                    if same {
+                        origin.modify_index = before.origin.modify_index;
+                    }
+                    if same && origin == before.origin {
+                        return Touched::NOTHING;
+                    }
+                }
+                spoken_for.push(check.service.clone());
+                if let Some(before) = &before {
+                    self.forget_speaker(&before.check.service, id);
+                }
+                let speakers = self.speakers.entry(check.service.clone()).or_default();
+                speakers.insert(id.clone());
+                let view = CheckView::new(id.clone(), check, origin);
+                if let Some(before) = &before {
+                    view.keep_output_of(before);
+                }
+                self.checks.insert(id.clone(), Arc::new(view));
+                if same { Effect::Quiet } else { Effect::Moved }
+            }
+        };
+        Touched {
+            effect,
+            services: self.rejoin(spoken_for),
+        }
+    }
+
+    /// Joins the instances for which a changed check speaks; returns their services.
+    fn rejoin(&mut self, spoken_for: Vec<Option<ServiceId>>) -> Vec<String> {
+        if spoken_for.contains(&None) {
+            self.node_checks = self.speaking_for(&None).cloned().collect();
+            self.join_all();
+            return self.service_names();
+        }
+        let mut services = Vec::new();
+        for id in spoken_for.into_iter().flatten() {
+            if let Some(view) = self.instances.get(&id).cloned() {
+                services.push(view.instance.service.folded());
+                let view = self.join(&id, &view.instance, view.origin);
+                self.instances.insert(id, Arc::new(view));
+            }
+        }
+        services
+    }
+
+    fn join_all(&mut self) {
+        let views: Vec<_> = self.instances.values().cloned().collect();
+        for view in views {
+            let joined = self.join(&view.id, &view.instance, view.origin);
+            self.instances.insert(view.id.clone(), Arc::new(joined));
+        }
+    }
+
+    fn join(&self, id: &ServiceId, instance: &InstanceBody, origin: Origin) -> InstanceView {
+        let speaks = |view: &&Arc<CheckView>| view.check.service.as_ref() == Some(id);
+        let named = instance.checks.iter().map(|check| {
+            self.checks.get(check).filter(speaks).map_or_else(
+                || Arc::new(CheckView::missing(check.clone(), id)),
+                Arc::clone,
+            )
+        });
+        let mut checks: Vec<_> = named.collect();
+        let service = Some(id.clone());
+        let others = self
+            .speaking_for(&service)
+            .filter(|view| !instance.checks.contains(&view.id));
+        checks.extend(others.cloned());
+        InstanceView {
+            node: Arc::clone(&self.facts),
+            id: id.clone(),
+            instance: instance.clone(),
+            checks,
+            node_checks: Arc::clone(&self.node_checks),
+            origin,
+        }
+    }
+
+    fn speaking_for(&self, service: &Option<ServiceId>) -> impl Iterator<Item = &Arc<CheckView>> {
+        let ids = self.speakers.get(service).into_iter().flatten();
+        ids.filter_map(|id| self.checks.get(id))
+    }
+
+    fn forget_speaker(&mut self, service: &Option<ServiceId>, id: &CheckId) {
+        if let Some(speakers) = self.speakers.get_mut(service) {
+            speakers.remove(id);
+            if speakers.is_empty() {
+                self.speakers.remove(service);
+            }
+        }
+    }
+
+    pub(crate) fn service_names(&self) -> Vec<String> {
+        self.instances
+            .values()
+            .map(|view| view.instance.service.folded())
+            .collect()
+    }
+}

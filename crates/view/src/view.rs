@@ -1,0 +1,252 @@
+//! The queries.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tidings_types::{CheckId, NodeId, NodeName, Roster, ServiceId, Status, Timestamp};
+use tokio::time::Instant;
+
+use crate::{
+    CheckView, InstanceView, Listed, NodeFacts, NodeKey, Overlay, Service, Standing, Watch,
+    shared::Shared, slot::Slot, watch,
+};
+
+/// The read view. Cheap to clone; every query is answered from this agent's memory.
+///
+/// Read [`View::index`] before the data that it stands for, so that a change in between is met
+/// again rather than missed.
+#[derive(Clone, Debug)]
+pub struct View {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// One node with what stands on it, whatever its liveness.
+#[derive(Clone, Debug)]
+pub struct NodeView {
+    /// The node itself.
+    pub facts: Arc<NodeFacts>,
+    /// Its instances, by id.
+    pub instances: BTreeMap<ServiceId, Arc<InstanceView>>,
+    /// Its checks, by id. Those whose instance is not in force are left out.
+    pub checks: BTreeMap<CheckId, Arc<CheckView>>,
+    /// When an answer about this node last changed, by this agent's counter.
+    pub index: u64,
+}
+
+impl NodeView {
+    fn of(slot: &Slot) -> Self {
+        let shown = |check: &&Arc<CheckView>| {
+            let service = check.check.service.as_ref();
+            service.is_none_or(|id| slot.instances.contains_key(id))
+        };
+        Self {
+            facts: Arc::clone(&slot.facts),
+            instances: slot.instances.clone(),
+            checks: slot
+                .checks
+                .values()
+                .filter(shown)
+                .map(|check| (check.id.clone(), Arc::clone(check)))
+                .collect(),
+            index: slot.index,
+        }
+    }
+
+    /// Every check as clients see it: with the instance for which it speaks, and with those that
+    /// an instance names and that are not here.
+    pub fn listed_checks(&self) -> Vec<ListedCheck> {
+        let missing = self.instances.values().flat_map(|instance| {
+            let missing = instance.checks.iter().filter(|check| check.missing);
+            missing.map(|check| (Arc::clone(check), Some(Arc::clone(instance))))
+        });
+        let here = self.checks.values().map(|check| {
+            let service = check.check.service.as_ref();
+            let instance = service.and_then(|id| self.instances.get(id)).cloned();
+            (Arc::clone(check), instance)
+        });
+        here.chain(missing)
+            .map(|(check, instance)| ListedCheck {
+                node: Arc::clone(&self.facts),
+                check,
+                instance,
+            })
+            .collect()
+    }
+}
+
+/// A check with the node and the instance for which it speaks.
+#[derive(Clone, Debug)]
+pub struct ListedCheck {
+    /// The node on which it stands.
+    pub node: Arc<NodeFacts>,
+    /// The check.
+    pub check: Arc<CheckView>,
+    /// Its instance; `None` if it speaks for the whole node.
+    pub instance: Option<Arc<InstanceView>>,
+}
+
+impl View {
+    /// This agent's node.
+    pub fn me(&self) -> NodeId {
+        self.shared.me
+    }
+
+    /// What this agent's node is called.
+    pub fn my_name(&self) -> &NodeName {
+        &self.shared.my_name
+    }
+
+    /// This agent's datacenter.
+    pub fn datacenter(&self) -> &str {
+        &self.shared.datacenter
+    }
+
+    /// The driver's clock as the writer saw it last.
+    pub fn now(&self) -> Timestamp {
+        self.shared.now()
+    }
+
+    /// The instances of the service called `name`, in whatever case; `None` if there are none.
+    pub fn service(&self, name: &str) -> Option<Arc<Service>> {
+        let found = self.shared.services.get(&name.to_ascii_lowercase())?;
+        (!found.instances.is_empty()).then(|| Arc::clone(&found))
+    }
+
+    /// What is served of the service called `name` now: live instances, then stale ones.
+    pub fn lookup(&self, name: &str) -> Vec<Listed> {
+        // The service comes before the overlay: the writer goes the other way round.
+        let service = self.service(name);
+        let overlay = self.overlay();
+        service.map_or_else(Vec::new, |service| overlay.list(&service, self.now()))
+    }
+
+    /// Every service that has instances, by folded name.
+    pub fn services(&self) -> Vec<Arc<Service>> {
+        let mut services: Vec<_> = self
+            .shared
+            .services
+            .iter()
+            .filter(|entry| !entry.instances.is_empty())
+            .map(|entry| (entry.key().clone(), Arc::clone(entry.value())))
+            .collect();
+        services.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        services.into_iter().map(|(_, service)| service).collect()
+    }
+
+    /// The node called `name`, in whatever case, or with that id (a UUID or 32 hexadecimal
+    /// digits), unless nothing of it is shown. Of several the one that stands best, agents first.
+    pub fn node(&self, name: &str) -> Option<Arc<NodeView>> {
+        let bearers = self.shared.names.get(&name.to_ascii_lowercase());
+        let bearers: Vec<NodeKey> = bearers.map_or_else(Vec::new, |entry| entry.value().clone());
+        let overlay = self.overlay();
+        let best = bearers
+            .into_iter()
+            .min_by_key(|key| (overlay.standing(key), key.clone()))
+            .or_else(|| name.parse().ok().map(NodeKey::Agent))?;
+        (overlay.standing(&best) != Standing::Gone)
+            .then(|| self.node_by_key(&best))
+            .flatten()
+    }
+
+    /// What stands on `key`, whatever its liveness.
+    pub fn node_by_key(&self, key: &NodeKey) -> Option<Arc<NodeView>> {
+        let slot = self.shared.nodes.get(key)?;
+        Some(Arc::new(NodeView::of(&slot)))
+    }
+
+    /// This agent's own node; there from the start.
+    pub fn own(&self) -> Arc<NodeView> {
+        let key = NodeKey::Agent(self.shared.me);
+        self.node_by_key(&key)
+            .expect("the writer makes the own node first and never takes it away")
+    }
+
+    /// The nodes that are shown, by name and id: live, stale and down, not those that left.
+    pub fn nodes(&self) -> Vec<(Arc<NodeFacts>, Standing)> {
+        let overlay = self.overlay();
+        let mut nodes: Vec<_> = self
+            .shared
+            .nodes
+            .iter()
+            .filter(|slot| slot.facts.known || slot.facts.key == NodeKey::Agent(self.shared.me))
+            .map(|slot| (Arc::clone(&slot.facts), overlay.standing(slot.key())))
+            .filter(|(_, standing)| *standing != Standing::Gone)
+            .collect();
+        nodes.sort_unstable_by(|(a, _), (b, _)| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
+        nodes
+    }
+
+    /// Every check that is shown, of every node, without `serfHealth`; by node name, then check
+    /// id. Of a node that is down none is shown.
+    pub fn checks(&self) -> Vec<ListedCheck> {
+        let overlay = self.overlay();
+        let mut checks: Vec<_> = self
+            .shared
+            .nodes
+            .iter()
+            .filter(|slot| overlay.standing(slot.key()) <= Standing::LastResort)
+            .flat_map(|slot| NodeView::of(&slot).listed_checks())
+            .collect();
+        checks.sort_by(|a, b| {
+            let key =
+                |c: &ListedCheck| (c.node.name.clone(), c.node.key.clone(), c.check.id.clone());
+            key(a).cmp(&key(b))
+        });
+        checks
+    }
+
+    /// The checks that speak for what is served of a service, in the order of
+    /// [`View::lookup`]; those of whole nodes are not among them.
+    pub fn service_checks(&self, name: &str) -> Vec<ListedCheck> {
+        self.lookup(name)
+            .into_iter()
+            .flat_map(|listed| {
+                let instance = listed.instance;
+                let own = instance.checks.clone();
+                own.into_iter().map(move |check| ListedCheck {
+                    node: Arc::clone(&instance.node),
+                    check,
+                    instance: Some(Arc::clone(&instance)),
+                })
+            })
+            .collect()
+    }
+
+    /// Liveness, to be laid over what other queries return. Load it after them.
+    pub fn overlay(&self) -> Arc<Overlay> {
+        self.shared.overlay.load_full()
+    }
+
+    /// The membership view.
+    pub fn roster(&self) -> Arc<Roster> {
+        Arc::clone(self.shared.overlay.load().roster())
+    }
+
+    /// The node's own figures.
+    pub fn status(&self) -> Arc<Status> {
+        self.shared.status.load_full()
+    }
+
+    /// When the answer to `watch` last changed, by this agent's counter. At least 1.
+    pub fn index(&self, watch: &Watch) -> u64 {
+        self.shared.index(watch)
+    }
+
+    /// The greatest index that was handed out. The agent keeps a number above it reserved on disk,
+    /// so that the counter never falls.
+    pub fn index_high_water(&self) -> u64 {
+        self.shared.last_index()
+    }
+
+    /// Waits until the answer to `watch` has an index greater than `index`, or until `deadline`.
+    ///
+    /// Returns at once for an index that this run has not handed out: its client speaks of another
+    /// agent or of an earlier run. A return does not promise a change.
+    pub async fn changed(&self, watch: &Watch, index: u64, deadline: Instant) {
+        watch::wait(&self.shared, watch, index, deadline).await;
+    }
+
+    /// How many different things are waited for now.
+    pub fn watched(&self) -> usize {
+        self.shared.waiters.len()
+    }
+}

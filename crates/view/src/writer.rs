@@ -1,0 +1,499 @@
+//! Applies updates, numbers the changes, wakes who waits for them.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, atomic::Ordering},
+};
+
+use tidings_types::{
+    Body, CheckId, Departure, Epoch, Key, Lineage, NodeId, NodeName, Roster, ServiceId, Status,
+    Timestamp, Update,
+};
+
+use crate::{
+    CheckBody, InstanceBody, InstanceView, NodeFacts, NodeKey, Origin, Overlay, Service, View,
+    Watch,
+    overlay::Namesake,
+    shared::{INDEX_MAX, Shared},
+    slot::{Effect, Slot, Touched},
+};
+
+/// What the view must know from the start.
+#[derive(Clone, Debug)]
+pub struct ViewSettings {
+    /// This agent's node.
+    pub me: NodeId,
+    /// What it is called, until its record is here.
+    pub name: NodeName,
+    /// The datacenter that this agent answers for.
+    pub datacenter: String,
+    /// Where the blocking index starts: milliseconds of the start, shifted left by 12, and above
+    /// every number that an earlier run handed out. Kept within 1 and 2^53 - 1.
+    pub first_index: u64,
+    /// How many services without instances keep their index. Above it the oldest is forgotten, and
+    /// whoever asks for a service that is not here gets its index instead.
+    pub absent_services: usize,
+}
+
+impl ViewSettings {
+    /// Settings with the default limits.
+    pub fn new(me: NodeId, name: NodeName, datacenter: &str, first_index: u64) -> Self {
+        Self {
+            me,
+            name,
+            datacenter: datacenter.to_owned(),
+            first_index,
+            absent_services: ABSENT_SERVICES,
+        }
+    }
+}
+
+/// An empty view and its one writer.
+pub fn channel(settings: ViewSettings) -> (ViewWriter, View) {
+    let ViewSettings {
+        me,
+        name,
+        datacenter,
+        first_index,
+        absent_services,
+    } = settings;
+    let shared = Arc::new(Shared::new(me, name, datacenter, first_index, no_status()));
+    let writer = ViewWriter {
+        shared: Arc::clone(&shared),
+        homes: BTreeMap::new(),
+        agents: BTreeMap::new(),
+        absent: BTreeSet::new(),
+        absent_max: absent_services,
+    };
+    let own = NodeKey::Agent(me);
+    writer.name_node(&own, None, Some(shared.my_name.as_str()));
+    shared.nodes.insert(own.clone(), writer.new_slot(&own));
+    (writer, View { shared })
+}
+
+/// The only hand that changes the view: the driver's.
+#[derive(Debug)]
+pub struct ViewWriter {
+    shared: Arc<Shared>,
+    /// Where the instances of each service (folded name) stand.
+    homes: BTreeMap<String, BTreeSet<(NodeKey, ServiceId)>>,
+    /// The agent nodes that have a record: their names, and how they said goodbye.
+    agents: BTreeMap<NodeId, (NodeName, Option<Departure>)>,
+    /// Services without instances that keep their index, oldest first.
+    absent: BTreeSet<(u64, String)>,
+    absent_max: usize,
+}
+
+/// What one call of [`ViewWriter::apply_all`] has changed so far.
+#[derive(Debug, Default)]
+struct Batch {
+    /// The number of everything that changes in this call.
+    index: u64,
+    /// Services to put together again (folded names), and whether their index moves.
+    services: BTreeMap<String, bool>,
+    /// Nodes whose index moves.
+    nodes: BTreeSet<NodeKey>,
+    node_table: bool,
+    service_table: bool,
+    check_table: bool,
+    roster: Option<Arc<Roster>>,
+    /// Whether names or departures changed, which the overlay looks at.
+    relay: bool,
+}
+
+impl Batch {
+    fn touch(&mut self, node: &NodeKey, touched: Touched) {
+        let moved = touched.effect == Effect::Moved;
+        for service in touched.services {
+            *self.services.entry(service).or_default() |= moved;
+        }
+        if moved {
+            self.nodes.insert(node.clone());
+        }
+    }
+
+    fn moved(&self) -> bool {
+        self.node_table
+            || self.service_table
+            || self.check_table
+            || !self.nodes.is_empty()
+            || self.services.values().any(|&moved| moved)
+    }
+}
+
+impl ViewWriter {
+    /// Shows one update to readers. `now` is the driver's clock.
+    pub fn apply(&mut self, now: Timestamp, update: Update) {
+        self.apply_all(now, [update]);
+    }
+
+    /// Shows several updates at once: what they change gets one number, and a waiter wakes once.
+    pub fn apply_all(&mut self, now: Timestamp, updates: impl IntoIterator<Item = Update>) {
+        self.advance(now);
+        let mut batch = Batch {
+            index: self.shared.last_index().saturating_add(1).min(INDEX_MAX),
+            ..Batch::default()
+        };
+        for update in updates {
+            self.take(&mut batch, update);
+        }
+        self.publish(batch);
+    }
+
+    /// Moves the clock by which ages are told.
+    pub fn advance(&mut self, now: Timestamp) {
+        self.shared.set_now(now);
+    }
+
+    fn take(&mut self, batch: &mut Batch, update: Update) {
+        match update {
+            Update::Record {
+                key,
+                body,
+                dot,
+                conflicts,
+            } => {
+                let origin = Origin {
+                    dot,
+                    conflicts,
+                    create_index: batch.index,
+                    modify_index: batch.index,
+                };
+                self.record(batch, &key, body, origin);
+            }
+            Update::CheckOutput { check, output } => self.check_output(&check, output),
+            Update::Roster(roster) => batch.roster = Some(roster),
+            Update::Status(status) => self.shared.status.store(Arc::new(status)),
+        }
+    }
+
+    fn record(&mut self, batch: &mut Batch, key: &Key, body: Option<Arc<Body>>, origin: Origin) {
+        let node = NodeKey::of(key);
+        match key {
+            Key::Node(_) | Key::ExternalNode(_) => self.node(batch, &node, body, origin),
+            Key::Instance(_, id) | Key::ExternalInstance(_, id) => {
+                let body = body.and_then(InstanceBody::new);
+                self.instance(batch, &node, id, body, origin);
+            }
+            Key::Check(_, id) | Key::ExternalCheck(_, id) => {
+                let body = body.and_then(CheckBody::new);
+                let touched = self.change(&node, |slot| slot.put_check(id, body, origin));
+                batch.check_table |= touched.effect == Effect::Moved;
+                batch.touch(&node, touched);
+            }
+        }
+        // A node that is not there has the index of the list of nodes, so that must move with it.
+        batch.node_table |= self.drop_if_empty(&node);
+    }
+
+    fn node(&mut self, batch: &mut Batch, node: &NodeKey, body: Option<Arc<Body>>, origin: Origin) {
+        let facts = match (node, body.as_deref()) {
+            (NodeKey::Agent(id), Some(Body::Node(record))) => {
+                NodeFacts::of_agent(*id, record, origin)
+            }
+            (NodeKey::External(name), Some(Body::ExternalNode(record))) => {
+                NodeFacts::of_external(name, record, &self.shared.datacenter, origin)
+            }
+            _ => self.unknown_node(node),
+        };
+        let before = self.name_of(node);
+        let after = facts.name.clone();
+        if let NodeKey::Agent(id) = node {
+            let new = facts.known.then(|| (after.clone(), facts.departure));
+            if self.agents.get(id) != new.as_ref() {
+                batch.relay = true;
+                match new {
+                    Some(new) => self.agents.insert(*id, new),
+                    None => self.agents.remove(id),
+                };
+            }
+        }
+        let touched = self.change(node, |slot| slot.put_facts(facts));
+        self.name_node(
+            node,
+            before.as_ref().map(NodeName::as_str),
+            Some(after.as_str()),
+        );
+        batch.node_table |= touched.effect == Effect::Moved;
+        batch.touch(node, touched);
+    }
+
+    fn instance(
+        &mut self,
+        batch: &mut Batch,
+        node: &NodeKey,
+        id: &ServiceId,
+        body: Option<InstanceBody>,
+        origin: Origin,
+    ) {
+        let home = body.as_ref().map(|instance| instance.service.folded());
+        let touched = self.change(node, |slot| slot.put_instance(id, body, origin));
+        for service in &touched.services {
+            let homes = self.homes.entry(service.clone()).or_default();
+            if Some(service) == home.as_ref() {
+                homes.insert((node.clone(), id.clone()));
+            } else {
+                homes.remove(&(node.clone(), id.clone()));
+            }
+        }
+        let moved = touched.effect == Effect::Moved;
+        batch.service_table |= moved;
+        batch.check_table |= moved;
+        batch.touch(node, touched);
+    }
+
+    /// Changes the slot of `node`, which is made if it is not there.
+    fn change(&self, node: &NodeKey, change: impl FnOnce(&mut Slot) -> Touched) -> Touched {
+        let mut named = false;
+        let mut slot = self.shared.nodes.entry(node.clone()).or_insert_with(|| {
+            named = true;
+            self.new_slot(node)
+        });
+        let touched = change(&mut slot);
+        let name = slot.facts.name.clone();
+        drop(slot);
+        if named {
+            self.name_node(node, None, Some(name.as_str()));
+        }
+        touched
+    }
+
+    fn drop_if_empty(&self, node: &NodeKey) -> bool {
+        let is_mine = *node == NodeKey::Agent(self.shared.me);
+        let emptied = |slot: &Slot| !is_mine && slot.is_empty();
+        let dropped = self.shared.nodes.remove_if(node, |_, slot| emptied(slot));
+        if let Some((_, slot)) = &dropped {
+            self.name_node(node, Some(slot.facts.name.as_str()), None);
+        }
+        dropped.is_some()
+    }
+
+    fn check_output(&self, check: &CheckId, output: String) {
+        let own = NodeKey::Agent(self.shared.me);
+        if let Some(slot) = self.shared.nodes.get(&own)
+            && let Some(check) = slot.checks.get(check)
+        {
+            check.says(output);
+        }
+    }
+
+    /// Shows the batch: data first, then indexes, then the waiters are woken.
+    fn publish(&mut self, mut batch: Batch) {
+        self.relay(&mut batch);
+        let moved = batch.moved();
+        if moved {
+            self.shared.last_index.store(batch.index, Ordering::Release);
+        }
+        for (service, &moved) in &batch.services {
+            self.put_together(service, moved.then_some(batch.index));
+        }
+        if !moved {
+            return;
+        }
+        for node in &batch.nodes {
+            if let Some(mut slot) = self.shared.nodes.get_mut(node) {
+                slot.index = batch.index;
+            }
+        }
+        let tables = &self.shared.tables;
+        for (moved, table) in [
+            (batch.node_table, &tables.nodes),
+            (batch.service_table, &tables.services),
+            (batch.check_table, &tables.checks),
+        ] {
+            if moved {
+                table.store(batch.index, Ordering::Release);
+            }
+        }
+        self.wake(batch);
+    }
+
+    fn wake(&self, batch: Batch) {
+        let services = batch.services.into_iter().filter(|&(_, moved)| moved);
+        let services = services.map(|(service, _)| Watch::Service(service));
+        let nodes = batch.nodes.into_iter().map(Watch::Node);
+        let tables = [
+            (batch.node_table, Watch::Nodes),
+            (batch.service_table, Watch::Services),
+            (batch.check_table, Watch::Checks),
+        ];
+        let tables = tables.into_iter().filter(|(moved, _)| *moved);
+        for watch in services.chain(nodes).chain(tables.map(|(_, watch)| watch)) {
+            self.shared.waiters.wake(&watch, batch.index);
+        }
+    }
+
+    /// Lays a new roster, or new names, over the records; marks what is shown differently.
+    fn relay(&self, batch: &mut Batch) {
+        if batch.roster.is_none() && !batch.relay {
+            return;
+        }
+        let before = self.shared.overlay.load_full();
+        let roster = batch
+            .roster
+            .take()
+            .unwrap_or_else(|| Arc::clone(before.roster()));
+        let namesakes = self.agents.iter().map(|(&id, (name, departure))| Namesake {
+            id,
+            name: name.as_str(),
+            departure: *departure,
+        });
+        let after = Arc::new(Overlay::new(self.shared.me, roster, namesakes));
+        self.shared.overlay.store(Arc::clone(&after));
+        let differs = |key: &NodeKey, known: bool| {
+            before.standing(key) != after.standing(key)
+                || !known && before.member_address(key) != after.member_address(key)
+        };
+        let changed: Vec<NodeKey> = self
+            .shared
+            .nodes
+            .iter()
+            .filter(|slot| differs(slot.key(), slot.facts.known))
+            .map(|slot| slot.key().clone())
+            .collect();
+        for node in changed {
+            self.mark_whole_node(batch, &node);
+        }
+    }
+
+    fn mark_whole_node(&self, batch: &mut Batch, node: &NodeKey) {
+        let Some(slot) = self.shared.nodes.get(node) else {
+            return;
+        };
+        batch.node_table |= slot.facts.known;
+        batch.check_table = true;
+        batch.service_table |= !slot.instances.is_empty();
+        let services = slot.service_names();
+        drop(slot);
+        batch.touch(
+            node,
+            Touched {
+                effect: Effect::Moved,
+                services,
+            },
+        );
+    }
+
+    /// Publishes a service as its instances stand now; `index` is its new index, if it moves.
+    fn put_together(&mut self, name: &str, index: Option<u64>) {
+        let instances = self.gather(name);
+        let before = self.shared.services.get(name).map(|s| Arc::clone(&s));
+        let old_index = before.as_ref().map(|service| service.index);
+        let index = index
+            .or(old_index)
+            .unwrap_or_else(|| self.shared.absent_index());
+        if let Some(old) = old_index {
+            self.absent.remove(&(old, name.to_owned()));
+        }
+        let spelling = instances
+            .first()
+            .map(|first| first.instance.service.clone());
+        let Some(spelling) = spelling.or_else(|| before.map(|service| service.name.clone())) else {
+            self.homes.remove(name);
+            return;
+        };
+        if instances.is_empty() {
+            self.homes.remove(name);
+            self.absent.insert((index, name.to_owned()));
+        }
+        let service = Service {
+            name: spelling,
+            instances: instances.into(),
+            index,
+        };
+        self.shared
+            .services
+            .insert(name.to_owned(), Arc::new(service));
+        self.forget_absent();
+    }
+
+    /// The instances of a service, in the order in which they are answered.
+    fn gather(&self, name: &str) -> Vec<Arc<InstanceView>> {
+        let homes = self.homes.get(name).into_iter().flatten();
+        let mut instances: Vec<_> = homes
+            .filter_map(|(node, id)| {
+                let slot = self.shared.nodes.get(node)?;
+                slot.instances.get(id).cloned()
+            })
+            .collect();
+        instances.sort_by(|a, b| {
+            (&a.node.name, &a.id, &a.node.key).cmp(&(&b.node.name, &b.id, &b.node.key))
+        });
+        instances
+    }
+
+    /// Forgets the services that have been away longest.
+    fn forget_absent(&mut self) {
+        while self.absent.len() > self.absent_max {
+            let Some((index, name)) = self.absent.pop_first() else {
+                return;
+            };
+            // Raised before the entry goes, so that no reader sees the index fall.
+            self.shared.absent_index.fetch_max(index, Ordering::AcqRel);
+            self.shared.services.remove(&name);
+        }
+    }
+
+    /// A node of which nothing is shown yet: it has the index of a node that is not there.
+    fn new_slot(&self, node: &NodeKey) -> Slot {
+        let index = self.shared.tables.nodes.load(Ordering::Acquire);
+        Slot::new(self.unknown_node(node), index)
+    }
+
+    fn unknown_node(&self, node: &NodeKey) -> NodeFacts {
+        let unknown = NodeFacts::unknown(node.clone(), &self.shared.datacenter);
+        if *node == NodeKey::Agent(self.shared.me) {
+            NodeFacts {
+                name: self.shared.my_name.clone(),
+                ..unknown
+            }
+        } else {
+            unknown
+        }
+    }
+
+    fn name_of(&self, node: &NodeKey) -> Option<NodeName> {
+        let slot = self.shared.nodes.get(node)?;
+        Some(slot.facts.name.clone())
+    }
+
+    /// Files `node` under the name `after` instead of `before`.
+    fn name_node(&self, node: &NodeKey, before: Option<&str>, after: Option<&str>) {
+        let (before, after) = (
+            before.map(str::to_ascii_lowercase),
+            after.map(str::to_ascii_lowercase),
+        );
+        if let Some(after) = &after {
+            let mut bearers = self.shared.names.entry(after.clone()).or_default();
+            if !bearers.contains(node) {
+                bearers.push(node.clone());
+            }
+        }
+        if let Some(before) = before.filter(|before| Some(before) != after.as_ref()) {
+            if let Some(mut bearers) = self.shared.names.get_mut(&before) {
+                bearers.retain(|bearer| bearer != node);
+            }
+            self.shared
+                .names
+                .remove_if(&before, |_, bearers| bearers.is_empty());
+        }
+    }
+}
+
+/// Before the node has published its figures.
+fn no_status() -> Status {
+    Status {
+        epoch: Epoch::ZERO,
+        fingerprint: 0,
+        feeds: 0,
+        entries: 0,
+        conflicts: 0,
+        pending: 0,
+        synced: Lineage::empty(),
+        differs_since: None,
+        refused: 0,
+    }
+}
+
+/// How many services without instances keep their index, unless settings say otherwise.
+const ABSENT_SERVICES: usize = 10_000;
