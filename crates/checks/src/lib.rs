@@ -1,1 +1,42 @@
-//! Health-check runners: TTL, HTTP, TCP
+//! Runs the health checks that this node owns and reports what they find.
+//!
+//! [`Checks`] is told which checks are in force and keeps one supervised task per check (two if the
+//! check may deregister its instance). What a task finds goes to a [`Sink`], which turns it into
+//! commands to the node. Nothing here decides what is registered, and nothing here replicates: a
+//! result that changes neither status nor output is not even passed on.
+//!
+//! All waiting is done on [`RunClock`](clock::RunClock), which stands still while the process
+//! itself was stopped, so that a paused agent neither expires TTL checks nor deregisters services
+//! whose clients had no chance to report.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `checks` | [`Checks`]: the set of running checks |
+//! | `sink` | [`Sink`]: where results go |
+//! | `interval` | the loop of a check that is run every so often |
+//! | `ttl` | the loop of a check that its client keeps alive |
+//! | `reaper` | deregistration of an instance whose check stays critical |
+//! | `thresholds` | how many results in a row make a status |
+//! | `probe`, `http`, `tcp` | one run of a check |
+//! | `clock` | time without the stalls of this process |
+//! | `supervisor` | restart of a task that panicked |
+//! | `output` | output texts of bounded length |
+
+mod checks;
+mod clock;
+mod http;
+mod interval;
+mod output;
+mod probe;
+mod reaper;
+mod sink;
+mod supervisor;
+mod tcp;
+mod thresholds;
+mod ttl;
+
+pub use checks::{Checks, Figures, RUNS_AT_ONCE};
+pub use sink::Sink;
+
+#[cfg(test)]
+mod tests;

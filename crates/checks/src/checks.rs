@@ -1,0 +1,311 @@
+//! The set of running checks.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tidings_types::{Check, CheckId, CheckKind, CheckStatus};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
+
+use crate::{
+    Sink,
+    clock::{RunClock, RunTime},
+    http::HttpClients,
+    interval, reaper,
+    supervisor::supervise,
+    ttl,
+};
+
+/// Runs that may be under way at the same time, over all checks: each may hold a socket.
+pub const RUNS_AT_ONCE: usize = 256;
+/// How long a refused report or request waits before it is made again.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
+
+/// The checks of this node, running.
+///
+/// Dropping it stops them; [`Checks::shutdown`] also waits until they have stopped.
+pub struct Checks<S> {
+    shared: Arc<Shared<S>>,
+    running: Mutex<BTreeMap<CheckId, Running>>,
+    heartbeat: JoinHandle<()>,
+    runtime: Handle,
+}
+
+/// What all runners use.
+pub(crate) struct Shared<S> {
+    pub(crate) sink: S,
+    pub(crate) clock: RunClock,
+    pub(crate) permits: Semaphore,
+    pub(crate) clients: HttpClients,
+    pub(crate) counters: Counters,
+}
+
+/// Counts since the start.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) runs: AtomicU64,
+    pub(crate) expirations: AtomicU64,
+    pub(crate) reports: AtomicU64,
+    pub(crate) reports_refused: AtomicU64,
+    /// Whether the last report was refused: one line in the log per streak is enough.
+    pub(crate) refusing: AtomicBool,
+    pub(crate) deregistrations: AtomicU64,
+    pub(crate) panics: AtomicU64,
+}
+
+/// The runners' figures, for metrics. All but `checks` count from the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Figures {
+    /// Checks that run now.
+    pub checks: usize,
+    /// HTTP and TCP runs made.
+    pub runs: u64,
+    /// TTL checks that were not renewed in time.
+    pub expirations: u64,
+    /// Results passed on.
+    pub reports: u64,
+    /// Results and deregistrations that were refused; they are tried again.
+    pub reports_refused: u64,
+    /// Instances deregistered because they were critical for too long.
+    pub deregistrations: u64,
+    /// Runners that panicked and were started again.
+    pub panics: u64,
+    /// Times that this process was found to have stood still.
+    pub stalls: u64,
+}
+
+/// What a runner must know of its check's record while it runs.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    /// The status in force.
+    pub(crate) status: CheckStatus,
+    /// The output in force: that of the last change of status.
+    pub(crate) output: String,
+    /// Since when the status in force is critical without a break.
+    pub(crate) critical_since: Option<RunTime>,
+    /// Reports of a TTL check's client so far.
+    pub(crate) touches: u64,
+    /// The output of the last of them.
+    pub(crate) touched_output: String,
+}
+
+/// One check and its tasks.
+struct Running {
+    definition: Check,
+    facts: watch::Sender<Facts>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl<S: Sink> Checks<S> {
+    /// An empty set that reports to `sink`, on the current tokio runtime.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime.
+    pub fn new(sink: S) -> Self {
+        let shared = Arc::new(Shared {
+            sink,
+            clock: RunClock::new(),
+            permits: Semaphore::new(RUNS_AT_ONCE),
+            clients: HttpClients::default(),
+            counters: Counters::default(),
+        });
+        let runtime = Handle::current();
+        let beating = Arc::clone(&shared);
+        let heartbeat = runtime.spawn(async move { beating.clock.beat().await });
+        Self {
+            shared,
+            running: Mutex::default(),
+            heartbeat,
+            runtime,
+        }
+    }
+
+    /// Takes `check` as the record in force of `id`.
+    ///
+    /// A new check, or one whose definition changed, is started afresh; one whose status or output
+    /// alone changed goes on running.
+    pub fn set(&self, id: CheckId, check: Check) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.shared.clock.now();
+        let definition = definition_of(&check);
+        let known = running.get(&id);
+        let facts = match known {
+            Some(old) => advanced(&old.facts.borrow(), &check, now),
+            None => first_facts(&check, now),
+        };
+        match known {
+            Some(old) if old.definition == definition => {
+                old.facts.send_replace(facts);
+            }
+            _ => {
+                let started = self.start(&id, definition, facts);
+                if let Some(old) = running.insert(id, started) {
+                    old.stop();
+                }
+            }
+        }
+    }
+
+    /// Stops the check `id`; an unknown one is ignored.
+    pub fn remove(&self, id: &CheckId) {
+        let removed = self
+            .running
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
+        if let Some(old) = removed {
+            old.stop();
+        }
+    }
+
+    /// Starts the time to live of the TTL check `id` again: its client has just said `output`.
+    ///
+    /// Call it before the client's report goes to the node, so that an expiry at the same moment
+    /// cannot overtake the report. Other checks are not affected.
+    pub fn ttl_touched(&self, id: &CheckId, output: &str) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(check) = running.get(id) {
+            check.facts.send_modify(|facts| {
+                facts.touches += 1;
+                facts.touched_output = output.to_owned();
+            });
+        }
+    }
+
+    /// The figures now.
+    pub fn figures(&self) -> Figures {
+        let counters = &self.shared.counters;
+        Figures {
+            checks: self
+                .running
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .len(),
+            runs: counters.runs.load(Relaxed),
+            expirations: counters.expirations.load(Relaxed),
+            reports: counters.reports.load(Relaxed),
+            reports_refused: counters.reports_refused.load(Relaxed),
+            deregistrations: counters.deregistrations.load(Relaxed),
+            panics: counters.panics.load(Relaxed),
+            stalls: self.shared.clock.stalls(),
+        }
+    }
+
+    /// Stops all checks and waits until no task of theirs is left.
+    pub async fn shutdown(mut self) {
+        self.heartbeat.abort();
+        let running = std::mem::take(
+            self.running
+                .get_mut()
+                .unwrap_or_else(PoisonError::into_inner),
+        );
+        for task in running.into_values().flat_map(|check| check.tasks) {
+            task.abort();
+            // The only possible outcomes are that it ended or was cancelled; its supervisor has
+            // already spoken of panics.
+            let _ = task.await;
+        }
+    }
+
+    fn start(&self, id: &CheckId, definition: Check, facts: Facts) -> Running {
+        let (sender, receiver) = watch::channel(facts);
+        let mut tasks = Vec::new();
+        match &definition.kind {
+            CheckKind::Manual { .. } => {}
+            CheckKind::Ttl { .. } => {
+                let task = ttl::Ttl::new(id, &definition, &self.shared, &receiver);
+                tasks.push(self.spawn(id, move || task.clone().run()));
+            }
+            CheckKind::Http(_) | CheckKind::Tcp { .. } => {
+                let task = interval::Interval::new(id, &definition, &self.shared, &receiver);
+                tasks.push(self.spawn(id, move || task.clone().run()));
+            }
+        }
+        if let Some(task) = reaper::Reaper::new(id, &definition, &self.shared, &receiver) {
+            tasks.push(self.spawn(id, move || task.clone().run()));
+        }
+        Running {
+            definition,
+            facts: sender,
+            tasks,
+        }
+    }
+
+    fn spawn<F>(&self, id: &CheckId, make: impl Fn() -> F + Send + 'static) -> JoinHandle<()>
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let shared = Arc::clone(&self.shared);
+        let id = id.clone();
+        self.runtime.spawn(async move {
+            supervise(&id, &shared.counters.panics, make).await;
+        })
+    }
+}
+
+impl<S> Drop for Checks<S> {
+    fn drop(&mut self) {
+        self.heartbeat.abort();
+        let running = self
+            .running
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(running)
+            .into_values()
+            .for_each(Running::stop);
+    }
+}
+
+impl<S> fmt::Debug for Checks<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Checks").finish_non_exhaustive()
+    }
+}
+
+impl Running {
+    fn stop(self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+/// The check without what it found, for comparing definitions.
+fn definition_of(check: &Check) -> Check {
+    Check {
+        status: CheckStatus::Critical,
+        output: String::new(),
+        ..check.clone()
+    }
+}
+
+fn first_facts(check: &Check, now: RunTime) -> Facts {
+    Facts {
+        status: check.status,
+        output: check.output.clone(),
+        critical_since: (check.status == CheckStatus::Critical).then_some(now),
+        touches: 0,
+        touched_output: check.output.clone(),
+    }
+}
+
+/// The facts after `old` once `check` is in force: the time in critical state goes on.
+fn advanced(old: &Facts, check: &Check, now: RunTime) -> Facts {
+    Facts {
+        status: check.status,
+        output: check.output.clone(),
+        critical_since: (check.status == CheckStatus::Critical)
+            .then(|| old.critical_since.unwrap_or(now)),
+        touches: old.touches,
+        touched_output: old.touched_output.clone(),
+    }
+}

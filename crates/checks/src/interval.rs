@@ -1,0 +1,143 @@
+//! The loop of a check that is run every so often.
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use tidings_types::{Check, CheckId, CheckStatus};
+use tokio::sync::watch;
+
+use crate::{
+    Sink,
+    checks::{Facts, RETRY, Shared},
+    output::{cut, limit_of},
+    probe::{Found, Probe, timeout_of},
+    thresholds::Thresholds,
+};
+
+/// Shorter intervals are raised to this.
+const INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+/// A check that the agent runs.
+pub(crate) struct Interval<S> {
+    id: CheckId,
+    shared: Arc<Shared<S>>,
+    facts: watch::Receiver<Facts>,
+    probe: Probe,
+    interval: Duration,
+    timeout: Duration,
+    output_bytes: usize,
+    thresholds: Thresholds,
+    /// The output that was passed on last; `None` if that may have failed.
+    passed_on: Option<String>,
+}
+
+impl<S: Sink> Interval<S> {
+    pub(crate) fn new(
+        id: &CheckId,
+        check: &Check,
+        shared: &Arc<Shared<S>>,
+        facts: &watch::Receiver<Facts>,
+    ) -> Self {
+        Self {
+            id: id.clone(),
+            shared: Arc::clone(shared),
+            facts: facts.clone(),
+            probe: Probe::new(check, &shared.clients),
+            interval: Duration::from_millis(check.interval_ms).max(INTERVAL_MIN),
+            timeout: timeout_of(check),
+            output_bytes: limit_of(check),
+            thresholds: Thresholds::new(check),
+            passed_on: Some(facts.borrow().output.clone()),
+        }
+    }
+
+    /// Runs the check until the task is stopped. The next run begins an interval after the last
+    /// one ended, so runs of one check never overlap.
+    pub(crate) async fn run(mut self) {
+        let mut due = self.shared.clock.now() + uniform(&self.id, self.interval);
+        loop {
+            self.shared.clock.reach(due).await;
+            let settled = match self.run_once().await {
+                Some(found) => self.judge(found).await,
+                None => false,
+            };
+            let pause = if settled { self.interval } else { RETRY };
+            due = self.shared.clock.now() + pause;
+        }
+    }
+
+    /// One run; `None` if it failed while this process stood still, which says nothing about the
+    /// service.
+    async fn run_once(&self) -> Option<Found> {
+        let permit = self.shared.permits.acquire().await;
+        let stalls = self.shared.clock.stalls();
+        let found = self.probe.run(self.timeout).await;
+        drop(permit);
+        self.shared.counters.runs.fetch_add(1, Relaxed);
+        let stalled = self.shared.clock.stalls() != stalls;
+        (found.status != CheckStatus::Critical || !stalled).then_some(found)
+    }
+
+    /// Counts a result and passes it on if it is news. Returns false if that was refused.
+    async fn judge(&mut self, found: Found) -> bool {
+        let Some(status) = self.thresholds.count(found.status) else {
+            return true;
+        };
+        let output = cut(&found.output, self.output_bytes).to_owned();
+        let in_force = self.facts.borrow().status;
+        if status == in_force && self.passed_on.as_deref() == Some(&*output) {
+            return true;
+        }
+        let answer = self.shared.report(&self.id, status, output.clone()).await;
+        self.passed_on = answer.then_some(output);
+        answer
+    }
+}
+
+impl<S> Clone for Interval<S> {
+    fn clone(&self) -> Self {
+        Self {
+            id: self.id.clone(),
+            shared: Arc::clone(&self.shared),
+            facts: self.facts.clone(),
+            probe: self.probe.clone(),
+            interval: self.interval,
+            timeout: self.timeout,
+            output_bytes: self.output_bytes,
+            thresholds: self.thresholds.clone(),
+            passed_on: self.passed_on.clone(),
+        }
+    }
+}
+
+impl<S: Sink> Shared<S> {
+    /// Passes a result on. Returns false if it was refused.
+    pub(crate) async fn report(&self, id: &CheckId, status: CheckStatus, output: String) -> bool {
+        let answer = self.sink.report(id.clone(), status, output).await;
+        let was_refusing = self.counters.refusing.swap(answer.is_err(), Relaxed);
+        match &answer {
+            Ok(()) => {
+                self.counters.reports.fetch_add(1, Relaxed);
+                tracing::debug!(check = %id, status = status.as_str(), "reported");
+            }
+            Err(refusal) => {
+                self.counters.reports_refused.fetch_add(1, Relaxed);
+                if !was_refusing {
+                    tracing::warn!(check = %id, status = status.as_str(), %refusal, "the results of checks are refused and will be sent again");
+                }
+            }
+        }
+        answer.is_ok()
+    }
+}
+
+/// A span drawn evenly from zero to `max`, so that checks that were registered together do not run
+/// together.
+fn uniform(id: &CheckId, max: Duration) -> Duration {
+    let millis = u64::try_from(max.as_millis()).unwrap_or(u64::MAX);
+    // The hasher is keyed by the operating system's randomness at each call.
+    Duration::from_millis(RandomState::new().hash_one(id) % millis.max(1))
+}

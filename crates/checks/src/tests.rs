@@ -1,0 +1,276 @@
+//! The set of checks, from the outside.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tidings_types::{Check, CheckId, CheckKind, CheckStatus, Refusal, ServiceId};
+use tokio::{
+    net::TcpListener,
+    sync::mpsc,
+    time::{Instant, advance, sleep, timeout},
+};
+
+use crate::{Checks, Sink};
+
+const TTL_MS: u64 = 10_000;
+
+/// What the sink was told.
+#[derive(Debug, PartialEq, Eq)]
+enum Told {
+    Report(CheckStatus, String),
+    Deregister(ServiceId),
+}
+
+struct Recorder {
+    told: mpsc::UnboundedSender<Told>,
+    /// Answers in order; accepted when there are none left.
+    refusals: Arc<Mutex<Vec<Refusal>>>,
+}
+
+impl Recorder {
+    fn tell(&self, told: Told) -> Result<(), Refusal> {
+        // A test that has seen enough may have gone.
+        let _ = self.told.send(told);
+        self.refusals.lock().unwrap().pop().map_or(Ok(()), Err)
+    }
+}
+
+impl Sink for Recorder {
+    async fn report(&self, _: CheckId, status: CheckStatus, output: String) -> Result<(), Refusal> {
+        self.tell(Told::Report(status, output))
+    }
+
+    async fn deregister(&self, id: ServiceId) -> Result<(), Refusal> {
+        self.tell(Told::Deregister(id))
+    }
+}
+
+fn checks_refusing(
+    refusals: Vec<Refusal>,
+) -> (Arc<Checks<Recorder>>, mpsc::UnboundedReceiver<Told>) {
+    let (told, received) = mpsc::unbounded_channel();
+    let refusals = Arc::new(Mutex::new(refusals));
+    (Arc::new(Checks::new(Recorder { told, refusals })), received)
+}
+
+fn checks() -> (Arc<Checks<Recorder>>, mpsc::UnboundedReceiver<Told>) {
+    checks_refusing(Vec::new())
+}
+
+pub(crate) fn ttl_check(ttl_ms: u64) -> Check {
+    Check {
+        name: "alive".to_owned(),
+        notes: String::new(),
+        service: Some(ServiceId::new("web").unwrap()),
+        kind: CheckKind::Ttl { ttl_ms },
+        interval_ms: 0,
+        timeout_ms: 0,
+        success_before_passing: 0,
+        failures_before_warning: 0,
+        failures_before_critical: 0,
+        deregister_after_ms: 0,
+        output_bytes_max: 0,
+        status: CheckStatus::Passing,
+        output: String::new(),
+    }
+}
+
+fn tcp_check(address: String) -> Check {
+    Check {
+        kind: CheckKind::Tcp { address },
+        interval_ms: 1_000,
+        timeout_ms: 5_000,
+        status: CheckStatus::Critical,
+        ..ttl_check(0)
+    }
+}
+
+fn id() -> CheckId {
+    CheckId::new("alive").unwrap()
+}
+
+async fn next(told: &mut mpsc::UnboundedReceiver<Told>) -> Told {
+    timeout(Duration::from_secs(100), told.recv())
+        .await
+        .expect("the checks say something")
+        .expect("the checks run")
+}
+
+async fn silence(told: &mut mpsc::UnboundedReceiver<Told>, span: Duration) {
+    if let Ok(said) = timeout(span, told.recv()).await {
+        panic!("silence expected, got {said:?}");
+    }
+}
+
+fn about(span: Duration, expected_s: u64) -> bool {
+    (expected_s * 1_000..expected_s * 1_000 + 100)
+        .contains(&u64::try_from(span.as_millis()).unwrap())
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ttl_check_expires_once_and_says_what_it_last_heard() {
+    let (checks, mut told) = checks();
+    let start = Instant::now();
+    checks.set(id(), ttl_check(TTL_MS));
+    checks.ttl_touched(&id(), "all is well");
+    let expired = "TTL expired (last output before timeout follows): all is well";
+    assert_eq!(
+        next(&mut told).await,
+        Told::Report(CheckStatus::Critical, expired.to_owned())
+    );
+    assert!(about(start.elapsed(), 10), "{:?}", start.elapsed());
+    silence(&mut told, Duration::from_secs(60)).await;
+    assert_eq!(checks.figures().expirations, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn each_report_starts_the_time_to_live_again() {
+    let (checks, mut told) = checks();
+    checks.set(id(), ttl_check(TTL_MS));
+    for _ in 0..5 {
+        silence(&mut told, Duration::from_secs(9)).await;
+        checks.ttl_touched(&id(), "");
+    }
+    let last = Instant::now();
+    assert_eq!(
+        next(&mut told).await,
+        Told::Report(CheckStatus::Critical, "TTL expired".to_owned())
+    );
+    assert!(about(last.elapsed(), 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_paused_process_expires_nothing_and_deregisters_nothing() {
+    let (checks, mut told) = checks();
+    let mut check = ttl_check(TTL_MS);
+    check.status = CheckStatus::Critical;
+    check.output = "TTL expired".to_owned();
+    check.deregister_after_ms = 30_000;
+    checks.set(CheckId::new("dying").unwrap(), check);
+    checks.set(id(), ttl_check(TTL_MS));
+    sleep(Duration::from_secs(5)).await;
+    // Time that passes at once is what a stopped process sees.
+    advance(Duration::from_secs(3_600)).await;
+    let resumed = Instant::now();
+    silence(&mut told, Duration::from_secs(5)).await;
+    assert!(matches!(next(&mut told).await, Told::Report(..)));
+    assert!(
+        resumed.elapsed() <= Duration::from_millis(6_600),
+        "{:?}",
+        resumed.elapsed()
+    );
+    assert!(matches!(next(&mut told).await, Told::Deregister(_)));
+    assert!(
+        resumed.elapsed() > Duration::from_secs(24),
+        "{:?}",
+        resumed.elapsed()
+    );
+    assert_eq!(checks.figures().stalls, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_critical_for_long_enough_deregisters_its_instance_to_the_second() {
+    let (checks, mut told) = checks();
+    let mut check = ttl_check(1_000_000);
+    check.deregister_after_ms = 30_000;
+    check.status = CheckStatus::Critical;
+    checks.set(id(), check.clone());
+    sleep(Duration::from_secs(29)).await;
+    // Good news, however short, start the time again.
+    check.status = CheckStatus::Passing;
+    checks.set(id(), check.clone());
+    check.status = CheckStatus::Critical;
+    checks.set(id(), check.clone());
+    let start = Instant::now();
+    sleep(Duration::from_secs(20)).await;
+    // A change of the definition does not.
+    check.notes = "changed".to_owned();
+    checks.set(id(), check);
+    let asked = next(&mut told).await;
+    assert_eq!(asked, Told::Deregister(ServiceId::new("web").unwrap()));
+    assert!(about(start.elapsed(), 30), "{:?}", start.elapsed());
+    checks.remove(&id());
+    silence(&mut told, Duration::from_secs(60)).await;
+    assert_eq!(checks.figures().deregistrations, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_report_is_made_again() {
+    let (checks, mut told) = checks_refusing(vec![Refusal::Busy, Refusal::Busy]);
+    checks.set(id(), ttl_check(TTL_MS));
+    let first = next(&mut told).await;
+    let start = Instant::now();
+    assert_eq!(next(&mut told).await, first);
+    assert_eq!(next(&mut told).await, first);
+    assert!(about(start.elapsed(), 2), "{:?}", start.elapsed());
+    silence(&mut told, Duration::from_secs(60)).await;
+    assert_eq!(checks.figures().reports_refused, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_status_that_changed_elsewhere_does_not_restart_the_timer() {
+    let (checks, mut told) = checks();
+    let start = Instant::now();
+    checks.set(id(), ttl_check(TTL_MS));
+    sleep(Duration::from_secs(6)).await;
+    let mut check = ttl_check(TTL_MS);
+    check.status = CheckStatus::Warning;
+    checks.set(id(), check);
+    next(&mut told).await;
+    assert!(about(start.elapsed(), 10), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_tcp_check_reports_changes_only() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (checks, mut told) = checks();
+    let mut check = tcp_check(address.clone());
+    checks.set(id(), check.clone());
+    let passed = format!("TCP connect {address}: Success");
+    assert_eq!(
+        next(&mut told).await,
+        Told::Report(CheckStatus::Passing, passed.clone())
+    );
+    check.status = CheckStatus::Passing;
+    check.output = passed;
+    checks.set(id(), check);
+    // Several runs later nothing more has been said.
+    let runs = checks.figures().runs;
+    while checks.figures().runs < runs + 2 {
+        tokio::task::yield_now().await;
+        sleep(Duration::from_millis(20)).await;
+    }
+    assert!(told.try_recv().is_err());
+    drop(listener);
+    assert!(matches!(
+        next(&mut told).await,
+        Told::Report(CheckStatus::Critical, _)
+    ));
+}
+
+#[tokio::test]
+async fn after_shutdown_no_task_is_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (checks, mut told) = checks();
+    for n in 0..50 {
+        let id = CheckId::new(format!("check-{n}")).unwrap();
+        let mut check = tcp_check(listener.local_addr().unwrap().to_string());
+        check.deregister_after_ms = 60_000;
+        checks.set(id, check);
+    }
+    assert!(matches!(next(&mut told).await, Told::Report(..)));
+    assert_eq!(checks.figures().checks, 50);
+    let checks = Arc::into_inner(checks).expect("the test holds the only handle");
+    checks.shutdown().await;
+    // The recorder goes with the last task, and with it the channel's sender.
+    while let Some(told) = timeout(Duration::from_secs(5), told.recv()).await.unwrap() {
+        assert!(matches!(told, Told::Report(..)));
+    }
+    let tasks = tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks();
+    assert_eq!(tasks, 0);
+}
