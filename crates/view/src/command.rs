@@ -33,6 +33,11 @@ impl Commands {
         })?;
         answer.await.unwrap_or(Err(Refusal::ShuttingDown))
     }
+
+    /// How many commands the queue can still take.
+    pub fn room(&self) -> usize {
+        self.sender.capacity()
+    }
 }
 
 /// The driver's end.

@@ -30,6 +30,9 @@ pub mod view;
 pub mod watch;
 pub mod writer;
 
+#[cfg(test)]
+mod tests;
+
 pub use command::{CommandReceiver, Commands, Reply, Request, commands};
 pub use joined::{
     CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, NodeKey, Origin, Service,
