@@ -26,7 +26,7 @@ fn put(key: Key, body: Body, seq: u64) -> Update {
     let dot = Dot {
         epoch: Epoch::from_bits(1),
         seq,
-        node: key.owner().unwrap_or(node_id(1)),
+        node: key.owner().unwrap_or_else(|| node_id(1)),
     };
     Update::Record {
         key,
