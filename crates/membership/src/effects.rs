@@ -1,0 +1,78 @@
+//! Collects what foca asks for during one call.
+
+use std::time::Duration;
+
+use foca::{Message, Notification, Timer};
+
+use crate::MemberId;
+
+/// foca's runtime: an out parameter that is worked off after the call.
+#[derive(Debug, Default)]
+pub(crate) struct Effects {
+    pub(crate) packets: Vec<Outgoing>,
+    pub(crate) timers: Vec<(Timer<MemberId>, Duration)>,
+    /// A packet passed foca's address check.
+    pub(crate) accepted: bool,
+    /// The member list may have changed.
+    pub(crate) members_touched: bool,
+    /// The last active member is gone.
+    pub(crate) idle: bool,
+    /// This node was declared down and took a new identity.
+    pub(crate) rejoined: bool,
+    /// The member whose probe began.
+    pub(crate) probing: Option<MemberId>,
+    /// A probe ended without an answer.
+    pub(crate) probe_failed: bool,
+}
+
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    pub(crate) to: MemberId,
+    pub(crate) bytes: Vec<u8>,
+    /// It tells the receiver that it is down.
+    pub(crate) turn_undead: bool,
+}
+
+impl foca::Runtime<MemberId> for Effects {
+    fn notify(&mut self, notification: Notification<'_, MemberId>) {
+        match notification {
+            Notification::MemberUp(_)
+            | Notification::MemberDown(_)
+            | Notification::Rename(_, _)
+            | Notification::Active
+            | Notification::Defunct => self.members_touched = true,
+            Notification::Idle => {
+                self.members_touched = true;
+                self.idle = true;
+            }
+            Notification::Rejoin(_) => self.rejoined = true,
+            Notification::DataReceived(_) => self.accepted = true,
+            // foca reports a packet's header right after the packet.
+            Notification::DataSent(header) => match header.message {
+                Message::Ping(_) => self.probing = Some(header.dst),
+                Message::TurnUndead => {
+                    if let Some(last) = self.packets.last_mut() {
+                        last.turn_undead = true;
+                    }
+                }
+                _ => {}
+            },
+            Notification::ProbeFailed(_, _) => {
+                self.probe_failed = true;
+                self.members_touched = true;
+            }
+        }
+    }
+
+    fn send_to(&mut self, to: MemberId, data: &[u8]) {
+        self.packets.push(Outgoing {
+            to,
+            bytes: data.to_vec(),
+            turn_undead: false,
+        });
+    }
+
+    fn submit_after(&mut self, event: Timer<MemberId>, after: Duration) {
+        self.timers.push((event, after));
+    }
+}

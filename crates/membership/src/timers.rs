@@ -1,0 +1,198 @@
+//! foca's timers and ours, ordered by due time and then by when they were set.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use foca::{Incarnation, Timer};
+use tidings_types::{NodeId, Timestamp};
+
+use crate::MemberId;
+
+/// What a timer is for. Each slot holds one timer, so their number is bounded by the members'.
+///
+/// foca marks its timers with an 8-bit token to recognise old ones; with one timer per slot, a token
+/// that comes round again finds no old timer to revive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Slot {
+    Probe,
+    IndirectProbe,
+    Suspicion(NodeId),
+    Announce,
+    AnnounceDown,
+    Gossip,
+    RemoveDown(NodeId),
+    Hearsay(NodeId),
+    Watchdog,
+    Reannounce,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Foca(Timer<MemberId>),
+    /// Somebody's member list said that this member is down.
+    Hearsay(MemberId, Incarnation),
+    Watchdog,
+    Reannounce,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Timers {
+    slots: BTreeMap<Slot, Entry>,
+    queue: BTreeSet<(Timestamp, u64, Slot)>,
+    set: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    due: Timestamp,
+    seq: u64,
+    event: Event,
+    postponed: bool,
+}
+
+impl Timers {
+    /// Sets the slot's timer, in place of an earlier one.
+    pub(crate) fn set(&mut self, slot: Slot, due: Timestamp, event: Event) {
+        self.put(slot, due, event, false);
+    }
+
+    /// Sets foca's timer. Each failed probe of a suspect asks for the same suspicion again; the
+    /// first one stands, or a suspect that is probed often would never go down.
+    pub(crate) fn set_foca(&mut self, due: Timestamp, timer: Timer<MemberId>) {
+        let slot = Slot::of(&timer);
+        let repeats = matches!(slot, Slot::Suspicion(_))
+            && matches!(self.slots.get(&slot), Some(Entry { event: Event::Foca(known), .. }) if *known == timer);
+        if !repeats {
+            self.set(slot, due, Event::Foca(timer));
+        }
+    }
+
+    pub(crate) fn cancel(&mut self, slot: Slot) {
+        if let Some(entry) = self.slots.remove(&slot) {
+            self.queue.remove(&(entry.due, entry.seq, slot));
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.slots.clear();
+        self.queue.clear();
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.queue.first().map(|&(due, _, _)| due)
+    }
+
+    pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Event> {
+        let &(due, _, slot) = self.queue.first()?;
+        if due > now {
+            return None;
+        }
+        self.queue.pop_first();
+        self.slots.remove(&slot).map(|entry| entry.event)
+    }
+
+    /// Moves the timers of probes and suspicions by `late`, each at most once: a driver that is
+    /// always late must still reach a verdict.
+    pub(crate) fn postpone_verdicts(&mut self, late: Duration) {
+        let verdicts: Vec<Slot> = self
+            .slots
+            .iter()
+            .filter(|(slot, entry)| slot.is_verdict() && !entry.postponed)
+            .map(|(&slot, _)| slot)
+            .collect();
+        for slot in verdicts {
+            if let Some(entry) = self.slots.remove(&slot) {
+                self.queue.remove(&(entry.due, entry.seq, slot));
+                self.put(slot, entry.due + late, entry.event, true);
+            }
+        }
+    }
+
+    fn put(&mut self, slot: Slot, due: Timestamp, event: Event, postponed: bool) {
+        self.cancel(slot);
+        self.set += 1;
+        let seq = self.set;
+        self.queue.insert((due, seq, slot));
+        let entry = Entry {
+            due,
+            seq,
+            event,
+            postponed,
+        };
+        self.slots.insert(slot, entry);
+    }
+}
+
+impl Slot {
+    const fn of(timer: &Timer<MemberId>) -> Self {
+        match timer {
+            Timer::ProbeRandomMember(_) => Self::Probe,
+            Timer::SendIndirectProbe { .. } => Self::IndirectProbe,
+            Timer::ChangeSuspectToDown { member_id, .. } => Self::Suspicion(member_id.node),
+            Timer::PeriodicAnnounce(_) => Self::Announce,
+            Timer::PeriodicAnnounceDown(_) => Self::AnnounceDown,
+            Timer::PeriodicGossip(_) => Self::Gossip,
+            Timer::RemoveDown(id) => Self::RemoveDown(id.node),
+        }
+    }
+
+    const fn is_verdict(self) -> bool {
+        matches!(
+            self,
+            Self::Probe | Self::IndirectProbe | Self::Suspicion(_) | Self::Hearsay(_)
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(seconds: u64) -> Timestamp {
+        Timestamp::from_micros(seconds * 1_000_000)
+    }
+
+    fn suspicion(token: u8) -> Timer<MemberId> {
+        Timer::ChangeSuspectToDown {
+            member_id: MemberId::anyone_at("10.0.0.1:1".parse().unwrap()),
+            incarnation: 0,
+            token,
+        }
+    }
+
+    #[test]
+    fn timers_come_by_due_time_and_then_in_the_order_they_were_set() {
+        let mut timers = Timers::default();
+        timers.set(Slot::Watchdog, at(2), Event::Watchdog);
+        timers.set(Slot::Reannounce, at(2), Event::Reannounce);
+        timers.set_foca(at(1), Timer::PeriodicGossip(0));
+        assert_eq!(timers.next_due(), Some(at(1)));
+        assert!(matches!(timers.pop_due(at(5)), Some(Event::Foca(_))));
+        assert!(matches!(timers.pop_due(at(5)), Some(Event::Watchdog)));
+        assert!(matches!(timers.pop_due(at(5)), Some(Event::Reannounce)));
+        assert!(timers.pop_due(at(5)).is_none());
+    }
+
+    #[test]
+    fn a_repeated_suspicion_does_not_move_the_first() {
+        let mut timers = Timers::default();
+        timers.set_foca(at(2), suspicion(0));
+        timers.set_foca(at(3), suspicion(0));
+        assert_eq!(timers.next_due(), Some(at(2)));
+        timers.set_foca(at(4), suspicion(1));
+        assert_eq!(timers.next_due(), Some(at(4)));
+    }
+
+    #[test]
+    fn a_verdict_is_postponed_once() {
+        let mut timers = Timers::default();
+        timers.set_foca(at(2), suspicion(0));
+        timers.set(Slot::Watchdog, at(9), Event::Watchdog);
+        timers.postpone_verdicts(Duration::from_secs(3));
+        assert_eq!(timers.next_due(), Some(at(5)));
+        timers.postpone_verdicts(Duration::from_secs(3));
+        assert_eq!(timers.next_due(), Some(at(5)));
+    }
+}
