@@ -1,1 +1,3 @@
 //! tokio and quinn driver, disk, configuration
+
+pub mod transport;
