@@ -1,0 +1,354 @@
+//! One feed's content at a position, and its joins with deltas and snapshots.
+//!
+//! The content is a function of the position. At a joined position a key holds the greater of the
+//! two greatest changes; what each side *lacks* must be read from the positions:
+//!
+//! | The replica | The giver | At the joined position |
+//! |---|---|---|
+//! | holds `a` | holds `b` | the greater dot |
+//! | holds `a` | nothing, covers `a` | nothing: the giver has a later removal, dropped below its watermark |
+//! | holds `a` | nothing, does not cover `a` | `a` |
+//! | nothing, covers `b` | holds `b` | nothing, for the same reason |
+//! | nothing, does not cover `b` | holds `b` | `b` |
+//!
+//! A delta gives the rows with `b` only: its receiver covers the watermark, so it has applied every
+//! removal that the giver dropped. Afterwards the joined watermark and floor are enforced: marks
+//! that the watermark covers go, and so does everything below the floor. The owner has restamped
+//! its entries above the floor, so what is still below it are marks, and entries whose removal the
+//! replica never saw.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tidings_types::{
+    Change, Dot, Entry, Epoch, FeedState, Key, Lineage, Needs, NodeId, Slot, Snapshot,
+    limits::LINEAGE_EPOCHS,
+};
+
+use crate::{
+    form::{Checked, Standing},
+    hash::ContentHasher,
+};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Feed {
+    owner: NodeId,
+    lineage: Lineage,
+    watermark: Lineage,
+    needs: Needs,
+    slots: BTreeMap<Key, Standing>,
+    by_dot: BTreeMap<(Epoch, u64), Key>,
+    marks: BTreeSet<(Epoch, u64)>,
+    sum: u128,
+    item: u128,
+    damaged: bool,
+}
+
+impl Feed {
+    pub(crate) const fn new(owner: NodeId) -> Self {
+        Self {
+            owner,
+            lineage: Lineage::empty(),
+            watermark: Lineage::empty(),
+            needs: Needs::new(),
+            slots: BTreeMap::new(),
+            by_dot: BTreeMap::new(),
+            marks: BTreeSet::new(),
+            sum: 0,
+            item: 0,
+            damaged: false,
+        }
+    }
+
+    pub(crate) const fn lineage(&self) -> &Lineage {
+        &self.lineage
+    }
+
+    pub(crate) const fn watermark(&self) -> &Lineage {
+        &self.watermark
+    }
+
+    pub(crate) const fn sum(&self) -> u128 {
+        self.sum
+    }
+
+    /// What the feed adds to the fingerprint.
+    pub(crate) const fn item(&self) -> u128 {
+        self.item
+    }
+
+    pub(crate) const fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    pub(crate) const fn set_damaged(&mut self, damaged: bool) {
+        self.damaged = damaged;
+    }
+
+    /// Entries, tombstones and overrides counted, removal marks not.
+    pub(crate) fn entries(&self) -> usize {
+        self.slots.len() - self.marks.len()
+    }
+
+    pub(crate) fn marks(&self) -> usize {
+        self.marks.len()
+    }
+
+    pub(crate) fn slot_count(&self) -> usize {
+        self.slots.len()
+    }
+
+    pub(crate) fn standing(&self, key: &Key) -> Option<&Standing> {
+        self.slots.get(key)
+    }
+
+    pub(crate) fn entry(&self, key: &Key) -> Option<(Dot, &Entry)> {
+        let standing = self.slots.get(key)?;
+        match &standing.change.slot {
+            Slot::Entry(entry) => Some((standing.change.dot(self.owner), entry)),
+            Slot::RemovalMark => None,
+        }
+    }
+
+    /// The removal marks that `watermark` covers.
+    pub(crate) fn buried(&self, watermark: &Lineage) -> impl Iterator<Item = &Standing> {
+        let marks = self
+            .marks
+            .iter()
+            .filter(|&&(epoch, seq)| watermark.covers_dot(epoch, seq));
+        marks.map(|at| &self.slots[&self.by_dot[at]])
+    }
+
+    /// Every slot, in dot order.
+    pub(crate) fn changes(&self) -> impl Iterator<Item = &Standing> {
+        self.by_dot.values().map(|key| &self.slots[key])
+    }
+
+    /// The slots of epochs below `floor`, in dot order.
+    pub(crate) fn below(&self, floor: Epoch) -> impl Iterator<Item = &Standing> {
+        let keys = self.by_dot.range(..(floor, 0)).map(|(_, key)| key);
+        keys.map(|key| &self.slots[key])
+    }
+
+    /// The slots whose dots `held` does not cover, in dot order.
+    pub(crate) fn changes_after(&self, held: &Lineage) -> Vec<Change> {
+        let epochs = self
+            .lineage
+            .heads()
+            .filter(|&(epoch, _)| epoch >= held.floor());
+        epochs
+            .flat_map(|(epoch, _)| {
+                let lacking = (epoch, held.head(epoch).saturating_add(1))..=(epoch, u64::MAX);
+                self.by_dot.range(lacking)
+            })
+            .map(|(_, key)| self.slots[key].change.clone())
+            .collect()
+    }
+
+    pub(crate) fn state(&self) -> FeedState {
+        FeedState {
+            owner: self.owner,
+            lineage: self.lineage.clone(),
+            watermark: self.watermark.clone(),
+            needs: self.needs.clone(),
+            sum: self.sum,
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            state: self.state(),
+            changes: self.changes().map(|s| s.change.clone()).collect(),
+        }
+    }
+
+    /// Whether position and content are those of `state`, as far as sums can tell.
+    pub(crate) fn agrees_with(&self, state: &FeedState) -> bool {
+        self.sum == state.sum && self.watermark == state.watermark && self.needs == state.needs
+    }
+
+    /// Whether the position joined with `state`'s stays within its limit.
+    pub(crate) fn can_join(&self, state: &FeedState) -> bool {
+        let fits = |held: &Lineage, given: &Lineage| {
+            let mut joined = held.clone();
+            joined.join(given);
+            joined.epochs() <= LINEAGE_EPOCHS
+        };
+        fits(&self.lineage, &state.lineage) && fits(&self.watermark, &state.watermark)
+    }
+
+    /// How many slots a join can leave at most.
+    pub(crate) fn slots_with(&self, changes: &[Standing]) -> usize {
+        let new = changes
+            .iter()
+            .filter(|s| !self.slots.contains_key(&s.change.key));
+        self.slots.len() + new.count()
+    }
+
+    /// Joins a delta whose start this replica covers. Keys whose slot changed go to `touched`.
+    pub(crate) fn join_delta(&mut self, delta: Checked, touched: &mut BTreeSet<Key>) {
+        for standing in delta.changes {
+            let (epoch, seq) = standing.at();
+            if !self.lineage.covers_dot(epoch, seq) {
+                self.put_if_greater(standing, touched);
+            }
+        }
+        self.settle(&delta.state, touched);
+    }
+
+    /// Joins a snapshot in one step.
+    ///
+    /// A damaged replica has lost slots that it covers, so it takes what it lacks as if it covered
+    /// nothing; but only from a giver that covers its watermark, since an older one may still hold
+    /// what was removed and forgotten here. From an older one it takes what is new, and stays damaged.
+    pub(crate) fn join_snapshot(&mut self, snapshot: Checked, touched: &mut BTreeSet<Key>) {
+        let mending = self.damaged && snapshot.state.lineage.covers(&self.watermark);
+        let given: BTreeSet<&Key> = snapshot.changes.iter().map(|s| &s.change.key).collect();
+        let gone: Vec<Key> = self
+            .changes()
+            .filter(|s| {
+                snapshot
+                    .state
+                    .lineage
+                    .covers_dot(s.change.epoch, s.change.seq)
+            })
+            .filter(|s| !given.contains(&s.change.key))
+            .map(|s| s.change.key.clone())
+            .collect();
+        for key in gone {
+            self.remove(&key, touched);
+        }
+        for standing in snapshot.changes {
+            let (epoch, seq) = standing.at();
+            if mending || !self.lineage.covers_dot(epoch, seq) {
+                self.put_if_greater(standing, touched);
+            }
+        }
+        self.damaged &= !mending;
+        self.settle(&snapshot.state, touched);
+    }
+
+    /// Takes the owner's copy as it is. For equal positions with unequal content only.
+    pub(crate) fn replace(&mut self, copy: Checked, touched: &mut BTreeSet<Key>) {
+        let given: BTreeMap<&Key, u128> = copy
+            .changes
+            .iter()
+            .map(|s| (&s.change.key, s.hash))
+            .collect();
+        let gone: Vec<Key> = self
+            .slots
+            .values()
+            .filter(|s| given.get(&s.change.key) != Some(&s.hash))
+            .map(|s| s.change.key.clone())
+            .collect();
+        for key in gone {
+            self.remove(&key, touched);
+        }
+        for standing in copy.changes {
+            if !self.slots.contains_key(&standing.change.key) {
+                self.put(standing, touched);
+            }
+        }
+        self.watermark = copy.state.watermark;
+        self.needs = copy.state.needs;
+        self.damaged = false;
+    }
+
+    /// Takes what either copy holds: greater dot, then greater hash. For equal positions with
+    /// unequal content only, when the owner's copy cannot be had; both sides end up alike.
+    pub(crate) fn unite(&mut self, copy: Checked, touched: &mut BTreeSet<Key>) {
+        for standing in copy.changes {
+            let greater = self
+                .slots
+                .get(&standing.change.key)
+                .is_none_or(|held| (standing.at(), standing.hash) > (held.at(), held.hash));
+            if greater {
+                self.put(standing, touched);
+            }
+        }
+        self.settle(&copy.state, touched);
+    }
+
+    /// Computes anew what the feed adds to the fingerprint; a feed without a position adds nothing.
+    pub(crate) fn seal(&mut self, hasher: &ContentHasher) {
+        self.item = if self.lineage.is_empty() {
+            0
+        } else {
+            hasher.item(&self.state())
+        };
+    }
+
+    /// Joins positions, then drops what the joined watermark and floor leave out.
+    fn settle(&mut self, state: &FeedState, touched: &mut BTreeSet<Key>) {
+        self.lineage.join(&state.lineage);
+        self.watermark.join(&state.watermark);
+        for (&node, position) in &state.needs {
+            self.needs.entry(node).or_default().join(position);
+        }
+        let below = self.below(self.lineage.floor());
+        let gone: Vec<Key> = below
+            .chain(self.buried(&self.watermark))
+            .map(|standing| standing.change.key.clone())
+            .collect();
+        for key in gone {
+            self.remove(&key, touched);
+        }
+    }
+
+    fn put_if_greater(&mut self, standing: Standing, touched: &mut BTreeSet<Key>) {
+        let greater = self
+            .slots
+            .get(&standing.change.key)
+            .is_none_or(|held| standing.at() > held.at());
+        if greater {
+            self.put(standing, touched);
+        }
+    }
+
+    fn put(&mut self, standing: Standing, touched: &mut BTreeSet<Key>) {
+        let key = standing.change.key.clone();
+        self.remove(&key, touched);
+        self.sum = self.sum.wrapping_add(standing.hash);
+        if standing.is_mark() {
+            self.marks.insert(standing.at());
+        }
+        self.by_dot.insert(standing.at(), key.clone());
+        self.slots.insert(key.clone(), standing);
+        touched.insert(key);
+    }
+
+    fn remove(&mut self, key: &Key, touched: &mut BTreeSet<Key>) {
+        if let Some(standing) = self.slots.remove(key) {
+            self.sum = self.sum.wrapping_sub(standing.hash);
+            self.marks.remove(&standing.at());
+            self.by_dot.remove(&standing.at());
+            touched.insert(key.clone());
+        }
+    }
+}
+
+/// The content sum of `feed` once `pending` has been applied and the position's `watermark` and
+/// `floor` have moved, without applying anything.
+///
+/// The pending changes are the owner's newest, so each replaces what stands under its key and none
+/// is covered by the watermark.
+pub(crate) fn sum_after(
+    feed: &Feed,
+    pending: &BTreeMap<Key, Standing>,
+    watermark: Option<&Lineage>,
+    floor: Option<Epoch>,
+) -> u128 {
+    let mut sum = feed.sum;
+    for (key, standing) in pending {
+        let replaced = feed.standing(key).map_or(0, |held| held.hash);
+        sum = sum.wrapping_sub(replaced).wrapping_add(standing.hash);
+    }
+    let floor = floor.unwrap_or(Epoch::ZERO);
+    let buried = watermark
+        .into_iter()
+        .flat_map(|watermark| feed.buried(watermark));
+    let above = buried.filter(|standing| standing.change.epoch >= floor);
+    above
+        .chain(feed.below(floor))
+        .filter(|standing| !pending.contains_key(&standing.change.key))
+        .fold(sum, |sum, standing| sum.wrapping_sub(standing.hash))
+}

@@ -1,0 +1,242 @@
+//! What a transfer must look like before anything is changed.
+//!
+//! A replica passes on what it applied, so one malformed change would travel on under honest
+//! names. Everything that can be judged without other feeds is judged here.
+
+use std::collections::BTreeSet;
+
+use tidings_types::{
+    Body, Change, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, Slot, Snapshot, Version,
+    limits::{FEED_RECORDS, RECORD_BYTES},
+};
+
+use crate::{ChangeFault, PositionFault, Rejected, hash::ContentHasher};
+
+/// Slots of one feed that are accepted from peers: more than any owner may fill on its own, since a
+/// rolled-back owner joins what it wrote before with what it wrote since.
+pub const FEED_SLOTS_ACCEPTED: usize = 4 * FEED_RECORDS;
+
+/// A transfer's content after its checks, with the hashes that they took.
+#[derive(Clone, Debug)]
+pub(crate) struct Checked {
+    pub(crate) state: FeedState,
+    pub(crate) changes: Vec<Standing>,
+    /// Bytes of the records.
+    pub(crate) bytes: usize,
+}
+
+/// A change as a feed keeps it.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    pub(crate) change: Change,
+    pub(crate) hash: u128,
+}
+
+impl Standing {
+    pub(crate) const fn at(&self) -> (Epoch, u64) {
+        (self.change.epoch, self.change.seq)
+    }
+
+    pub(crate) const fn is_mark(&self) -> bool {
+        matches!(self.change.slot, Slot::RemovalMark)
+    }
+}
+
+pub(crate) fn check_delta(
+    hasher: &ContentHasher,
+    delta: Delta,
+) -> Result<(Lineage, Checked), Rejected> {
+    let Delta {
+        from,
+        state,
+        changes,
+    } = delta;
+    if !from.covers(&state.watermark) {
+        return Err(position(&state, PositionFault::StartsBehindWatermark));
+    }
+    let checked = check(hasher, state, changes, &from)?;
+    Ok((from, checked))
+}
+
+pub(crate) fn check_snapshot(
+    hasher: &ContentHasher,
+    snapshot: Snapshot,
+) -> Result<Checked, Rejected> {
+    let checked = check_stored(hasher, snapshot)?;
+    if checked.sum() == checked.state.sum {
+        Ok(checked)
+    } else {
+        let owner = checked.state.owner;
+        Err(Rejected::Sum { owner })
+    }
+}
+
+/// The checks of a snapshot from the own disk, whose sum tells of damage instead of blame.
+pub(crate) fn check_stored(
+    hasher: &ContentHasher,
+    snapshot: Snapshot,
+) -> Result<Checked, Rejected> {
+    check(hasher, snapshot.state, snapshot.changes, &Lineage::empty())
+}
+
+/// The own batch: made here, so only hashed.
+pub(crate) fn trust(hasher: &ContentHasher, delta: Delta) -> Checked {
+    let owner = delta.state.owner;
+    let hashed = delta.changes.into_iter().map(|change| {
+        let weighed = hasher.slot(change.dot(owner), &change.key, &change.slot);
+        (change, weighed)
+    });
+    let mut bytes = 0;
+    let changes = hashed
+        .map(|(change, weighed)| {
+            bytes += weighed.bytes;
+            let hash = weighed.hash;
+            Standing { change, hash }
+        })
+        .collect();
+    Checked {
+        state: delta.state,
+        changes,
+        bytes,
+    }
+}
+
+/// Whether a record of this kind may stand under the key.
+pub(crate) const fn fits(key: &Key, body: &Body) -> bool {
+    matches!(
+        (key, body),
+        (Key::Node(_), Body::Node(_))
+            | (
+                Key::Instance(..) | Key::ExternalInstance(..),
+                Body::Instance(_)
+            )
+            | (Key::Check(..) | Key::ExternalCheck(..), Body::Check(_))
+            | (Key::ExternalNode(_), Body::ExternalNode(_))
+    )
+}
+
+impl Checked {
+    fn sum(&self) -> u128 {
+        self.changes
+            .iter()
+            .fold(0, |sum: u128, standing| sum.wrapping_add(standing.hash))
+    }
+}
+
+fn check(
+    hasher: &ContentHasher,
+    state: FeedState,
+    changes: Vec<Change>,
+    from: &Lineage,
+) -> Result<Checked, Rejected> {
+    if !state.needs.is_empty() {
+        return Err(Rejected::NeedsUnsupported { owner: state.owner });
+    }
+    if !state.lineage.covers(&state.watermark) {
+        return Err(position(&state, PositionFault::WatermarkAhead));
+    }
+    if changes.len() > FEED_SLOTS_ACCEPTED {
+        return Err(Rejected::FeedTooLarge {
+            owner: state.owner,
+            slots: changes.len(),
+        });
+    }
+    let blame = |change: &Change, fault| Rejected::Change {
+        owner: state.owner,
+        key: Box::new(change.key.clone()),
+        fault,
+    };
+    check_order(&changes).map_err(|(change, fault)| blame(change, fault))?;
+    let mut bytes = 0;
+    let mut standing = Vec::with_capacity(changes.len());
+    for change in changes {
+        check_change(&state, from, &change).map_err(|fault| blame(&change, fault))?;
+        let weighed = hasher.slot(change.dot(state.owner), &change.key, &change.slot);
+        if weighed.bytes > RECORD_BYTES {
+            let bytes = weighed.bytes;
+            return Err(blame(&change, ChangeFault::TooLarge { bytes }));
+        }
+        bytes += weighed.bytes;
+        let hash = weighed.hash;
+        standing.push(Standing { change, hash });
+    }
+    Ok(Checked {
+        state,
+        changes: standing,
+        bytes,
+    })
+}
+
+fn check_order(changes: &[Change]) -> Result<(), (&Change, ChangeFault)> {
+    let mut last = None;
+    let mut keys = BTreeSet::new();
+    for change in changes {
+        let at = (change.epoch, change.seq);
+        if last.is_some_and(|last| at <= last) {
+            return Err((change, ChangeFault::Order));
+        }
+        if !keys.insert(&change.key) {
+            return Err((change, ChangeFault::Duplicate));
+        }
+        last = Some(at);
+    }
+    Ok(())
+}
+
+fn check_change(state: &FeedState, from: &Lineage, change: &Change) -> Result<(), ChangeFault> {
+    let covered = state.lineage.covers_dot(change.epoch, change.seq)
+        && change.epoch >= state.lineage.floor()
+        && !from.covers_dot(change.epoch, change.seq);
+    if change.seq == 0 || !covered {
+        return Err(ChangeFault::Range);
+    }
+    match &change.slot {
+        Slot::Entry(entry) => check_entry(state, change, entry),
+        Slot::RemovalMark => {
+            let owned = change.key.owner() == Some(state.owner);
+            let dropped = state.watermark.covers_dot(change.epoch, change.seq);
+            if owned && !dropped {
+                Ok(())
+            } else {
+                Err(ChangeFault::Mark)
+            }
+        }
+    }
+}
+
+fn check_entry(state: &FeedState, change: &Change, entry: &Entry) -> Result<(), ChangeFault> {
+    let body = entry.body.as_deref();
+    if body.is_some_and(|body| !fits(&change.key, body)) {
+        return Err(ChangeFault::Kind);
+    }
+    // A restamp keeps the version, so the write may be older than the change, never newer.
+    let own_write =
+        |dot: Dot| dot.seq > 0 && dot.node == state.owner && dot <= change.dot(state.owner);
+    let owner = change.key.owner();
+    match &entry.version {
+        Version::Owner(_) if owner != Some(state.owner) => Err(ChangeFault::Version),
+        Version::Owner(dot) if !own_write(*dot) => Err(ChangeFault::VersionDot),
+        Version::Owner(_) if body.is_none() => Err(ChangeFault::Body),
+        Version::Override(_) if owner.is_none() || owner == Some(state.owner) => {
+            Err(ChangeFault::Version)
+        }
+        Version::Override(dot) if Some(dot.node) != owner || dot.seq == 0 => {
+            Err(ChangeFault::VersionDot)
+        }
+        Version::Override(_) if body.is_some() => Err(ChangeFault::Body),
+        Version::Shared { .. } if owner.is_some() => Err(ChangeFault::Version),
+        Version::Shared { dot, .. } if !own_write(*dot) => Err(ChangeFault::VersionDot),
+        Version::Shared { stamp, .. } if !stamp.is_well_formed() => Err(ChangeFault::Stamp),
+        Version::Owner(_) | Version::Override(_) | Version::Shared { .. } => Ok(()),
+    }
+}
+
+const fn position(state: &FeedState, fault: PositionFault) -> Rejected {
+    Rejected::Position {
+        owner: state.owner,
+        fault,
+    }
+}
+
+#[cfg(test)]
+mod tests;
