@@ -91,8 +91,6 @@ pub struct Counters {
     pub reconciliations: u64,
     /// Requests that broke or were never answered.
     pub requests_failed: u64,
-    /// Peers' requests that were refused because too many were open.
-    pub requests_shed: u64,
     /// Feeds whose content differed at an equal position.
     pub alarms: u64,
     /// Stamps too far ahead to be adopted.

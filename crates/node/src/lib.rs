@@ -28,6 +28,7 @@
 //! | `rumor` | how new dots travel, and who is known to hold them |
 //! | `reconcile` | how gossip's gaps are found and repaired |
 //! | `exchange` | requests in both directions, bounded |
+//! | `publish`, `save` | what readers and the disk are told |
 //! | `roster` | who is alive, and whether this agent is an island |
 //! | `own` | this node's own feed: relearning it, its watermark, a greater epoch of itself |
 //! | `depart` | the goodbye |
@@ -43,11 +44,13 @@ pub mod input;
 mod node;
 pub mod output;
 mod own;
+mod peers;
 mod publish;
 mod reconcile;
 mod roster;
 mod rumor;
 mod save;
+mod timers;
 
 pub use config::Config;
 pub use event::{Counters, Event};

@@ -1,41 +1,284 @@
-//! The node itself.
+//! The node itself: its parts, and which of them an input concerns.
 
-use tidings_types::Timestamp;
+use std::{collections::VecDeque, net::SocketAddr};
 
-use crate::{Boot, Config, Counters, Input, Output};
+use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use tidings_membership::{MemberId, Membership};
+use tidings_registry::{Registry, Writer};
+use tidings_types::{Dot, Hlc, Lineage, NodeId, Status, Timestamp};
+use tidings_wire::{Datagram, Request, datagram};
 
-/// One agent's decisions.
+use crate::{
+    Boot, Config, Counters, Event, Input, Output,
+    depart::Goodbye,
+    durable::Durable,
+    exchange::{Exchanges, Purpose},
+    own::Own,
+    peers::Peers,
+    roster::RosterState,
+    rumor::Unacked,
+    save::Saves,
+    timers::{Timer, Timers, jittered},
+};
+
+/// One agent's decisions. See the [crate documentation](crate) for how to drive it.
 #[derive(Debug)]
-pub struct Node {}
+pub struct Node {
+    pub(crate) config: Config,
+    pub(crate) me: NodeId,
+    pub(crate) addr: SocketAddr,
+    pub(crate) now: Timestamp,
+    pub(crate) wall_ms: u64,
+    pub(crate) rng: ChaCha8Rng,
+
+    pub(crate) registry: Registry,
+    pub(crate) writer: Writer,
+    pub(crate) membership: Membership,
+    pub(crate) roster: RosterState,
+    pub(crate) peers: Peers,
+    pub(crate) exchanges: Exchanges,
+    pub(crate) durable: Durable,
+    pub(crate) own: Own,
+    pub(crate) unacked: Unacked,
+    pub(crate) saves: Saves,
+    pub(crate) depart: Option<Goodbye>,
+    /// The position of the own feed that at least one peer is known to hold.
+    pub(crate) synced: Lineage,
+
+    pub(crate) timers: Timers,
+    pub(crate) counters: Counters,
+    pub(crate) status_dirty: bool,
+    pub(crate) published_status: Option<Status>,
+    pub(crate) out: VecDeque<Output>,
+}
 
 impl Node {
     /// A node that starts at `now`. Its first outputs publish what its disk had.
     pub fn new(config: Config, boot: Boot, now: Timestamp) -> Self {
-        unimplemented!("{config:?} {boot:?} {now}")
+        let mut rng = ChaCha8Rng::seed_from_u64(boot.seed);
+        let me = MemberId {
+            node: boot.node,
+            addr: boot.addr,
+            generation: boot.epoch.bits(),
+        };
+        let seed = rand_chacha::rand_core::Rng::next_u64(&mut rng);
+        let mut membership = Membership::new(config.membership.clone(), me, seed, now);
+        membership.add_known(now, boot.members.iter().copied());
+        let mut node = Self {
+            me: boot.node,
+            addr: boot.addr,
+            now,
+            wall_ms: boot.wall_ms,
+            rng,
+            registry: Registry::new(boot.node, boot.cluster),
+            writer: Writer::new(boot.node, boot.epoch),
+            membership,
+            roster: RosterState::new(boot.node, now),
+            peers: Peers::default(),
+            exchanges: Exchanges::default(),
+            durable: Durable::default(),
+            own: Own::default(),
+            unacked: Unacked::default(),
+            saves: Saves::default(),
+            depart: None,
+            synced: Lineage::empty(),
+            timers: Timers::default(),
+            counters: Counters::default(),
+            status_dirty: true,
+            published_status: None,
+            out: VecDeque::new(),
+            config,
+        };
+        node.restore(boot);
+        node.start();
+        node
+    }
+
+    /// Takes over what the disk had. What is malformed there is left out and relearned from peers.
+    fn restore(&mut self, boot: Boot) {
+        self.registry.set_own_epoch(boot.epoch);
+        let own = boot.own.map(|snapshot| (snapshot, boot.own_damaged));
+        for (snapshot, damaged) in own.into_iter().chain(boot.replicas) {
+            let (owner, lineage) = (snapshot.state.owner, snapshot.state.lineage.clone());
+            match self.registry.restore(snapshot, damaged) {
+                Ok(()) => self.saves.restored(owner, lineage),
+                Err(rejected) => self.on_refused(self.me, &rejected.to_string()),
+            }
+        }
+    }
+
+    fn start(&mut self) {
+        self.refresh_roster();
+        let keys = self.registry.keys().cloned().collect();
+        self.publish(&keys);
+        self.reassert();
+        self.timers
+            .set(Timer::Save, self.now + self.config.save_every);
+        let members_every = jittered(self.config.members_every, &mut self.rng);
+        self.timers.set(Timer::Members, self.now + members_every);
+        self.settle();
     }
 
     /// Takes one input. All outputs of the last one must have been polled.
     pub fn handle(&mut self, now: Timestamp, input: Input) {
-        unimplemented!("{now} {input:?}")
+        debug_assert!(
+            self.out.is_empty(),
+            "every output is polled before the next input"
+        );
+        self.now = self.now.max(now);
+        match input {
+            Input::Timeout => {}
+            Input::WallClock(unix_ms) => self.wall_ms = unix_ms,
+            Input::Seeds(addrs) => self.membership.set_seeds(self.now, addrs),
+            Input::Datagram {
+                from,
+                sender,
+                payload,
+            } => self.on_datagram(from, sender, &payload),
+            Input::SendFailed { to } => self.membership.send_failed(self.now, to),
+            Input::Request {
+                exchange, frame, ..
+            } => self.on_request(exchange, &frame),
+            Input::Response { exchange, frame } => self.on_response(exchange, &frame),
+            Input::Finished { exchange, complete } => self.on_finished(exchange, complete),
+            Input::Command { id, command } => self.on_command(id, command),
+            Input::Persisted { batch, result } => self.on_persisted(batch, result),
+            Input::Saved { save, kept } => self.on_saved(save, kept),
+            Input::EpochTaken(epoch) => self.on_epoch_taken(epoch),
+        }
+        self.run_timers();
+        self.settle();
     }
 
     /// The next thing to do; `None` when there is nothing left.
     pub fn poll_output(&mut self) -> Option<Output> {
-        None
+        self.out.pop_front()
     }
 
     /// When to hand in [`Input::Timeout`], at the latest.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
-        None
+        [self.timers.next(), self.membership.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The replicated data, for drivers that check or show it.
-    pub fn registry(&self) -> &tidings_registry::Registry {
-        unimplemented!()
+    pub const fn registry(&self) -> &Registry {
+        &self.registry
     }
 
     /// The node's figures.
-    pub fn counters(&self) -> Counters {
-        Counters::default()
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// The membership layer's figures.
+    pub fn membership_counters(&self) -> tidings_membership::Counters {
+        self.membership.counters()
+    }
+
+    fn on_datagram(&mut self, from: SocketAddr, sender: NodeId, payload: &[u8]) {
+        let Ok(Datagram { fingerprint, body }) = Datagram::decode(payload) else {
+            self.counters.datagrams_malformed += 1;
+            return;
+        };
+        if sender == self.me {
+            return;
+        }
+        match body {
+            datagram::Body::Membership(bytes) => {
+                let taken = self
+                    .membership
+                    .handle_packet(self.now, from, sender, &bytes);
+                self.counters.datagrams_malformed += u64::from(taken.is_err());
+            }
+            datagram::Body::Rumors(deltas) => self.on_rumors(from, sender, deltas),
+            datagram::Body::Have { owner, lineage } => {
+                self.on_have(from, sender, owner, &lineage);
+            }
+        }
+        // Judged last, against what this datagram itself brought.
+        self.on_fingerprint(sender, fingerprint);
+    }
+
+    fn run_timers(&mut self) {
+        if self
+            .membership
+            .poll_timeout()
+            .is_some_and(|due| due <= self.now)
+        {
+            self.membership.handle_timeout(self.now);
+        }
+        while let Some(timer) = self.timers.take(self.now) {
+            match timer {
+                Timer::Roster => self.refresh_roster(),
+                Timer::Repair => self.on_repair_due(),
+                Timer::Acks => self.on_acks_due(),
+                Timer::Save => self.save(),
+                Timer::Members => self.pull_members(),
+                Timer::Depart => self.on_depart_due(),
+            }
+        }
+    }
+
+    /// Carries over what the parts have to say after an input.
+    fn settle(&mut self) {
+        self.tidy_own_feed();
+        self.drain_membership();
+        self.publish_status();
+    }
+
+    /// Hands on the membership layer's packets and takes note of its changes.
+    pub(crate) fn drain_membership(&mut self) {
+        let mut changed = false;
+        while let Some(output) = self.membership.poll_output() {
+            match output {
+                tidings_membership::Output::Packet {
+                    to,
+                    receiver,
+                    bytes,
+                } => {
+                    let body = datagram::Body::Membership(bytes);
+                    let datagram = Datagram {
+                        fingerprint: self.registry.fingerprint(),
+                        body,
+                    };
+                    if let Ok(payload) = datagram.encode() {
+                        self.out.push_back(Output::Datagram {
+                            to,
+                            receiver,
+                            payload,
+                        });
+                    }
+                }
+                tidings_membership::Output::FirstContact { node, addr } => {
+                    self.ask(node, addr, &Request::Members, Purpose::Members);
+                }
+                _ => changed = true,
+            }
+        }
+        if changed {
+            self.refresh_roster();
+        }
+    }
+
+    /// Pulls a random peer's member list: gossip alone leaves holes in a large cluster.
+    fn pull_members(&mut self) {
+        let period = jittered(self.config.members_every, &mut self.rng);
+        self.timers.set(Timer::Members, self.now + period);
+        if let Some(&(peer, addr)) = self.membership.peers(1, &[self.me]).first() {
+            self.ask(peer, addr, &Request::Members, Purpose::Members);
+        }
+    }
+
+    /// Takes a shared write's stamp into the own clock, as far as it is adopted.
+    pub(crate) fn observe(&mut self, stamp: Hlc, dot: Dot) {
+        if self.writer.observe(stamp, self.wall_ms) {
+            let ahead_ms = stamp.unix_ms().saturating_sub(self.wall_ms);
+            self.counters.stamps_ahead += 1;
+            self.out
+                .push_back(Output::Event(Event::ClockAhead { dot, ahead_ms }));
+        }
     }
 }

@@ -48,6 +48,8 @@ pub struct Writer {
     taken: u64,
     /// Per key the newest change that is not committed.
     pending: BTreeMap<Key, Standing>,
+    /// What the changes staged since the last batch took the place of, in their order.
+    replaced: Vec<(Key, Option<Standing>)>,
     /// Moves that are not committed, with their seqs.
     watermark: Option<(u64, Lineage)>,
     floor: Option<(u64, Epoch)>,
@@ -64,6 +66,7 @@ impl Writer {
             written: 0,
             taken: 0,
             pending: BTreeMap::new(),
+            replaced: Vec::new(),
             watermark: None,
             floor: None,
             clock: StampClock::default(),
@@ -212,12 +215,33 @@ impl Writer {
         self.clock.observe(stamp, wall_ms)
     }
 
+    /// Takes back everything staged since the last batch was taken: a command that fails half-way
+    /// leaves nothing behind. Its seqs were seen by nobody and are given out again.
+    pub fn discard_staged(&mut self) {
+        while let Some((key, replaced)) = self.replaced.pop() {
+            match replaced {
+                Some(standing) => self.pending.insert(key, standing),
+                None => self.pending.remove(&key),
+            };
+        }
+        self.watermark.take_if(|(seq, _)| *seq > self.taken);
+        self.floor.take_if(|(seq, _)| *seq > self.taken);
+        self.written = self.taken;
+    }
+
+    /// Whether [`Writer::move_watermark`] or [`Writer::restamp`] has something to do.
+    pub fn is_tidying_due(&self, registry: &Registry) -> bool {
+        self.intact_feed(registry).is_some_and(|feed| {
+            self.watermark.is_none() && has_many_marks(feed)
+                || self.floor.is_none() && has_many_epochs(feed)
+        })
+    }
+
     /// Moves the watermark up to all that is committed, if that lets enough removal marks go.
     /// See the module's last paragraph for when this may be called.
     pub fn move_watermark(&mut self, registry: &Registry) -> Option<Dot> {
         let feed = self.intact_feed(registry)?;
-        let wanted = feed.marks() > MARKS_KEPT.max(feed.entries() / 4);
-        if !wanted || self.watermark.is_some() {
+        if !has_many_marks(feed) || self.watermark.is_some() {
             return None;
         }
         let position = feed.lineage().clone();
@@ -234,7 +258,7 @@ impl Writer {
     /// may be called.
     pub fn restamp(&mut self, registry: &Registry) -> Option<Dot> {
         let feed = self.intact_feed(registry)?;
-        if feed.lineage().epochs() <= LINEAGE_EPOCHS_WANTED || self.floor.is_some() {
+        if !has_many_epochs(feed) || self.floor.is_some() {
             return None;
         }
         let kept = feed
@@ -269,6 +293,7 @@ impl Writer {
         if !self.has_staged() {
             return None;
         }
+        self.replaced.clear();
         let held = registry.lineage(self.me);
         let from = self.position(&held, self.taken);
         let lineage = self.position(&held, self.written);
@@ -515,7 +540,8 @@ impl Writer {
             key: key.clone(),
             slot,
         };
-        self.pending.insert(key, Standing { change, hash });
+        let replaced = self.pending.insert(key.clone(), Standing { change, hash });
+        self.replaced.push((key, replaced));
         dot
     }
 
@@ -535,6 +561,14 @@ impl Writer {
             node: self.me,
         }
     }
+}
+
+fn has_many_marks(feed: &Feed) -> bool {
+    feed.marks() > MARKS_KEPT.max(feed.entries() / 4)
+}
+
+fn has_many_epochs(feed: &Feed) -> bool {
+    feed.lineage().epochs() > LINEAGE_EPOCHS_WANTED
 }
 
 fn is_restamp(change: &Change) -> bool {

@@ -1,0 +1,249 @@
+//! What a client's command changes through the catalog: records of nodes without an agent, and
+//! overrides of what other nodes own.
+
+use tidings_types::{
+    Body, Check, CheckId, ExternalNode, Instance, Key, NodeId, NodeName, Refusal, ServiceId,
+};
+
+use crate::{
+    Node,
+    commands::{check_size, refusal},
+};
+
+impl Node {
+    pub(crate) fn register_external(
+        &mut self,
+        node: NodeName,
+        record: Option<ExternalNode>,
+        service: Option<(ServiceId, Box<Instance>)>,
+        checks: Vec<(CheckId, Check)>,
+    ) -> Result<bool, Refusal> {
+        if let Some(owner) = self
+            .agents_named(&node)
+            .into_iter()
+            .find(|&a| self.is_alive(a))
+        {
+            return Err(Refusal::NodeAlive {
+                name: format!("{node} ({owner})"),
+            });
+        }
+        let node_key = Key::ExternalNode(node.clone());
+        match record {
+            Some(record) => self.write_shared(node_key, Some(Body::ExternalNode(record)))?,
+            None if self.live(&node_key).is_none() => return Err(Refusal::MissingNode),
+            None => {}
+        }
+        if let Some((id, mut instance)) = service {
+            instance.checks = self.names_of_checks(&node, &id, &checks);
+            let key = Key::ExternalInstance(node.clone(), id);
+            self.write_shared(key, Some(Body::Instance(*instance)))?;
+        }
+        for (id, check) in checks {
+            self.register_external_check(&node, id, check)?;
+        }
+        Ok(true)
+    }
+
+    /// The checks that an external instance awaits: those that it awaited, and those that come.
+    fn names_of_checks(
+        &self,
+        node: &NodeName,
+        service: &ServiceId,
+        coming: &[(CheckId, Check)],
+    ) -> Vec<CheckId> {
+        let mut named = match self.instance(&Key::ExternalInstance(node.clone(), service.clone())) {
+            Some(instance) => instance.checks,
+            None => Vec::new(),
+        };
+        let theirs = coming
+            .iter()
+            .filter(|(_, check)| check.service.as_ref() == Some(service));
+        for (id, _) in theirs {
+            if !named.contains(id) {
+                named.push(id.clone());
+            }
+        }
+        named
+    }
+
+    fn register_external_check(
+        &mut self,
+        node: &NodeName,
+        id: CheckId,
+        check: Check,
+    ) -> Result<(), Refusal> {
+        if let Some(service) = &check.service {
+            let key = Key::ExternalInstance(node.clone(), service.clone());
+            let mut instance = self.instance(&key).ok_or(Refusal::MissingService)?;
+            if !instance.checks.contains(&id) {
+                instance.checks.push(id.clone());
+                self.write_shared(key, Some(Body::Instance(instance)))?;
+            }
+        }
+        self.write_shared(
+            Key::ExternalCheck(node.clone(), id),
+            Some(Body::Check(check)),
+        )
+    }
+
+    pub(crate) fn deregister_catalog(
+        &mut self,
+        node: &NodeName,
+        service: Option<&ServiceId>,
+        check: Option<&CheckId>,
+    ) -> Result<bool, Refusal> {
+        let agents = self.agents_named(node);
+        if service.is_none() && check.is_none() {
+            return self.deregister_node(node, &agents);
+        }
+        let mut changed = false;
+        for agent in agents {
+            for key in self.owner_keys(agent, service, check) {
+                changed |= self.remove_owned(&key)?;
+            }
+        }
+        for key in self.external_keys(node, service, check) {
+            changed |= self.bury(key)?;
+        }
+        Ok(changed)
+    }
+
+    /// Removes a node with all that it has. An agent that is alive owns its record.
+    fn deregister_node(&mut self, node: &NodeName, agents: &[NodeId]) -> Result<bool, Refusal> {
+        if agents.iter().any(|&agent| self.is_alive(agent)) {
+            return Err(Refusal::NodeAlive {
+                name: node.to_string(),
+            });
+        }
+        let owned = agents
+            .iter()
+            .flat_map(|&agent| self.registry.owned_by(agent).cloned());
+        let owned: Vec<Key> = owned.collect();
+        let mut changed = false;
+        for key in owned {
+            changed |= self.remove_owned(&key)?;
+        }
+        let external = self
+            .registry
+            .keys()
+            .filter(|key| external_node(key) == Some(node));
+        let external: Vec<Key> = external.cloned().collect();
+        for key in external {
+            changed |= self.bury(key)?;
+        }
+        Ok(changed)
+    }
+
+    /// The owner keys that a call names: an instance with its checks, or one check.
+    fn owner_keys(
+        &self,
+        agent: NodeId,
+        service: Option<&ServiceId>,
+        check: Option<&CheckId>,
+    ) -> Vec<Key> {
+        let mut keys: Vec<Key> = check
+            .map(|id| Key::Check(agent, id.clone()))
+            .into_iter()
+            .collect();
+        if let Some(service) = service {
+            let key = Key::Instance(agent, service.clone());
+            let checks = self.instance(&key).map(|instance| instance.checks);
+            keys.extend(
+                checks
+                    .unwrap_or_default()
+                    .into_iter()
+                    .map(|id| Key::Check(agent, id)),
+            );
+            keys.push(key);
+        }
+        keys
+    }
+
+    /// The shared keys that a call names, likewise.
+    fn external_keys(
+        &self,
+        node: &NodeName,
+        service: Option<&ServiceId>,
+        check: Option<&CheckId>,
+    ) -> Vec<Key> {
+        let external_check = |id: CheckId| Key::ExternalCheck(node.clone(), id);
+        let mut keys: Vec<Key> = check.cloned().map(external_check).into_iter().collect();
+        if let Some(service) = service {
+            let key = Key::ExternalInstance(node.clone(), service.clone());
+            let checks = self.instance(&key).map(|instance| instance.checks);
+            keys.extend(checks.unwrap_or_default().into_iter().map(external_check));
+            keys.push(key);
+        }
+        keys
+    }
+
+    /// Removes an owner key: one's own by its own hand, another's by an override.
+    fn remove_owned(&mut self, key: &Key) -> Result<bool, Refusal> {
+        if key.owner() == Some(self.me) {
+            return self.take_away(key);
+        }
+        Ok(self
+            .writer
+            .overrule(&self.registry, key)
+            .map_err(refusal)?
+            .is_some())
+    }
+
+    /// Puts a tombstone over a shared key that has a live value.
+    fn bury(&mut self, key: Key) -> Result<bool, Refusal> {
+        if self.live(&key).is_none() {
+            return Ok(false);
+        }
+        self.write_shared(key, None)?;
+        Ok(true)
+    }
+
+    /// Takes a member that is down for one that has left, until it comes back.
+    pub(crate) fn force_leave(&mut self, node: NodeId) -> Result<bool, Refusal> {
+        let key = Key::Node(node);
+        if self.is_alive(node) {
+            return Err(Refusal::NodeAlive {
+                name: node.to_string(),
+            });
+        }
+        if self.registry.in_force(&key).is_none() {
+            return Err(Refusal::UnknownNode {
+                name: node.to_string(),
+            });
+        }
+        self.remove_owned(&key)
+    }
+
+    fn write_shared(&mut self, key: Key, body: Option<Body>) -> Result<(), Refusal> {
+        if let Some(body) = &body {
+            check_size(body)?;
+        }
+        let written = self
+            .writer
+            .write_shared(&self.registry, self.wall_ms, key, body);
+        written.map(|_| ()).map_err(refusal)
+    }
+
+    /// The nodes with an agent that bear this name, without regard to ASCII case.
+    fn agents_named(&self, name: &NodeName) -> Vec<NodeId> {
+        let bears = |&node: &NodeId| match self.live(&Key::Node(node)).as_deref() {
+            Some(Body::Node(record)) => record.name.as_str().eq_ignore_ascii_case(name.as_str()),
+            _ => false,
+        };
+        self.registry.owners().filter(bears).collect()
+    }
+
+    fn is_alive(&self, node: NodeId) -> bool {
+        node == self.me || self.roster.is_reachable(node)
+    }
+}
+
+/// The node without an agent that a shared key belongs to.
+const fn external_node(key: &Key) -> Option<&NodeName> {
+    match key {
+        Key::ExternalNode(node) | Key::ExternalInstance(node, _) | Key::ExternalCheck(node, _) => {
+            Some(node)
+        }
+        Key::Node(_) | Key::Instance(..) | Key::Check(..) => None,
+    }
+}

@@ -1,0 +1,267 @@
+//! What a client's command changes in this node's own records.
+
+use std::sync::Arc;
+
+use tidings_registry::WriteError;
+use tidings_types::{
+    Body, Check, CheckId, CheckStatus, Command, Instance, Key, Outcome, Refusal, ServiceId, Update,
+    limits::{FEED_RECORDS, RECORD_BYTES},
+};
+use tidings_wire::codec::encoded_len;
+
+use crate::{CommandId, Node, Output};
+
+impl Node {
+    /// Carries out a client's command, or says why not.
+    pub(crate) fn on_command(&mut self, id: CommandId, command: Command) {
+        if self.depart.is_some() {
+            return self.refuse(id, Refusal::ShuttingDown);
+        }
+        if self.own.awaits_epoch() {
+            if let Err(id) = self.own.hold(id, command) {
+                self.refuse(id, Refusal::Busy);
+            }
+            return;
+        }
+        if !self.durable.has_room() {
+            return self.refuse(id, Refusal::Busy);
+        }
+        if let Command::Depart(departure) = command {
+            return self.on_depart(id, departure);
+        }
+        match self.carry_out(command) {
+            Ok(changed) => self.persist(Some((id, Outcome { changed }))),
+            Err(refusal) => {
+                // A command is carried out whole or not at all.
+                self.writer.discard_staged();
+                self.refuse(id, refusal);
+            }
+        }
+    }
+
+    fn refuse(&mut self, id: CommandId, refusal: Refusal) {
+        self.counters.commands_refused += 1;
+        self.reply(id, Err(refusal));
+    }
+
+    fn carry_out(&mut self, command: Command) -> Result<bool, Refusal> {
+        match command {
+            Command::RegisterService {
+                id,
+                instance,
+                checks,
+                replace_checks,
+            } => self.register_service(id, *instance, checks, replace_checks),
+            Command::DeregisterService { id } => self.deregister_service(&id),
+            Command::RegisterCheck { id, check } => self.register_check(id, *check),
+            Command::DeregisterCheck { id } => self.deregister_check(&id),
+            Command::UpdateCheck { id, status, output } => self.update_check(id, status, output),
+            Command::RegisterExternal {
+                node,
+                record,
+                service,
+                checks,
+            } => self.register_external(node, record, service, checks),
+            Command::DeregisterCatalog {
+                node,
+                service,
+                check,
+            } => self.deregister_catalog(&node, service.as_ref(), check.as_ref()),
+            Command::Join { addrs } => {
+                self.membership.announce(self.now, &addrs);
+                Ok(false)
+            }
+            Command::ForceLeave { node } => self.force_leave(node),
+            Command::Depart(_) => Ok(false),
+        }
+    }
+
+    fn register_service(
+        &mut self,
+        id: ServiceId,
+        mut instance: Instance,
+        checks: Vec<(CheckId, Check)>,
+        replace_checks: bool,
+    ) -> Result<bool, Refusal> {
+        let known = self.checks_of(&id);
+        let listed: Vec<CheckId> = checks.iter().map(|(check, _)| check.clone()).collect();
+        let (stay, go): (Vec<_>, Vec<_>) = known
+            .into_iter()
+            .filter(|c| !listed.contains(c))
+            .partition(|_| !replace_checks);
+        instance.checks = listed.into_iter().chain(stay).collect();
+
+        let mut changed = false;
+        for (check_id, mut check) in checks {
+            check.service = Some(id.clone());
+            changed |= self.put_check(check_id, check)?;
+        }
+        changed |= self.put(Key::Instance(self.me, id), Body::Instance(instance))?;
+        for check in go {
+            changed |= self.take_away(&Key::Check(self.me, check))?;
+        }
+        Ok(changed)
+    }
+
+    fn deregister_service(&mut self, id: &ServiceId) -> Result<bool, Refusal> {
+        let checks = self.checks_of(id);
+        if !self.take_away(&Key::Instance(self.me, id.clone()))? {
+            return Err(Refusal::UnknownService { id: id.clone() });
+        }
+        for check in checks {
+            self.take_away(&Key::Check(self.me, check))?;
+        }
+        Ok(true)
+    }
+
+    fn register_check(&mut self, id: CheckId, check: Check) -> Result<bool, Refusal> {
+        if let Some(service) = &check.service {
+            let key = Key::Instance(self.me, service.clone());
+            let Some(mut instance) = self.instance(&key) else {
+                return Err(Refusal::NoSuchServiceForCheck {
+                    id: service.clone(),
+                });
+            };
+            if !instance.checks.contains(&id) {
+                instance.checks.push(id.clone());
+                self.put(key, Body::Instance(instance))?;
+            }
+        }
+        self.put_check(id, check)
+    }
+
+    fn deregister_check(&mut self, id: &CheckId) -> Result<bool, Refusal> {
+        let known = self.check(id);
+        if !self.take_away(&Key::Check(self.me, id.clone()))? {
+            return Err(Refusal::UnknownCheck { id: id.clone() });
+        }
+        if let Some(service) = known.and_then(|check| check.service) {
+            self.unname_check(&service, id)?;
+        }
+        Ok(true)
+    }
+
+    /// Takes the check off the instance's list, so that it is not awaited there.
+    fn unname_check(&mut self, service: &ServiceId, id: &CheckId) -> Result<(), Refusal> {
+        let key = Key::Instance(self.me, service.clone());
+        if let Some(mut instance) = self.instance(&key)
+            && instance.checks.contains(id)
+        {
+            instance.checks.retain(|named| named != id);
+            self.put(key, Body::Instance(instance))?;
+        }
+        Ok(())
+    }
+
+    fn update_check(
+        &mut self,
+        id: CheckId,
+        status: CheckStatus,
+        output: String,
+    ) -> Result<bool, Refusal> {
+        let Some(mut check) = self.check(&id) else {
+            return Err(Refusal::UnknownCheck { id });
+        };
+        if check.status == status {
+            let update = Update::CheckOutput { check: id, output };
+            self.out.push_back(Output::Publish(update));
+            return Ok(false);
+        }
+        check.status = status;
+        check.output = output;
+        self.put(Key::Check(self.me, id), Body::Check(check))
+    }
+
+    /// Registers a check. A known one keeps its status and output, and leaves the instance that it
+    /// spoke for until now.
+    fn put_check(&mut self, id: CheckId, mut check: Check) -> Result<bool, Refusal> {
+        if let Some(known) = self.check(&id) {
+            check.status = known.status;
+            check.output = known.output;
+            if let Some(before) = known
+                .service
+                .filter(|before| Some(before) != check.service.as_ref())
+            {
+                self.unname_check(&before, &id)?;
+            }
+        }
+        self.put(Key::Check(self.me, id), Body::Check(check))
+    }
+
+    /// Stages an own record; whether that is a change.
+    fn put(&mut self, key: Key, body: Body) -> Result<bool, Refusal> {
+        check_size(&body)?;
+        let dot = self.writer.register(&self.registry, key, body);
+        Ok(dot.map_err(refusal)?.is_some())
+    }
+
+    /// Stages the removal of an own record; whether there was one.
+    pub(crate) fn take_away(&mut self, key: &Key) -> Result<bool, Refusal> {
+        Ok(self
+            .writer
+            .deregister(&self.registry, key)
+            .map_err(refusal)?
+            .is_some())
+    }
+
+    /// The live record in force for a key, own writes on their way to the disk counted.
+    pub(crate) fn live(&self, key: &Key) -> Option<Arc<Body>> {
+        self.writer
+            .in_force(&self.registry, key)?
+            .entry
+            .body
+            .clone()
+    }
+
+    /// The live instance under a key, likewise.
+    pub(crate) fn instance(&self, key: &Key) -> Option<Instance> {
+        match self.live(key)?.as_ref() {
+            Body::Instance(instance) => Some(instance.clone()),
+            _ => None,
+        }
+    }
+
+    fn check(&self, id: &CheckId) -> Option<Check> {
+        match self.live(&Key::Check(self.me, id.clone()))?.as_ref() {
+            Body::Check(check) => Some(check.clone()),
+            _ => None,
+        }
+    }
+
+    /// The checks of this node that speak for the instance, those first that it names.
+    pub(crate) fn checks_of(&self, service: &ServiceId) -> Vec<CheckId> {
+        let named = self.instance(&Key::Instance(self.me, service.clone()));
+        let named = named.map(|instance| instance.checks).unwrap_or_default();
+        let speaks = |id: &CheckId| {
+            self.check(id)
+                .is_some_and(|check| check.service.as_ref() == Some(service))
+        };
+        named.into_iter().filter(speaks).collect()
+    }
+}
+
+/// Refuses a body that no feed would take, before anything is staged.
+pub(crate) fn check_size(body: &Body) -> Result<(), Refusal> {
+    let bytes = encoded_len(body).unwrap_or(usize::MAX);
+    if bytes > RECORD_BYTES {
+        return Err(Refusal::RecordTooLarge {
+            bytes,
+            max: RECORD_BYTES,
+        });
+    }
+    Ok(())
+}
+
+/// Says to a client why the own feed did not take a write.
+pub(crate) fn refusal(error: WriteError) -> Refusal {
+    match error {
+        WriteError::TooLarge { bytes } => Refusal::RecordTooLarge {
+            bytes,
+            max: RECORD_BYTES,
+        },
+        WriteError::FeedFull => Refusal::TooManyRecords { max: FEED_RECORDS },
+        other => Refusal::NotSaved {
+            reason: other.to_string(),
+        },
+    }
+}

@@ -1,0 +1,339 @@
+//! Requests in both directions.
+//!
+//! A request of ours is open until the driver says [`Input::Finished`](crate::Input::Finished);
+//! their number is bounded. A peer's request is answered at once, up to a budget of bytes: whoever
+//! lacks more asks again.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use tidings_membership::{MemberId, State};
+use tidings_types::{Lineage, NodeId, Transfer};
+use tidings_wire::{
+    Assembly, FeedPart, Head, MemberInfo, MemberState, Request, Response, Want, session::WANTS,
+};
+
+use crate::{Exchange, Node, Output};
+
+/// Requests of ours that may be open at once.
+const OPEN: usize = 32;
+/// Bytes of feeds given in answer to one pull, after which no further feed is begun.
+const PULL_BYTES: usize = 8 << 20;
+
+/// The requests of ours that are open.
+#[derive(Debug, Default)]
+pub(crate) struct Exchanges {
+    next: u64,
+    open: BTreeMap<Exchange, Open>,
+}
+
+/// One request of ours.
+#[derive(Debug)]
+pub(crate) struct Open {
+    pub(crate) peer: NodeId,
+    pub(crate) addr: SocketAddr,
+    pub(crate) purpose: Purpose,
+}
+
+/// Why it was asked.
+#[derive(Debug)]
+pub(crate) enum Purpose {
+    /// To learn the member list.
+    Members,
+    /// To find the feeds that differ.
+    Heads,
+    /// To get what is lacking of these feeds.
+    Pull(Box<Pulling>),
+    /// To learn how much of this node's feed the peer holds.
+    Positions,
+}
+
+/// A pull on its way.
+#[derive(Debug)]
+pub(crate) struct Pulling {
+    pub(crate) owners: Vec<NodeId>,
+    pub(crate) assembly: Assembly,
+    /// Feeds that advanced so far.
+    pub(crate) advanced: usize,
+}
+
+impl Exchanges {
+    /// Whether a pull of `owner`'s feed is on its way.
+    pub(crate) fn is_pulling(&self, owner: NodeId) -> bool {
+        self.open.values().any(|open| match &open.purpose {
+            Purpose::Pull(pulling) => pulling.owners.contains(&owner),
+            _ => false,
+        })
+    }
+
+    /// Whether `peer` is being asked how much of this node's feed it holds.
+    pub(crate) fn is_asking_position(&self, peer: NodeId) -> bool {
+        let mut open = self.open.values();
+        open.any(|open| open.peer == peer && matches!(open.purpose, Purpose::Positions))
+    }
+
+    /// How many lists of heads are awaited.
+    pub(crate) fn reconciling(&self) -> usize {
+        self.open
+            .values()
+            .filter(|open| matches!(open.purpose, Purpose::Heads))
+            .count()
+    }
+}
+
+impl Node {
+    /// Asks a peer. Returns whether the request went out: not if too many are open.
+    pub(crate) fn ask(
+        &mut self,
+        peer: NodeId,
+        addr: SocketAddr,
+        request: &Request,
+        purpose: Purpose,
+    ) -> bool {
+        if self.exchanges.open.len() >= OPEN || peer == self.me {
+            return false;
+        }
+        let Ok(frame) = request.encode() else {
+            return false;
+        };
+        let exchange = Exchange(self.exchanges.next);
+        self.exchanges.next += 1;
+        self.exchanges.open.insert(
+            exchange,
+            Open {
+                peer,
+                addr,
+                purpose,
+            },
+        );
+        self.out.push_back(Output::Request {
+            exchange,
+            to: peer,
+            addr,
+            frame,
+        });
+        true
+    }
+
+    /// Asks a peer for what this node lacks of these feeds, less those that are on their way.
+    pub(crate) fn pull(&mut self, peer: NodeId, addr: SocketAddr, owners: Vec<NodeId>) {
+        let missing = owners
+            .into_iter()
+            .filter(|&owner| !self.exchanges.is_pulling(owner));
+        let owners: Vec<NodeId> = missing.take(WANTS).collect();
+        if owners.is_empty() {
+            return;
+        }
+        let wants = owners.iter().map(|&owner| self.want(owner)).collect();
+        let pulling = Pulling {
+            owners,
+            assembly: Assembly::default(),
+            advanced: 0,
+        };
+        if self.ask(
+            peer,
+            addr,
+            &Request::Pull(wants),
+            Purpose::Pull(Box::new(pulling)),
+        ) {
+            self.counters.pulls += 1;
+        }
+    }
+
+    fn want(&self, owner: NodeId) -> Want {
+        let sum = self.registry.state(owner).map_or(0, |state| state.sum);
+        Want {
+            owner,
+            held: self.registry.held(owner),
+            sum,
+        }
+    }
+
+    /// A peer's next answer.
+    pub(crate) fn on_response(&mut self, exchange: Exchange, frame: &[u8]) {
+        let Some(mut open) = self.exchanges.open.remove(&exchange) else {
+            return;
+        };
+        let sound = match Response::decode(frame) {
+            Ok(response) => self.on_answer(&mut open, response, frame.len()),
+            Err(_) => false,
+        };
+        if sound {
+            self.exchanges.open.insert(exchange, open);
+        } else {
+            // What comes after a broken answer is ignored: the request is no longer open.
+            self.counters.frames_malformed += 1;
+            self.on_request_over(open, false);
+        }
+    }
+
+    /// Takes an answer; `false` if it does not belong to the question.
+    fn on_answer(&mut self, open: &mut Open, response: Response, frame_bytes: usize) -> bool {
+        let (peer, addr) = (open.peer, open.addr);
+        match (&mut open.purpose, response) {
+            (Purpose::Members, Response::Members(list)) => {
+                let list = list.into_iter().map(member_state).collect();
+                self.membership.apply_snapshot(self.now, list);
+                self.on_joined();
+                true
+            }
+            (Purpose::Heads, Response::Heads(heads)) => {
+                self.on_heads(peer, addr, heads);
+                true
+            }
+            (Purpose::Pull(pulling), Response::Feed(part)) => {
+                self.on_part(peer, pulling, *part, frame_bytes)
+            }
+            (Purpose::Positions, Response::Positions(positions)) => {
+                self.on_positions(peer, addr, &positions);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    fn on_part(
+        &mut self,
+        peer: NodeId,
+        pulling: &mut Pulling,
+        part: FeedPart,
+        frame_bytes: usize,
+    ) -> bool {
+        if !pulling.owners.contains(&part.state.owner) {
+            return false;
+        }
+        match pulling.assembly.push(part, frame_bytes) {
+            Ok(Some(transfer)) => {
+                pulling.advanced += usize::from(self.take(peer, transfer));
+                true
+            }
+            Ok(None) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// No more answers will come.
+    pub(crate) fn on_finished(&mut self, exchange: Exchange, complete: bool) {
+        if let Some(open) = self.exchanges.open.remove(&exchange) {
+            self.on_request_over(open, complete);
+        }
+    }
+
+    fn on_request_over(&mut self, open: Open, complete: bool) {
+        if !complete {
+            self.counters.requests_failed += 1;
+        }
+        match open.purpose {
+            Purpose::Heads => self.on_reconciled(open.peer),
+            Purpose::Pull(pulling) => self.on_pulled(open.peer, pulling.advanced),
+            Purpose::Members | Purpose::Positions => {}
+        }
+    }
+
+    /// A peer asks.
+    pub(crate) fn on_request(&mut self, exchange: Exchange, frame: &[u8]) {
+        let answers = match Request::decode(frame) {
+            Ok(Request::Members) => vec![Response::Members(self.member_list())],
+            Ok(Request::Heads) => vec![Response::Heads(self.heads())],
+            Ok(Request::Pull(wants)) => self.give(&wants),
+            Ok(Request::Positions(owners)) => vec![Response::Positions(self.positions(&owners))],
+            Err(_) => {
+                self.counters.frames_malformed += 1;
+                self.out.push_back(Output::Finish {
+                    exchange,
+                    complete: false,
+                });
+                return;
+            }
+        };
+        let mut complete = true;
+        for answer in answers {
+            match answer.encode() {
+                Ok(frame) => self.out.push_back(Output::Respond { exchange, frame }),
+                Err(_) => complete = false,
+            }
+        }
+        self.out.push_back(Output::Finish { exchange, complete });
+    }
+
+    fn member_list(&self) -> Vec<MemberInfo> {
+        self.membership
+            .snapshot()
+            .into_iter()
+            .map(member_info)
+            .collect()
+    }
+
+    fn heads(&self) -> Vec<Head> {
+        let head = |(owner, item)| Head {
+            owner,
+            item,
+            signature: Vec::new(),
+        };
+        self.registry.items().map(head).collect()
+    }
+
+    fn positions(&self, owners: &[NodeId]) -> Vec<(NodeId, Lineage)> {
+        let position = |&owner| (owner, self.registry.lineage(owner));
+        owners.iter().take(WANTS).map(position).collect()
+    }
+
+    /// What the asker lacks, feed after feed, until the budget is used up.
+    fn give(&self, wants: &[Want]) -> Vec<Response> {
+        let mut answers = Vec::new();
+        let mut bytes = 0;
+        for want in wants.iter().take(WANTS) {
+            let Some(transfer) = self.lacking(want) else {
+                continue;
+            };
+            for part in FeedPart::split(transfer).unwrap_or_default() {
+                bytes += part.changes.len() * CHANGE_BYTES;
+                answers.push(Response::Feed(Box::new(part)));
+            }
+            if bytes > PULL_BYTES {
+                break;
+            }
+        }
+        answers
+    }
+
+    fn lacking(&self, want: &Want) -> Option<Transfer> {
+        let state = self.registry.state(want.owner)?;
+        if state.lineage == want.held && state.sum != want.sum {
+            return self.registry.snapshot(want.owner).map(Transfer::Snapshot);
+        }
+        self.registry.transfer(want.owner, &want.held)
+    }
+}
+
+fn member_info(member: tidings_membership::MemberState) -> MemberInfo {
+    MemberInfo {
+        node: member.id.node,
+        addr: member.id.addr,
+        generation: member.id.generation,
+        incarnation: member.incarnation,
+        state: match member.state {
+            State::Alive => MemberState::Alive,
+            State::Suspect => MemberState::Suspect,
+            State::Down => MemberState::Down,
+        },
+    }
+}
+
+fn member_state(member: MemberInfo) -> tidings_membership::MemberState {
+    tidings_membership::MemberState {
+        id: MemberId {
+            node: member.node,
+            addr: member.addr,
+            generation: member.generation,
+        },
+        incarnation: member.incarnation,
+        state: match member.state {
+            MemberState::Alive => State::Alive,
+            MemberState::Suspect => State::Suspect,
+            MemberState::Down => State::Down,
+        },
+    }
+}
+
+/// A change's usual size, by which the budget of a pull is counted.
+const CHANGE_BYTES: usize = 512;

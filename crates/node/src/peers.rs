@@ -1,0 +1,82 @@
+//! What is known of each peer's registry.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tidings_types::{Lineage, NodeId, Timestamp, limits::FEEDS};
+
+use crate::roster::RosterState;
+
+/// What this node has learnt of its peers' registries from their datagrams.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    known: BTreeMap<NodeId, Peer>,
+}
+
+/// One peer.
+#[derive(Debug, Default)]
+pub(crate) struct Peer {
+    /// Whether its fingerprint was seen since it was last found alive.
+    pub(crate) met: bool,
+    /// Since when its fingerprint has differed from ours; `None` while they are equal.
+    pub(crate) differs_since: Option<Timestamp>,
+    /// How much of this node's feed it is known to hold.
+    pub(crate) holds: Lineage,
+    /// Whether a repair from it is on its way.
+    pub(crate) repairing: bool,
+    /// No repair before this.
+    pub(crate) repair_at: Timestamp,
+}
+
+impl Peers {
+    /// What is known of `node`; `None` if so many peers are known that it cannot be remembered.
+    pub(crate) fn entry(&mut self, node: NodeId) -> Option<&mut Peer> {
+        if self.known.len() >= FEEDS && !self.known.contains_key(&node) {
+            return None;
+        }
+        Some(self.known.entry(node).or_default())
+    }
+
+    /// What is known of `node`, if anything is.
+    pub(crate) fn get_mut(&mut self, node: NodeId) -> Option<&mut Peer> {
+        self.known.get_mut(&node)
+    }
+
+    /// How much of this node's feed `node` is known to hold.
+    pub(crate) fn holds(&self, node: NodeId) -> Option<&Lineage> {
+        self.known.get(&node).map(|peer| &peer.holds)
+    }
+
+    /// The reachable peers that have differed for `span` and may be asked for a repair now, the
+    /// longest first.
+    pub(crate) fn to_repair(
+        &self,
+        now: Timestamp,
+        span: Duration,
+        roster: &RosterState,
+    ) -> Vec<NodeId> {
+        let mut due: Vec<(Timestamp, NodeId)> = self
+            .known
+            .iter()
+            .filter(|(_, peer)| !peer.repairing && peer.repair_at <= now)
+            .filter(|&(&node, _)| roster.is_reachable(node))
+            .filter_map(|(&node, peer)| Some((peer.differs_since?, node)))
+            .filter(|&(since, _)| now.since(since) >= span)
+            .collect();
+        due.sort_unstable();
+        due.into_iter().map(|(_, node)| node).collect()
+    }
+
+    /// Since when the longest differing reachable peer has differed.
+    pub(crate) fn differs_since(&self, roster: &RosterState) -> Option<Timestamp> {
+        let reachable = self
+            .known
+            .iter()
+            .filter(|&(&node, _)| roster.is_reachable(node));
+        reachable.filter_map(|(_, peer)| peer.differs_since).min()
+    }
+
+    /// Whether any peer differs.
+    pub(crate) fn any_differs(&self) -> bool {
+        self.known.values().any(|peer| peer.differs_since.is_some())
+    }
+}

@@ -1,0 +1,68 @@
+//! What readers are told after the registry changed.
+
+use std::collections::BTreeSet;
+
+use tidings_types::{Key, Status, Update, Version};
+
+use crate::{Event, Node, Output};
+
+impl Node {
+    /// Publishes the value in force of each key, and takes note of what other nodes' writes mean
+    /// for this one.
+    pub(crate) fn publish(&mut self, touched: &BTreeSet<Key>) {
+        for key in touched {
+            self.publish_key(key);
+        }
+        if touched.iter().any(|key| matches!(key, Key::Node(_))) {
+            self.refresh_roster();
+        }
+        self.status_dirty = true;
+    }
+
+    fn publish_key(&mut self, key: &Key) {
+        let in_force = self.registry.in_force(key);
+        let version = in_force.as_ref().map(|found| found.entry.version.clone());
+        let update = Update::Record {
+            key: key.clone(),
+            body: in_force.as_ref().and_then(|found| found.entry.body.clone()),
+            dot: in_force.as_ref().map(|found| found.dot),
+            conflicts: in_force.as_ref().map_or(0, |found| found.conflicts),
+        };
+        self.out.push_back(Output::Publish(update));
+        match version {
+            Some(Version::Shared { stamp, dot, .. }) => self.observe(stamp, dot),
+            Some(Version::Override(_)) if key.owner() == Some(self.me) => {
+                self.out
+                    .push_back(Output::Event(Event::Overridden { key: key.clone() }));
+                self.save_now();
+            }
+            _ => {}
+        }
+    }
+
+    /// Publishes the node's figures if they may have changed.
+    pub(crate) fn publish_status(&mut self) {
+        if !std::mem::take(&mut self.status_dirty) {
+            return;
+        }
+        let own = self.registry.lineage(self.me);
+        let pending = own
+            .heads()
+            .map(|(epoch, head)| head.saturating_sub(self.synced.head(epoch)));
+        let status = Status {
+            epoch: self.writer.epoch(),
+            fingerprint: self.registry.fingerprint(),
+            feeds: self.registry.feeds(),
+            entries: self.registry.entries(),
+            conflicts: self.registry.conflicted(),
+            pending: pending.sum(),
+            synced: self.synced.clone(),
+            differs_since: self.peers.differs_since(&self.roster),
+            refused: self.counters.changes_refused + self.counters.commands_refused,
+        };
+        if self.published_status.as_ref() != Some(&status) {
+            self.published_status = Some(status.clone());
+            self.out.push_back(Output::Publish(Update::Status(status)));
+        }
+    }
+}

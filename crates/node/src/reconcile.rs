@@ -1,0 +1,163 @@
+//! How gossip's gaps are found and repaired.
+//!
+//! Each datagram carries its sender's fingerprint. Equal ones mean equal registries, and that the
+//! peer holds all that this node has published. Different ones are explained by news in flight for
+//! a moment; after that the peer is asked for its heads, and for what this node lacks of the feeds
+//! that differ. Both sides do so, each pulls what it lacks.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tidings_registry::{Applied, Giver, Rejected};
+use tidings_types::{NodeId, Transfer};
+use tidings_wire::{Head, Request};
+
+use crate::{
+    Event, Node, Output,
+    exchange::Purpose,
+    timers::{Timer, jittered},
+};
+
+/// Peers that are asked for their heads at once.
+const AT_ONCE: usize = 3;
+/// The pause between two repairs from one peer.
+const PAUSE: Duration = Duration::from_millis(500);
+
+impl Node {
+    /// A proven peer's fingerprint came.
+    pub(crate) fn on_fingerprint(&mut self, sender: NodeId, fingerprint: u128) {
+        let (now, span) = (self.now, self.config.repair_after);
+        let ours = self.registry.fingerprint();
+        let Some(peer) = self.peers.entry(sender) else {
+            return;
+        };
+        if fingerprint == ours {
+            peer.met = true;
+            self.status_dirty |= peer.differs_since.take().is_some();
+            let own = self.registry.lineage(self.me);
+            self.on_ack(sender, &own);
+        } else if peer.differs_since.is_none() {
+            // At first contact, and after a split, nothing is in flight that could explain it.
+            let since = if peer.met { now } else { now - span };
+            peer.met = true;
+            peer.differs_since = Some(since);
+            self.status_dirty = true;
+            self.timers.set_by(Timer::Repair, since + span);
+        }
+    }
+
+    /// Asks those peers that have differed for too long.
+    pub(crate) fn on_repair_due(&mut self) {
+        let due = self
+            .peers
+            .to_repair(self.now, self.config.repair_after, &self.roster);
+        let room = AT_ONCE.saturating_sub(self.exchanges.reconciling());
+        for peer in due.into_iter().take(room) {
+            self.reconcile(peer);
+        }
+        if self.peers.any_differs() {
+            let pause = jittered(PAUSE, &mut self.rng);
+            self.timers.set_by(Timer::Repair, self.now + pause);
+        }
+    }
+
+    fn reconcile(&mut self, peer: NodeId) {
+        let Some(addr) = self.roster.addr(peer) else {
+            return;
+        };
+        if self.ask(peer, addr, &Request::Heads, Purpose::Heads) {
+            self.counters.reconciliations += 1;
+            if let Some(known) = self.peers.get_mut(peer) {
+                known.repairing = true;
+            }
+        }
+    }
+
+    /// A peer's heads came: pull the feeds that differ.
+    pub(crate) fn on_heads(&mut self, peer: NodeId, addr: SocketAddr, heads: Vec<Head>) {
+        let differs = |head: &Head| self.registry.item(head.owner) != Some(head.item);
+        let owners: Vec<NodeId> = heads
+            .iter()
+            .filter(|h| differs(h))
+            .map(|h| h.owner)
+            .collect();
+        self.pull(peer, addr, owners);
+    }
+
+    /// The peer's heads are dealt with, or did not come.
+    pub(crate) fn on_reconciled(&mut self, peer: NodeId) {
+        let pause = jittered(PAUSE, &mut self.rng);
+        if let Some(known) = self.peers.get_mut(peer) {
+            known.repairing = false;
+            known.repair_at = self.now + pause;
+        }
+    }
+
+    /// A pull is over.
+    pub(crate) fn on_pulled(&mut self, peer: NodeId, advanced: usize) {
+        if advanced > 0 {
+            self.out.push_back(Output::Event(Event::Repaired {
+                peer,
+                feeds: advanced,
+            }));
+        }
+    }
+
+    /// Joins a transfer that was pulled; whether it brought something.
+    pub(crate) fn take(&mut self, peer: NodeId, transfer: Transfer) -> bool {
+        let owner = transfer.state().owner;
+        let joined = match transfer {
+            Transfer::Snapshot(snapshot) => {
+                let giver = if owner == peer {
+                    Giver::Owner
+                } else {
+                    Giver::Peer
+                };
+                self.registry.repair(snapshot, giver)
+            }
+            delta @ Transfer::Delta(_) => self.registry.apply(delta),
+        };
+        self.on_joined_transfer(peer, owner, joined)
+            .is_some_and(|applied| applied.advanced)
+    }
+
+    /// Follows up a transfer that was applied, or refused.
+    pub(crate) fn on_joined_transfer(
+        &mut self,
+        peer: NodeId,
+        owner: NodeId,
+        joined: Result<Applied, Rejected>,
+    ) -> Option<Applied> {
+        match joined {
+            Ok(applied) => {
+                if applied.alarm.is_some() {
+                    self.counters.alarms += 1;
+                    self.out
+                        .push_back(Output::Event(Event::Alarm { owner, peer }));
+                }
+                self.publish(&applied.touched);
+                if owner == self.me {
+                    self.reassert();
+                }
+                Some(applied)
+            }
+            Err(Rejected::EpochExceeded { epoch }) => {
+                self.on_epoch_exceeded(epoch);
+                None
+            }
+            Err(rejected) => {
+                self.on_refused(peer, &rejected.to_string());
+                None
+            }
+        }
+    }
+
+    /// A peer's change was malformed or a lie: nothing was taken.
+    pub(crate) fn on_refused(&mut self, peer: NodeId, reason: &str) {
+        self.counters.changes_refused += 1;
+        self.status_dirty = true;
+        self.out.push_back(Output::Event(Event::Refused {
+            peer,
+            reason: reason.to_owned(),
+        }));
+    }
+}

@@ -1,0 +1,381 @@
+//! Who is alive, what that means for the records of each node, and whether this agent is an island.
+//!
+//! The failure detector gives facts about members; nodes' own records say who left on purpose. From
+//! both follows, per node, how its records are served. Nothing here is ever written into a record.
+//!
+//! *Island*: an agent that reaches at most half of the members it expects, or that loses many at
+//! once, takes the fault to be on its own side. It goes on serving what the lost ones own, marked
+//! stale. One dead agent of three is no island: its instances disappear.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+    time::Duration,
+};
+
+use tidings_membership::State;
+use tidings_types::{
+    Body, Departure, Key, Liveness, MemberStatus, NodeId, Roster, RosterEntry, Timestamp, Update,
+};
+
+use crate::{
+    Event, Node, Output,
+    timers::{Timer, jittered},
+};
+
+/// Losses closer together than this are taken for one fault. Twice the longest time that a small
+/// cluster needs to notice all of a split.
+const LOSS_WINDOW: Duration = Duration::from_secs(12);
+/// How often states that end by themselves are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The roster as this node keeps it.
+#[derive(Debug)]
+pub(crate) struct RosterState {
+    me: NodeId,
+    started: Timestamp,
+    joined: bool,
+    members: BTreeMap<NodeId, Tracked>,
+    island: bool,
+    last_loss: Timestamp,
+    published: Option<Arc<Roster>>,
+}
+
+#[derive(Clone, Debug)]
+struct Tracked {
+    addr: SocketAddr,
+    status: MemberStatus,
+    since: Timestamp,
+    heard: Option<Timestamp>,
+    shield: Shield,
+}
+
+/// Whether a lost member's records are still served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shield {
+    /// Lost in the ordinary way, or not lost.
+    None,
+    /// Lost while this agent was an island, which it still is.
+    Island,
+    /// Lost in an island that has ended.
+    Former,
+}
+
+impl RosterState {
+    pub(crate) const fn new(me: NodeId, now: Timestamp) -> Self {
+        Self {
+            me,
+            started: now,
+            joined: false,
+            members: BTreeMap::new(),
+            island: false,
+            last_loss: now,
+            published: None,
+        }
+    }
+
+    /// Whether `node` answers.
+    pub(crate) fn is_reachable(&self, node: NodeId) -> bool {
+        self.members
+            .get(&node)
+            .is_some_and(|member| member.status.is_reachable())
+    }
+
+    /// Where `node` is reached.
+    pub(crate) fn addr(&self, node: NodeId) -> Option<SocketAddr> {
+        self.members.get(&node).map(|member| member.addr)
+    }
+
+    /// The members that answer.
+    pub(crate) fn reachable_peers(&self) -> impl Iterator<Item = (NodeId, SocketAddr)> + '_ {
+        let reachable = self
+            .members
+            .iter()
+            .filter(|(_, member)| member.status.is_reachable());
+        reachable.map(|(&node, member)| (node, member.addr))
+    }
+
+    /// Whether this agent takes itself to be cut off.
+    pub(crate) const fn is_island(&self) -> bool {
+        self.island
+    }
+
+    /// Decides anew whether this agent is an island. `expected` counts every member that ought to
+    /// be there, this node included.
+    fn judge(&mut self, now: Timestamp, expected: usize, half_life: Duration) {
+        // A suspect is not counted on: the decision must come before the first one is hidden.
+        let alive = 1 + self
+            .members
+            .values()
+            .filter(|m| m.status == MemberStatus::Alive)
+            .count();
+        let quiet = now.since(self.last_loss).as_micros();
+        let halvings = u32::try_from(quiet / half_life.as_micros().max(1)).unwrap_or(u32::MAX);
+        let decayed = |excess: usize| excess.checked_shr(halvings).unwrap_or(0);
+
+        let counted_on = alive + decayed(expected.saturating_sub(alive));
+        let cut_off = 2 * alive <= counted_on;
+        let lost = self
+            .members
+            .values()
+            .filter(|m| self.is_loss(m, now))
+            .count();
+        let island = cut_off || decayed(lost) > tolerated_losses(expected);
+
+        for member in self.members.values_mut() {
+            if member.status != MemberStatus::Down {
+                member.shield = Shield::None;
+            } else if island && now.since(member.since) <= LOSS_WINDOW {
+                member.shield = Shield::Island;
+            } else if !island && member.shield == Shield::Island {
+                member.shield = Shield::Former;
+            } else if island && member.shield == Shield::Former {
+                member.shield = Shield::Island;
+            }
+        }
+        self.island = island;
+    }
+
+    /// Whether the member's loss counts towards an island: it is fresh, or it made the present one.
+    fn is_loss(&self, member: &Tracked, now: Timestamp) -> bool {
+        member.status == MemberStatus::Down
+            && (now.since(member.since) <= LOSS_WINDOW
+                || self.island && member.shield == Shield::Island)
+    }
+
+    fn liveness(&self, member: &Tracked, now: Timestamp, stale_for: Duration) -> Liveness {
+        match member.status {
+            MemberStatus::Alive => Liveness::Live,
+            // Told of by others only, and by now under suspicion: nothing vouches for it.
+            MemberStatus::Suspect if member.heard.is_none() => Liveness::Stale,
+            MemberStatus::Suspect => Liveness::Live,
+            MemberStatus::Left => Liveness::Hidden,
+            MemberStatus::Restarting if now.since(member.since) < stale_for => Liveness::Stale,
+            MemberStatus::Restarting | MemberStatus::Down => match member.shield {
+                Shield::None => Liveness::Hidden,
+                Shield::Island => Liveness::Stale,
+                Shield::Former => Liveness::LastResort,
+            },
+        }
+    }
+
+    fn unknown(&self, now: Timestamp, stale_for: Duration) -> Liveness {
+        let waiting = !self.joined && now.since(self.started) < stale_for;
+        if waiting || self.island {
+            Liveness::Stale
+        } else {
+            Liveness::Hidden
+        }
+    }
+}
+
+/// Losses within one window that are taken for the others' fault: in a cluster of three one, in a
+/// hundred fifteen.
+fn tolerated_losses(expected: usize) -> usize {
+    (expected / 3).min(3).max(expected * 15 / 100).max(1)
+}
+
+impl Node {
+    /// A member list was pulled: who is not in the roster now is not there.
+    pub(crate) fn on_joined(&mut self) {
+        self.roster.joined = true;
+        self.refresh_roster();
+    }
+
+    /// Reads the membership anew and publishes the roster if it changed.
+    pub(crate) fn refresh_roster(&mut self) {
+        let now = self.now;
+        let known = self.departures();
+        self.track(&known);
+        let gone = |node: &NodeId| {
+            let left = self
+                .roster
+                .members
+                .get(node)
+                .map(|m| m.status == MemberStatus::Left);
+            left.unwrap_or(false)
+        };
+        let ought: BTreeSet<NodeId> = known
+            .iter()
+            .filter(|(_, fate)| fate.counts)
+            .map(|(&node, _)| node)
+            .collect();
+        let members = self.roster.members.keys().copied();
+        let expected = ought
+            .into_iter()
+            .chain(members)
+            .filter(|node| *node != self.me && !gone(node));
+        let expected = 1 + expected.collect::<BTreeSet<_>>().len();
+
+        let was_island = self.roster.island;
+        self.roster
+            .judge(now, expected, self.config.island_half_life);
+        self.publish_roster(expected);
+        if was_island != self.roster.island {
+            let reachable = 1 + self.roster.reachable_peers().count();
+            let entered = self.roster.island;
+            self.out.push_back(Output::Event(Event::Island {
+                entered,
+                reachable,
+                expected,
+            }));
+        }
+        let again = jittered(LOOK_EVERY, &mut self.rng);
+        self.timers.set(Timer::Roster, now + again);
+    }
+
+    /// What each node's own record says of its going.
+    fn departures(&self) -> BTreeMap<NodeId, Fate> {
+        let nodes = self.registry.owners().filter(|&node| node != self.me);
+        let fate = |node| {
+            let found = self.registry.in_force(&Key::Node(node));
+            let body = found.as_ref().and_then(|found| found.entry.body.as_deref());
+            match body {
+                Some(Body::Node(record)) => Fate {
+                    departure: record.departure,
+                    evicted: false,
+                    counts: record.departure != Some(Departure::Left),
+                },
+                _ => Fate {
+                    departure: None,
+                    evicted: found.is_some(),
+                    counts: false,
+                },
+            }
+        };
+        nodes.map(|node| (node, fate(node))).collect()
+    }
+
+    /// Brings the tracked members up to date with the failure detector and the nodes' own words.
+    fn track(&mut self, known: &BTreeMap<NodeId, Fate>) {
+        let now = self.now;
+        let mut seen = BTreeSet::new();
+        let members: Vec<_> = self.membership.members().collect();
+        for member in members {
+            seen.insert(member.node);
+            let fate = known.get(&member.node).copied().unwrap_or_default();
+            let status = status(member.state, fate);
+            let tracked = self
+                .roster
+                .members
+                .entry(member.node)
+                .or_insert_with(|| Tracked {
+                    addr: member.addr,
+                    status: MemberStatus::Down,
+                    since: now,
+                    heard: None,
+                    shield: Shield::None,
+                });
+            tracked.addr = member.addr;
+            tracked.heard = member.heard;
+            if tracked.status == status {
+                continue;
+            }
+            if status == MemberStatus::Down {
+                self.roster.last_loss = now;
+            }
+            if status == MemberStatus::Alive
+                && !tracked.status.is_reachable()
+                && let Some(peer) = self.peers.get_mut(member.node)
+            {
+                peer.met = false;
+                peer.differs_since = None;
+            }
+            tracked.status = status;
+            tracked.since = now;
+            self.out.push_back(Output::Event(Event::Member {
+                node: member.node,
+                status,
+            }));
+        }
+        self.roster.members.retain(|node, _| seen.contains(node));
+    }
+
+    fn publish_roster(&mut self, expected: usize) {
+        let (now, stale_for) = (self.now, self.config.stale_for);
+        let state = &self.roster;
+        let entry = |member: &Tracked| RosterEntry {
+            addr: member.addr,
+            status: member.status,
+            liveness: state.liveness(member, now, stale_for),
+            since: member.since,
+            heard: member.heard.unwrap_or(state.started),
+        };
+        let mut members: BTreeMap<NodeId, RosterEntry> = state
+            .members
+            .iter()
+            .map(|(&node, member)| (node, entry(member)))
+            .collect();
+        members.insert(state.me, self.own_roster_entry());
+        let roster = Roster {
+            reachable: members
+                .values()
+                .filter(|member| member.status.is_reachable())
+                .count(),
+            members,
+            unknown: state.unknown(now, stale_for),
+            expected,
+            island: state.island,
+        };
+        if state
+            .published
+            .as_deref()
+            .is_none_or(|last| differs(last, &roster))
+        {
+            let roster = Arc::new(roster);
+            self.roster.published = Some(Arc::clone(&roster));
+            self.out.push_back(Output::Publish(Update::Roster(roster)));
+        }
+    }
+
+    fn own_roster_entry(&self) -> RosterEntry {
+        RosterEntry {
+            addr: self.addr,
+            status: MemberStatus::Alive,
+            liveness: Liveness::Live,
+            since: self.roster.started,
+            heard: self.roster.started,
+        }
+    }
+}
+
+/// What a node's own record says of its going.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fate {
+    departure: Option<Departure>,
+    /// An operator made it leave.
+    evicted: bool,
+    /// Whether the node ought to be there.
+    counts: bool,
+}
+
+fn status(state: State, fate: Fate) -> MemberStatus {
+    match (fate.departure, state) {
+        (Some(Departure::Left), _) => MemberStatus::Left,
+        (Some(Departure::Restarting), _) => MemberStatus::Restarting,
+        (None, State::Alive) => MemberStatus::Alive,
+        (None, State::Suspect) => MemberStatus::Suspect,
+        (None, State::Down) if fate.evicted => MemberStatus::Left,
+        (None, State::Down) => MemberStatus::Down,
+    }
+}
+
+/// Whether readers must be told: when a live member was last heard is no news.
+fn differs(last: &Roster, next: &Roster) -> bool {
+    let silent = |entry: &RosterEntry| RosterEntry {
+        heard: Timestamp::ZERO,
+        ..entry.clone()
+    };
+    last.unknown != next.unknown
+        || last.expected != next.expected
+        || last.island != next.island
+        || !last
+            .members
+            .iter()
+            .map(|(node, entry)| (node, silent(entry)))
+            .eq(next
+                .members
+                .iter()
+                .map(|(node, entry)| (node, silent(entry))))
+}

@@ -1,0 +1,185 @@
+//! How new dots travel, and who is known to hold them.
+//!
+//! A durable batch goes to up to [`FANOUT`] peers at once; in a small cluster that is everybody. In
+//! a larger one each receiver passes on what was new to it. Whoever receives news from its owner
+//! says how much it holds now; who stays silent is offered the position again. What still gets
+//! lost is found by the fingerprints and repaired (`reconcile`).
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use tidings_types::{Delta, Lineage, NodeId, Timestamp, Transfer};
+use tidings_wire::{Datagram, EncodeError, datagram};
+
+use crate::{Node, Output, timers::Timer};
+
+/// Peers that the owner of new dots tells at once.
+const FANOUT: usize = 15;
+/// Peers that a receiver passes news on to, in a cluster that the owner cannot cover.
+const FORWARD: usize = 4;
+/// Deltas in one datagram, at most, that are looked at.
+const DELTAS: usize = 32;
+/// How long a told peer may stay silent before it is offered the position.
+const ACK_AFTER: Duration = Duration::from_millis(60);
+/// Offers to a silent peer.
+const OFFERS: u32 = 4;
+
+/// Told peers that have not said yet that they hold the news. Bounded by the members.
+#[derive(Debug, Default)]
+pub(crate) struct Unacked {
+    peers: BTreeMap<NodeId, Silence>,
+}
+
+#[derive(Debug)]
+struct Silence {
+    addr: SocketAddr,
+    offers: u32,
+    due: Timestamp,
+}
+
+impl Node {
+    /// Tells peers of dots that have just become durable.
+    pub(crate) fn push_own(&mut self, delta: Delta) {
+        let targets = self.membership.peers(FANOUT, &[self.me]);
+        if targets.is_empty() {
+            return;
+        }
+        self.send_rumor(&delta, &targets);
+        for (peer, addr) in targets {
+            let silence = Silence {
+                addr,
+                offers: 0,
+                due: self.now + ACK_AFTER,
+            };
+            self.unacked.peers.insert(peer, silence);
+        }
+        self.timers.set_by(Timer::Acks, self.now + ACK_AFTER);
+    }
+
+    fn send_rumor(&mut self, delta: &Delta, targets: &[(NodeId, SocketAddr)]) {
+        let body = datagram::Body::Rumors(vec![delta.clone()]);
+        let fits = Datagram {
+            fingerprint: self.registry.fingerprint(),
+            body,
+        }
+        .encode();
+        for &(peer, addr) in targets {
+            match &fits {
+                Ok(payload) => {
+                    self.counters.rumors_sent += 1;
+                    let payload = payload.clone();
+                    self.out.push_back(Output::Datagram {
+                        to: addr,
+                        receiver: Some(peer),
+                        payload,
+                    });
+                }
+                // Too large for a packet: the peer pulls it.
+                Err(EncodeError::TooLarge { .. }) => self.send_have(peer, addr, delta.state.owner),
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Says how much this node holds of `owner`'s feed.
+    fn send_have(&mut self, peer: NodeId, addr: SocketAddr, owner: NodeId) {
+        let lineage = self.registry.lineage(owner);
+        self.send(peer, addr, datagram::Body::Have { owner, lineage });
+    }
+
+    /// Sends a datagram to a known peer.
+    pub(crate) fn send(&mut self, peer: NodeId, addr: SocketAddr, body: datagram::Body) {
+        let datagram = Datagram {
+            fingerprint: self.registry.fingerprint(),
+            body,
+        };
+        if let Ok(payload) = datagram.encode() {
+            self.out.push_back(Output::Datagram {
+                to: addr,
+                receiver: Some(peer),
+                payload,
+            });
+        }
+    }
+
+    /// Offers the own position to told peers that stay silent.
+    pub(crate) fn on_acks_due(&mut self) {
+        let own = self.registry.lineage(self.me);
+        let mut offers = Vec::new();
+        let (now, peers) = (self.now, &self.peers);
+        self.unacked.peers.retain(|&peer, silence| {
+            if silence.offers >= OFFERS || peers.holds(peer).is_some_and(|held| held.covers(&own)) {
+                return false;
+            }
+            if silence.due <= now {
+                offers.push((peer, silence.addr));
+                silence.offers += 1;
+                silence.due = now + ACK_AFTER * 2u32.pow(silence.offers);
+            }
+            true
+        });
+        for (peer, addr) in offers {
+            self.send_have(peer, addr, self.me);
+        }
+        if let Some(due) = self.unacked.peers.values().map(|silence| silence.due).min() {
+            self.timers.set_by(Timer::Acks, due);
+        }
+    }
+
+    /// News came.
+    pub(crate) fn on_rumors(&mut self, from: SocketAddr, sender: NodeId, deltas: Vec<Delta>) {
+        for delta in deltas.into_iter().take(DELTAS) {
+            self.on_rumor(from, sender, delta);
+        }
+    }
+
+    fn on_rumor(&mut self, from: SocketAddr, sender: NodeId, delta: Delta) {
+        let owner = delta.state.owner;
+        let joined = self.registry.apply(Transfer::Delta(delta.clone()));
+        let Some(applied) = self.on_joined_transfer(sender, owner, joined) else {
+            return;
+        };
+        if applied.advanced {
+            self.counters.rumors_new += 1;
+            if self.membership.alive() > FANOUT {
+                let targets = self.membership.peers(FORWARD, &[self.me, sender, owner]);
+                self.send_rumor(&delta, &targets);
+            }
+        } else {
+            self.counters.rumors_known += 1;
+        }
+        if applied.gap || applied.alarm.is_some() {
+            self.pull(sender, from, vec![owner]);
+        } else if owner == sender {
+            self.send_have(sender, from, owner);
+        }
+    }
+
+    /// A peer says how much it holds of `owner`'s feed.
+    pub(crate) fn on_have(
+        &mut self,
+        from: SocketAddr,
+        sender: NodeId,
+        owner: NodeId,
+        lineage: &Lineage,
+    ) {
+        if owner == self.me {
+            self.on_ack(sender, lineage);
+        }
+        if !self.registry.lineage(owner).covers(lineage) {
+            self.pull(sender, from, vec![owner]);
+        } else if owner == sender {
+            self.send_have(sender, from, owner);
+        }
+    }
+
+    /// A peer is known to hold this much of this node's feed.
+    pub(crate) fn on_ack(&mut self, peer: NodeId, lineage: &Lineage) {
+        if let Some(known) = self.peers.entry(peer) {
+            known.holds.join(lineage);
+        }
+        if !self.synced.covers(lineage) {
+            self.synced.join(lineage);
+            self.status_dirty = true;
+        }
+    }
+}

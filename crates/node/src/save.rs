@@ -1,0 +1,85 @@
+//! Replicas of other feeds, kept on disk so that a restart finds most of the registry there.
+//!
+//! Nothing waits for a save. What was saved is taken note of only when the disk says so; what was
+//! not is part of the next save.
+
+use std::{collections::BTreeMap, mem};
+
+use tidings_types::{Lineage, NodeId};
+
+use crate::{
+    Node, Output,
+    timers::{Timer, jittered},
+};
+
+/// Saves on their way to the disk, and the positions that it is known to hold.
+#[derive(Debug, Default)]
+pub(crate) struct Saves {
+    next: u64,
+    /// The save that the disk has not answered, with the positions that it leads to.
+    in_flight: Option<(u64, BTreeMap<NodeId, Lineage>)>,
+    saved: BTreeMap<NodeId, Lineage>,
+    members: Vec<(NodeId, std::net::SocketAddr)>,
+}
+
+impl Saves {
+    /// Takes note of what the disk had at the start.
+    pub(crate) fn restored(&mut self, owner: NodeId, lineage: Lineage) {
+        self.saved.insert(owner, lineage);
+    }
+}
+
+impl Node {
+    /// Saves what changed since the last save, unless one is on its way.
+    pub(crate) fn save(&mut self) {
+        let period = jittered(self.config.save_every, &mut self.rng);
+        self.timers.set(Timer::Save, self.now + period);
+        if self.saves.in_flight.is_some() {
+            return;
+        }
+        let mut transfers = Vec::new();
+        let mut positions = BTreeMap::new();
+        for (owner, _) in self.registry.items().filter(|&(owner, _)| owner != self.me) {
+            let held = self.saves.saved.get(&owner).cloned().unwrap_or_default();
+            if let Some(transfer) = self.registry.transfer(owner, &held) {
+                positions.insert(owner, transfer.state().lineage.clone());
+                transfers.push(transfer);
+            }
+        }
+        let members: Vec<_> = self
+            .membership
+            .members()
+            .map(|m| (m.node, m.addr))
+            .collect();
+        if transfers.is_empty() && members == self.saves.members {
+            return;
+        }
+        let save = self.saves.next;
+        self.saves.next += 1;
+        self.saves.in_flight = Some((save, positions));
+        self.saves.members.clone_from(&members);
+        self.out.push_back(Output::Save {
+            save,
+            transfers,
+            members,
+        });
+    }
+
+    /// Saves at the next settling instead of at the next period.
+    pub(crate) fn save_now(&mut self) {
+        self.timers.set(Timer::Save, self.now);
+    }
+
+    /// The disk has answered a save.
+    pub(crate) fn on_saved(&mut self, save: u64, kept: bool) {
+        let Some((_, positions)) = self.saves.in_flight.take_if(|(number, _)| *number == save)
+        else {
+            return;
+        };
+        if kept {
+            self.saves.saved.extend(positions);
+        } else {
+            mem::take(&mut self.saves.members);
+        }
+    }
+}
