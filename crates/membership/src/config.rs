@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use tidings_types::limits::{FEEDS, PAYLOAD_BYTES};
 
+use crate::pace::HASTY_PERCENT;
+
 /// Bytes that the driver's frame (kind, fingerprint, lengths) takes of a datagram's payload.
 pub const FRAME_RESERVE_BYTES: usize = 64;
 /// Bytes of one membership packet, at most.
@@ -19,7 +21,8 @@ const TICK_MAX: Duration = Duration::from_secs(3_600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Config {
-    /// How often one member is probed. Longer: less traffic, slower detection. Equal on all nodes.
+    /// How often one member is probed; a quarter faster in clusters of up to four. Longer: less
+    /// traffic, slower detection.
     pub probe_period: Duration,
     /// How long a direct answer may take before others are asked to try. Longer: fewer needless
     /// indirect probes; it must leave room for them within the period, jitter counted.
@@ -176,7 +179,8 @@ impl Config {
         }
         self.retry_down_max = self.retry_down_max.max(self.retry_down_min);
         // The indirect stage must come before the next probe, or foca loses the cycle.
-        let shortest = self.probe_period * u32::from(100 - self.jitter_percent) / 100;
+        let shortest =
+            self.probe_period * u32::from(100 - self.jitter_percent) / 100 * HASTY_PERCENT / 100;
         self.probe_rtt = self.probe_rtt.clamp(TICK_MIN / 10, shortest * 9 / 10);
         self.transmissions = self.transmissions.clamp(1, 100);
         for fanout in [

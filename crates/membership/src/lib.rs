@@ -56,3 +56,6 @@ pub use output::{Counters, Output, PacketError};
 
 #[cfg(feature = "mutants")]
 pub use config::Mutants;
+
+#[cfg(test)]
+mod tests;

@@ -328,6 +328,10 @@ impl Membership {
 
     fn absorb(&mut self, now: Timestamp, dirty: bool, effects: Effects) {
         for (timer, after) in effects.timers {
+            let after = match timer {
+                Timer::ProbeRandomMember(_) => after * self.pace.probe_percent / 100,
+                _ => after,
+            };
             let after = if is_periodic(&timer) {
                 self.jittered(after)
             } else {

@@ -1,0 +1,7 @@
+//! Behaviour of whole clusters, and of one node against crafted peers.
+
+mod detection;
+mod guards;
+mod healing;
+mod packets;
+mod world;
