@@ -101,6 +101,13 @@ impl Credentials {
         Ok((peer, epoch))
     }
 
+    /// What a dialing node would say on this connection, for tests that say it elsewhere.
+    #[cfg(test)]
+    pub(super) fn hello_for_tests(&self, connection: &Connection, peer: NodeId) -> Vec<u8> {
+        let hello = self.hello(connection, Role::Dialing, peer, 0);
+        hello.expect("an established connection").to_vec()
+    }
+
     /// Our hello, under the cluster key at `key`.
     fn hello(
         &self,

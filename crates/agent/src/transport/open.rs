@@ -218,3 +218,6 @@ impl std::fmt::Debug for Opener {
 /// Senders remembered at once, about 800 bytes each. A forgotten one costs a key derivation and,
 /// for its present epoch, the memory of what it has already said.
 pub(super) const SENDERS: usize = 16_384;
+
+#[cfg(test)]
+mod tests;

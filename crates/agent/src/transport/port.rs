@@ -271,6 +271,11 @@ impl Transport {
         self.0.tally.counts()
     }
 
+    #[cfg(test)]
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.0.sessions.endpoint
+    }
+
     /// Closes the sessions, waiting a moment until the peers know, and stops receiving. The event
     /// queue ends. Datagrams can still be sent until the last clone is dropped.
     pub async fn close(&self) {

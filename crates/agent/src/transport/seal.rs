@@ -50,7 +50,7 @@ impl Sealer {
         keys: KeyRing,
         epoch: Epoch,
     ) -> Result<Self, NoRandomness> {
-        let stretch = Mutex::new(Stretch::draw(&keys, node, epoch, 0)?);
+        let stretch = Mutex::new(Stretch::draw(&keys, node, epoch, first_counter())?);
         Ok(Self {
             cluster: cluster_tag(cluster),
             node,
@@ -115,10 +115,9 @@ impl Sealer {
 }
 
 impl Stretch {
-    /// Draws a salt. The counter starts with the wall clock and never below `floor`: the counters
-    /// of one epoch grow across its salts, so that a receiver's window also refuses datagrams that
-    /// were recorded under an earlier salt.
-    fn draw(keys: &KeyRing, node: NodeId, epoch: Epoch, floor: u64) -> Result<Self, NoRandomness> {
+    /// Draws a salt. The counters of one epoch grow across its salts, so that a receiver's window
+    /// also refuses datagrams that were recorded under an earlier salt.
+    fn draw(keys: &KeyRing, node: NodeId, epoch: Epoch, next: u64) -> Result<Self, NoRandomness> {
         let mut salt = [0; 16];
         SystemRandom::new()
             .fill(&mut salt)
@@ -127,15 +126,15 @@ impl Stretch {
             epoch,
             salt,
             key: Arc::new(keys.datagram_key(0, node, epoch, salt)),
-            next: floor.max(clock_floor()),
+            next,
             drawn: Instant::now(),
         })
     }
 }
 
-/// Unix milliseconds above 20 bits of counter: a restarted node starts above what it sent before,
-/// unless it sent a million datagrams per millisecond.
-fn clock_floor() -> u64 {
+/// Unix milliseconds above 20 bits of counter: a process that starts again in the same epoch counts
+/// above what it sent before, unless that was a million datagrams per millisecond.
+fn first_counter() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or(Duration::ZERO);
