@@ -1,3 +1,4 @@
 //! tokio and quinn driver, disk, configuration
 
+pub mod disk;
 pub mod transport;

@@ -1,0 +1,48 @@
+//! What an agent keeps across restarts, and what it does when the disk lost or altered some of it.
+//!
+//! Three things are kept in the data directory: the identity (a key, an epoch and a reservation;
+//! losing it means becoming another node), the own feed (every acknowledged registration) and the
+//! registry (replicas of other feeds, which peers can give again). Nothing read from disk is
+//! believed without its checksum, and a damaged file never keeps an agent from starting: it is set
+//! aside, named in a [`Finding`], and the peers give back what they hold.
+//!
+//! The one invariant: a batch that was reported as saved is found again by the next start, and no
+//! record is ever found that was not saved.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`data_dir`] | [`DataDir`]: the directory, locked against a second agent |
+//! | [`identity`] | [`Identity`]: key, epoch and index reservation, in two small files |
+//! | [`feed_store`] | [`FeedStore`]: the own feed, durable at once, commits shared by waiting batches |
+//! | [`registry_store`] | [`RegistryStore`]: the other feeds and the known members, disposable |
+//! | [`saved`] | [`Saved`] and [`SaveError`]: how a batch ended |
+//! | [`finding`] | [`Finding`]: what was wrong on disk, for people |
+//! | [`error`] | [`DiskError`]: why the disk cannot be used at all |
+//! | `database` | one redb file: checked when opened, reopened after a failed commit |
+//! | `quarantine` | setting damaged files aside |
+//! | `tables` | feeds as table rows: loading them, applying deltas and snapshots |
+//! | `rows`, `checksum` | rows as bytes |
+
+pub mod data_dir;
+pub mod error;
+pub mod feed_store;
+pub mod finding;
+pub mod identity;
+pub mod registry_store;
+pub mod saved;
+
+mod checksum;
+mod database;
+mod quarantine;
+mod rows;
+mod tables;
+#[cfg(test)]
+mod testing;
+
+pub use data_dir::DataDir;
+pub use error::DiskError;
+pub use feed_store::{FeedStore, OpenedFeed};
+pub use finding::Finding;
+pub use identity::Identity;
+pub use registry_store::{OpenedRegistry, RegistryStore, Save};
+pub use saved::{OnSaved, SaveError, Saved};

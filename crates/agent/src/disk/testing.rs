@@ -1,0 +1,218 @@
+//! What the tests of this module share: changes to save, words to wait for, disks that fail.
+
+use std::{
+    io,
+    path::Path,
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{Receiver, channel},
+    },
+    time::Duration,
+};
+
+use redb::{StorageBackend, backends::FileBackend};
+use tidings_types::{
+    Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, Needs, NodeId, ServiceId,
+    ServiceName, Slot, Snapshot, Transfer, Version, Weights,
+};
+
+use super::{
+    OnSaved, Saved,
+    data_dir::{DataDir, private_file},
+    database::Opener,
+};
+
+pub(super) const RUN: Epoch = Epoch::from_bits(7);
+
+pub(super) fn node(n: u8) -> NodeId {
+    NodeId::from_bytes([n; 16])
+}
+
+pub(super) fn data_dir() -> (tempfile::TempDir, DataDir) {
+    let place = tempfile::tempdir().unwrap();
+    let dir = DataDir::open(place.path().join("data")).unwrap();
+    (place, dir)
+}
+
+pub(super) fn key(owner: NodeId, id: &str) -> Key {
+    Key::Instance(owner, ServiceId::new(id).unwrap())
+}
+
+/// The registration of `id`, recognisable by its port.
+pub(super) fn put(owner: NodeId, epoch: Epoch, seq: u64, id: &str) -> Change {
+    let instance = Instance {
+        service: ServiceName::new("web").unwrap(),
+        tags: vec!["primary".into(), format!("seq-{seq}")],
+        address: "192.0.2.1".into(),
+        port: u16::try_from(seq % 60_000).unwrap(),
+        socket_path: String::new(),
+        meta: [("version".into(), "x".repeat(200))].into(),
+        tagged_addresses: [].into(),
+        weights: Weights::default(),
+        enable_tag_override: false,
+        kind: String::new(),
+        checks: Vec::new(),
+    };
+    let key = key(owner, id);
+    let change = Change {
+        epoch,
+        seq,
+        key,
+        slot: Slot::RemovalMark,
+    };
+    let entry = Entry {
+        version: Version::Owner(change.dot(owner)),
+        body: Some(Arc::new(Body::Instance(instance))),
+    };
+    Change {
+        slot: Slot::Entry(entry),
+        ..change
+    }
+}
+
+pub(super) fn removed(owner: NodeId, epoch: Epoch, seq: u64, id: &str) -> Change {
+    Change {
+        slot: Slot::RemovalMark,
+        ..put(owner, epoch, seq, id)
+    }
+}
+
+pub(super) fn state(owner: NodeId, lineage: Lineage) -> FeedState {
+    FeedState {
+        owner,
+        lineage,
+        watermark: Lineage::empty(),
+        needs: Needs::new(),
+        sum: 42,
+    }
+}
+
+/// The delta with these changes of one epoch, which follow `from`.
+pub(super) fn delta(owner: NodeId, from: &Lineage, changes: Vec<Change>) -> Delta {
+    let mut upto = from.clone();
+    for change in &changes {
+        upto.advance(change.epoch, change.seq);
+    }
+    Delta {
+        from: from.clone(),
+        state: state(owner, upto),
+        changes,
+    }
+}
+
+/// The delta that registers `id` as the `seq`-th change of [`RUN`].
+pub(super) fn nth(owner: NodeId, seq: u64, id: &str) -> Transfer {
+    let from = Lineage::of(RUN, seq - 1);
+    Transfer::Delta(delta(owner, &from, vec![put(owner, RUN, seq, id)]))
+}
+
+pub(super) fn snapshot(owner: NodeId, changes: Vec<Change>) -> Snapshot {
+    let Delta { state, changes, .. } = delta(owner, &Lineage::empty(), changes);
+    Snapshot { state, changes }
+}
+
+pub(super) fn on_saved() -> (OnSaved, Receiver<Saved>) {
+    let (sender, receiver) = channel();
+    let report = move |saved| {
+        // A test that has seen enough may have dropped its end.
+        let _ = sender.send(saved);
+    };
+    (Box::new(report), receiver)
+}
+
+pub(super) fn next(words: &Receiver<Saved>) -> Saved {
+    words
+        .recv_timeout(Duration::from_secs(30))
+        .expect("a word on each batch")
+}
+
+pub(super) fn saved(batch: u64) -> Saved {
+    Saved {
+        batch,
+        result: Ok(()),
+    }
+}
+
+/// A disk that can be full and whose syncs can be held up and are counted.
+#[derive(Clone, Debug, Default)]
+pub(super) struct TestDisk {
+    full: Arc<AtomicBool>,
+    syncs: Arc<AtomicU64>,
+    held: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl TestDisk {
+    pub(super) fn opener(&self) -> Opener {
+        let disk = self.clone();
+        Arc::new(move |path: &Path| {
+            let backend = Backend {
+                file: FileBackend::new(private_file(path)?)?,
+                disk: disk.clone(),
+            };
+            Ok(redb::Builder::new().create_with_backend(backend)?)
+        })
+    }
+
+    pub(super) fn fill(&self, full: bool) {
+        self.full.store(full, Ordering::SeqCst);
+    }
+
+    pub(super) fn hold(&self, hold: bool) {
+        *self.held.0.lock().unwrap() = hold;
+        self.held.1.notify_all();
+    }
+
+    pub(super) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::SeqCst)
+    }
+
+    fn room(&self) -> io::Result<()> {
+        if self.full.load(Ordering::SeqCst) {
+            Err(io::ErrorKind::StorageFull.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Backend {
+    file: FileBackend,
+    disk: TestDisk,
+}
+
+impl StorageBackend for Backend {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.room()?;
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut held = self.disk.held.0.lock().unwrap();
+        while *held {
+            held = self.disk.held.1.wait(held).unwrap();
+        }
+        drop(held);
+        self.disk.syncs.fetch_add(1, Ordering::SeqCst);
+        self.disk.room()?;
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.disk.room()?;
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+}
