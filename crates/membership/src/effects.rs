@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use foca::{Message, Notification, Timer};
+use foca::{Header, Incarnation, Message, Notification, Timer};
 
 use crate::MemberId;
 
@@ -19,6 +19,8 @@ pub(crate) struct Effects {
     pub(crate) idle: bool,
     /// This node was declared down and took a new identity.
     pub(crate) rejoined: bool,
+    /// Under which identity and incarnation the last packet went out.
+    pub(crate) sent_as: Option<(MemberId, Incarnation)>,
     /// The member whose probe began.
     pub(crate) probing: Option<MemberId>,
     /// A probe ended without an answer.
@@ -31,6 +33,21 @@ pub(crate) struct Outgoing {
     pub(crate) bytes: Vec<u8>,
     /// It tells the receiver that it is down.
     pub(crate) turn_undead: bool,
+}
+
+impl Effects {
+    fn sent(&mut self, header: &Header<MemberId>) {
+        self.sent_as = Some((header.src, header.src_incarnation));
+        match header.message {
+            Message::Ping(_) => self.probing = Some(header.dst),
+            Message::TurnUndead => {
+                if let Some(last) = self.packets.last_mut() {
+                    last.turn_undead = true;
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 impl foca::Runtime<MemberId> for Effects {
@@ -48,15 +65,7 @@ impl foca::Runtime<MemberId> for Effects {
             Notification::Rejoin(_) => self.rejoined = true,
             Notification::DataReceived(_) => self.accepted = true,
             // foca reports a packet's header right after the packet.
-            Notification::DataSent(header) => match header.message {
-                Message::Ping(_) => self.probing = Some(header.dst),
-                Message::TurnUndead => {
-                    if let Some(last) = self.packets.last_mut() {
-                        last.turn_undead = true;
-                    }
-                }
-                _ => {}
-            },
+            Notification::DataSent(header) => self.sent(header),
             Notification::ProbeFailed(_, _) => {
                 self.probe_failed = true;
                 self.members_touched = true;

@@ -23,6 +23,7 @@
 //! | `addresses` | every address ever seen, bounded |
 //! | `watchdog` | guard: announces that never stop, because foca falls silent when it is alone |
 //! | `suspicion` | guard: suspicions that were refuted must not end in a forced rejoin |
+//! | `buddy` | guard: a suspect that speaks is told, so that it can refute |
 //! | `stall` | guard: time that this process slept through is not held against its peers |
 //! | `outbid` | guard: a node whose disk and clock went back must still get in |
 //! | `exchange` | the member list as a whole, for one who joins |
@@ -33,6 +34,7 @@
 //! [`NodeId`]: tidings_types::NodeId
 
 mod addresses;
+mod buddy;
 mod codec;
 pub mod config;
 mod effects;

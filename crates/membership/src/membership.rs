@@ -2,7 +2,7 @@
 
 use std::{collections::VecDeque, fmt, net::SocketAddr, time::Duration};
 
-use foca::{Foca, NoCustomBroadcast, Timer};
+use foca::{Foca, Incarnation, NoCustomBroadcast, Timer};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use tidings_types::{NodeId, Timestamp};
@@ -32,7 +32,7 @@ pub(crate) type Swim = Foca<MemberId, Codec, ChaCha8Rng, NoCustomBroadcast>;
 pub struct Membership {
     pub(crate) config: Config,
     pub(crate) swim: Swim,
-    codec: Codec,
+    pub(crate) codec: Codec,
     pub(crate) pace: Pace,
     pub(crate) rng: ChaCha8Rng,
     pub(crate) timers: Timers,
@@ -46,6 +46,7 @@ pub struct Membership {
     /// When foca last accepted a packet.
     pub(crate) last_accepted: Timestamp,
     pub(crate) last_outbid: Option<Timestamp>,
+    pub(crate) last_sent_as: Option<(MemberId, Incarnation)>,
     probing: Option<MemberId>,
     left: bool,
     pub(crate) counters: Counters,
@@ -79,6 +80,7 @@ impl Membership {
             last_contact: None,
             last_accepted: now,
             last_outbid: None,
+            last_sent_as: None,
             probing: None,
             left: false,
             counters: Counters::default(),
@@ -298,6 +300,7 @@ impl Membership {
                 .any(|update| !self.members.knows(update));
         let complaint = self.drive(now, dirty, |swim, effects| swim.handle_data(bytes, effects));
         self.members.heard(sender, now);
+        self.tell_suspect(src);
         self.make_contact(now, src);
         complaint.map_or(Ok(()), |complaint| Err(complaint.into()))
     }
@@ -344,6 +347,7 @@ impl Membership {
             self.counters.packets_accepted += 1;
         }
         self.counters.probes_failed += u64::from(effects.probe_failed);
+        self.last_sent_as = effects.sent_as.or(self.last_sent_as);
         if effects.probing.is_some() {
             self.counters.probes += 1;
             self.probing = effects.probing;
@@ -399,7 +403,7 @@ impl Membership {
         }
     }
 
-    fn emit(&mut self, packet: Outgoing) {
+    pub(crate) fn emit(&mut self, packet: Outgoing) {
         let Outgoing { to, bytes, .. } = packet;
         // foca counts this node's former lives among the down members that it retries.
         if to.node == self.me().node || to.addr == self.me().addr {

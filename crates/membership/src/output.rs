@@ -94,6 +94,8 @@ pub struct Counters {
     pub probes_unsent: u64,
     /// Members that became suspect in this node's view.
     pub suspicions: u64,
+    /// Suspects that spoke and were told of it.
+    pub suspects_told: u64,
     /// Suspects that turned out to be alive.
     pub suspicions_refuted: u64,
     /// Members that went down in this node's view.

@@ -109,13 +109,16 @@ fn links_that_flap_at_random_leave_nobody_wedged() {
         };
         let mut world = World::joined(size, seed, config);
         world.loss = 10;
-        for round in 0..8 {
-            let one = 1 + (usize::try_from(seed).unwrap() + round) % size;
-            world.split(&[one, size - one]);
-            world.run(Duration::from_millis(700 + 311 * seed % 6_000));
+        for round in 0..12 {
+            let salt = seed * 31 + round * 17;
+            let one = 1 + usize::try_from(salt).unwrap() % size;
+            let two = usize::try_from(salt / 3).unwrap() % (size - one + 1);
             world.heal();
-            world.run(Duration::from_millis(53 * seed % 1_500));
+            world.run(Duration::from_millis(53 * salt % 2_500));
+            world.split(&[one, two, size - one - two]);
+            world.run(Duration::from_millis(700 + 311 * salt % 7_000));
         }
+        world.heal();
         world.loss = 0;
         let full = world.run_until_full(seconds(60));
         healed.push(full.unwrap_or_else(|| panic!("seed {seed} never heals")));
