@@ -8,7 +8,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tidings_registry::{Applied, Giver, Rejected};
-use tidings_types::{NodeId, Transfer};
+use tidings_types::{Key, NodeId, Transfer};
 use tidings_wire::{Head, Request};
 
 use crate::{
@@ -135,7 +135,7 @@ impl Node {
                         .push_back(Output::Event(Event::Alarm { owner, peer }));
                 }
                 self.publish(&applied.touched);
-                if owner == self.me {
+                if applied.touched.contains(&Key::Node(self.me)) {
                     self.reassert();
                 }
                 Some(applied)

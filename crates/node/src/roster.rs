@@ -45,6 +45,9 @@ pub(crate) struct RosterState {
 #[derive(Clone, Debug)]
 struct Tracked {
     addr: SocketAddr,
+    /// Whether it answers, whatever its own record says: a node that left and is back answers
+    /// before its new record has arrived.
+    answers: bool,
     status: MemberStatus,
     since: Timestamp,
     heard: Option<Timestamp>,
@@ -77,9 +80,7 @@ impl RosterState {
 
     /// Whether `node` answers.
     pub(crate) fn is_reachable(&self, node: NodeId) -> bool {
-        self.members
-            .get(&node)
-            .is_some_and(|member| member.status.is_reachable())
+        self.members.get(&node).is_some_and(|member| member.answers)
     }
 
     /// Where `node` is reached.
@@ -89,10 +90,7 @@ impl RosterState {
 
     /// The members that answer.
     pub(crate) fn reachable_peers(&self) -> impl Iterator<Item = (NodeId, SocketAddr)> + '_ {
-        let reachable = self
-            .members
-            .iter()
-            .filter(|(_, member)| member.status.is_reachable());
+        let reachable = self.members.iter().filter(|(_, member)| member.answers);
         reachable.map(|(&node, member)| (node, member.addr))
     }
 
@@ -262,6 +260,7 @@ impl Node {
                 .entry(member.node)
                 .or_insert_with(|| Tracked {
                     addr: member.addr,
+                    answers: false,
                     status: MemberStatus::Down,
                     since: now,
                     heard: None,
@@ -269,18 +268,20 @@ impl Node {
                 });
             tracked.addr = member.addr;
             tracked.heard = member.heard;
+            let answers = member.state != State::Down;
+            if answers
+                && !tracked.answers
+                && let Some(peer) = self.peers.get_mut(member.node)
+            {
+                peer.met = false;
+                peer.differs_since = None;
+            }
+            tracked.answers = answers;
             if tracked.status == status {
                 continue;
             }
             if status == MemberStatus::Down {
                 self.roster.last_loss = now;
-            }
-            if status == MemberStatus::Alive
-                && !tracked.status.is_reachable()
-                && let Some(peer) = self.peers.get_mut(member.node)
-            {
-                peer.met = false;
-                peer.differs_since = None;
             }
             tracked.status = status;
             tracked.since = now;

@@ -1,0 +1,484 @@
+//! Short dialogues between a few nodes, one story per test.
+
+mod world;
+
+use std::time::Duration;
+
+use tidings_node::{Event, Input};
+use tidings_types::{
+    Body, CheckId, CheckStatus, Command, Departure, ExternalNode, Instance, Key, Liveness,
+    MemberStatus, NodeName, Refusal, Snapshot, Sync,
+};
+use world::{World, id, instance, name, register, service, ttl_check};
+
+fn web(owner: u8) -> Key {
+    Key::Instance(id(owner), service("web"))
+}
+
+fn port(world: &World, at: u8, key: &Key) -> Option<u16> {
+    match world.peers[&at].records.get(key).map(AsRef::as_ref) {
+        Some(Body::Instance(Instance { port, .. })) => Some(*port),
+        _ => None,
+    }
+}
+
+fn own_feed(world: &World, n: u8) -> Snapshot {
+    world.peers[&n]
+        .node
+        .registry()
+        .snapshot(id(n))
+        .expect("it has a feed")
+}
+
+#[test]
+fn nobody_sees_a_registration_before_it_is_on_disk() {
+    let mut world = World::cluster(2);
+    world.peers.get_mut(&1).unwrap().disk_holds = true;
+    let before = world.peers[&1].node.registry().fingerprint();
+
+    assert_eq!(world.command(1, register(80)), None);
+    world.run(Duration::from_secs(3));
+    assert_eq!(port(&world, 1, &web(1)), None);
+    assert_eq!(port(&world, 2, &web(1)), None);
+    assert_eq!(world.peers[&1].node.registry().fingerprint(), before);
+
+    let (batch, _) = *world.peers[&1].persists.last().as_ref().unwrap();
+    world.input(
+        1,
+        Input::Persisted {
+            batch: *batch,
+            result: Ok(()),
+        },
+    );
+    assert_eq!(port(&world, 1, &web(1)), Some(80));
+    assert_eq!(port(&world, 2, &web(1)), Some(80));
+    assert_eq!(world.peers[&1].replies.len(), 1);
+}
+
+#[test]
+fn an_identical_registration_takes_no_dot_and_waits_for_the_first() {
+    let mut world = World::cluster(1);
+    world.peers.get_mut(&1).unwrap().disk_holds = true;
+    assert_eq!(world.command(1, register(80)), None);
+    assert_eq!(world.command(1, register(80)), None);
+    assert_eq!(
+        world.peers[&1].persists.len(),
+        2,
+        "the node's own record and one registration"
+    );
+    world.input(
+        1,
+        Input::Persisted {
+            batch: 1,
+            result: Ok(()),
+        },
+    );
+    let replies: Vec<_> = world.peers[&1]
+        .replies
+        .values()
+        .cloned()
+        .map(|r| r.unwrap().changed)
+        .collect();
+    assert_eq!(replies, [true, false]);
+}
+
+#[test]
+fn a_refused_save_is_told_to_the_client_and_begins_a_new_epoch() {
+    let mut world = World::cluster(1);
+    world.peers.get_mut(&1).unwrap().disk_holds = true;
+    let epoch = world.peers[&1].status.as_ref().unwrap().epoch;
+    world.command(1, register(80));
+    let batch = world.peers[&1].persists.last().unwrap().0;
+    world.input(
+        1,
+        Input::Persisted {
+            batch,
+            result: Err("disk full".to_owned()),
+        },
+    );
+    let reply = world.peers[&1].replies.values().next().unwrap();
+    assert!(matches!(reply, Err(Refusal::NotSaved { reason }) if reason == "disk full"));
+    assert!(world.peers[&1].status.as_ref().unwrap().epoch > epoch);
+    assert_eq!(port(&world, 1, &web(1)), None);
+
+    world.peers.get_mut(&1).unwrap().disk_holds = false;
+    assert!(matches!(world.command(1, register(81)), Some(Ok(outcome)) if outcome.changed));
+    assert_eq!(port(&world, 1, &web(1)), Some(81));
+}
+
+#[test]
+fn a_registration_is_pending_until_a_peer_has_it() {
+    let mut world = World::cluster(2);
+    world.cut.insert((1, 2));
+    world.command(1, register(80));
+    let dot = world.peers[&1]
+        .node
+        .registry()
+        .in_force(&web(1))
+        .unwrap()
+        .dot;
+    let sync = |world: &World| world.peers[&1].status.as_ref().unwrap().sync(dot);
+    assert_eq!(sync(&world), Sync::Pending);
+    assert!(world.peers[&1].status.as_ref().unwrap().pending > 0);
+    world.cut.clear();
+    world.until("the peer has it", |w| sync(w) == Sync::Synced);
+    assert_eq!(world.peers[&1].status.as_ref().unwrap().pending, 0);
+}
+
+#[test]
+fn a_lost_rumor_is_offered_again() {
+    let mut world = World::cluster(2);
+    world.drop_datagrams = 1;
+    world.command(1, register(80));
+    assert_eq!(port(&world, 2, &web(1)), None);
+    let took = world.until("the rumor is made up for", |w| {
+        port(w, 2, &web(1)) == Some(80)
+    });
+    assert!(took < Duration::from_millis(300), "took {took:?}");
+}
+
+#[test]
+fn a_burst_larger_than_a_packet_arrives_whole() {
+    let mut world = World::cluster(3);
+    let mut big = instance("big", 1);
+    big.meta = (0..40)
+        .map(|n| (format!("k{n}"), "v".repeat(400)))
+        .collect();
+    let command = Command::RegisterService {
+        id: service("big"),
+        instance: Box::new(big),
+        checks: Vec::new(),
+        replace_checks: false,
+    };
+    world.command(2, command);
+    world.until("all agree", World::agree);
+    assert!(
+        world.peers[&3]
+            .records
+            .contains_key(&Key::Instance(id(2), service("big")))
+    );
+}
+
+#[test]
+fn a_split_is_repaired_soon_after_its_end() {
+    let mut world = World::cluster(3);
+    world.cut.extend([(3, 1), (3, 2)]);
+    world.run(Duration::from_secs(20));
+    for n in 1..=3 {
+        assert!(matches!(
+            world.command(n, register(80 + u16::from(n))),
+            Some(Ok(_))
+        ));
+    }
+    world.run(Duration::from_secs(2));
+    assert_eq!(port(&world, 2, &web(1)), Some(81));
+    assert_eq!(port(&world, 3, &web(1)), None);
+    world.cut.clear();
+    let took = world.until("all agree", World::agree);
+    assert!(took < Duration::from_secs(5), "took {took:?}");
+    assert_eq!(port(&world, 3, &web(2)), Some(82));
+}
+
+#[test]
+fn one_of_three_is_an_island_and_the_other_two_are_not() {
+    let mut world = World::cluster(3);
+    world.cut.extend([(3, 1), (3, 2)]);
+    world.run(Duration::from_secs(20));
+    let lone = &world.peers[&3].roster;
+    assert!(lone.island);
+    assert_eq!((lone.reachable, lone.expected), (1, 3));
+    assert_eq!([1, 2].map(|n| lone.liveness(id(n))), [Liveness::Stale; 2]);
+    let major = &world.peers[&1].roster;
+    assert!(!major.island);
+    assert_eq!(
+        (major.reachable, major.liveness(id(3))),
+        (2, Liveness::Hidden)
+    );
+}
+
+#[test]
+fn the_lone_agent_never_hides_what_the_lost_ones_own() {
+    let mut world = World::cluster(3);
+    world.cut.extend([(3, 1), (3, 2)]);
+    for _ in 0..2_000 {
+        world.run(Duration::from_millis(10));
+        let lone = &world.peers[&3].roster;
+        for n in [1, 2] {
+            assert_ne!(
+                lone.liveness(id(n)),
+                Liveness::Hidden,
+                "node {n} at {}",
+                world.now
+            );
+        }
+    }
+}
+
+#[test]
+fn an_island_gives_up_its_expectation_by_and_by() {
+    let mut world = World::cluster(3);
+    world.stop(1);
+    world.stop(2);
+    world.until("an island", |w| w.peers[&3].roster.island);
+    world.run(Duration::from_secs(3_500));
+    assert!(world.peers[&3].roster.island);
+    world.run(Duration::from_secs(2 * 3_600));
+    assert!(!world.peers[&3].roster.island);
+    assert_eq!(world.peers[&3].roster.liveness(id(1)), Liveness::LastResort);
+}
+
+#[test]
+fn a_dead_agent_is_down_within_six_seconds_and_hidden() {
+    let mut world = World::cluster(3);
+    world.stop(3);
+    let gone = |w: &World, n: u8| w.peers[&n].roster.liveness(id(3)) == Liveness::Hidden;
+    let took = world.until("both know", |w| gone(w, 1) && gone(w, 2));
+    assert!(took < Duration::from_secs(6), "took {took:?}");
+}
+
+#[test]
+fn a_goodbye_hides_at_once_and_a_return_undoes_it() {
+    let mut world = World::cluster(3);
+    world.command(3, register(80));
+    world.run(Duration::from_secs(1));
+    world.command(3, Command::Depart(Departure::Left));
+    let took = world.until("said", |w| w.peers[&3].departed);
+    assert!(took < Duration::from_millis(200), "took {took:?}");
+    assert_eq!(
+        world.peers[&1].roster.members[&id(3)].status,
+        MemberStatus::Left
+    );
+    assert!(matches!(
+        world.command(3, register(81)),
+        Some(Err(Refusal::ShuttingDown))
+    ));
+
+    let disk = own_feed(&world, 3);
+    world.stop(3);
+    world.run(Duration::from_secs(10));
+    assert!(!world.peers[&1].roster.island);
+    world.start(3, Some(disk));
+    world.until("back", |w| {
+        w.peers[&1].roster.liveness(id(3)) == Liveness::Live
+    });
+    world.until("agreed", World::agree);
+    assert_eq!(port(&world, 1, &web(3)), Some(80));
+}
+
+#[test]
+fn a_restarting_agents_instances_stay_stale_for_a_while() {
+    let mut world = World::cluster(4);
+    world.command(3, Command::Depart(Departure::Restarting));
+    world.until("said", |w| w.peers[&3].departed);
+    world.stop(3);
+    world.run(Duration::from_secs(10));
+    assert_eq!(world.peers[&1].roster.liveness(id(3)), Liveness::Stale);
+    world.run(Duration::from_secs(30));
+    assert_eq!(world.peers[&1].roster.liveness(id(3)), Liveness::Hidden);
+}
+
+#[test]
+fn a_restart_with_its_disk_publishes_nothing_again() {
+    let mut world = World::cluster(3);
+    world.command(3, register(80));
+    world.until("agreed", World::agree);
+    let disk = own_feed(&world, 3);
+    world.stop(3);
+    world.run(Duration::from_secs(1));
+    let published = world.peers[&1].published;
+    world.start(3, Some(disk.clone()));
+    world.run(Duration::from_secs(20));
+    assert!(world.agree());
+    assert_eq!(own_feed(&world, 3), disk, "no new dot");
+    assert_eq!(world.peers[&1].published, published, "no record traffic");
+}
+
+#[test]
+fn an_agent_that_lost_its_disk_gets_its_registrations_back() {
+    let mut world = World::cluster(3);
+    world.command(3, register(80));
+    world.until("agreed", World::agree);
+    world.stop(3);
+    world.run(Duration::from_secs(1));
+    world.start(3, None);
+    world.until("back", |w| w.agree() && port(w, 3, &web(3)) == Some(80));
+}
+
+#[test]
+fn an_operator_overrides_and_the_owner_wins_by_registering_again() {
+    let mut world = World::cluster(3);
+    world.command(3, register(80));
+    world.until("agreed", World::agree);
+    let deregister = || Command::DeregisterCatalog {
+        node: name(3),
+        service: Some(service("web")),
+        check: None,
+    };
+    assert!(matches!(world.command(1, deregister()), Some(Ok(outcome)) if outcome.changed));
+    world.until("gone", |w| (1..=3).all(|n| port(w, n, &web(3)).is_none()));
+    assert!(
+        world.peers[&3]
+            .events
+            .contains(&Event::Overridden { key: web(3) })
+    );
+    assert!(matches!(world.command(1, deregister()), Some(Ok(outcome)) if !outcome.changed));
+
+    assert!(matches!(world.command(3, register(80)), Some(Ok(outcome)) if outcome.changed));
+    world.until("back", |w| w.agree() && port(w, 1, &web(3)) == Some(80));
+}
+
+#[test]
+fn a_live_nodes_record_cannot_be_overridden_and_a_dead_ones_can() {
+    let mut world = World::cluster(4);
+    world.command(4, register(80));
+    world.until("agreed", World::agree);
+    let node = || Command::DeregisterCatalog {
+        node: name(4),
+        service: None,
+        check: None,
+    };
+    assert!(matches!(
+        world.command(1, node()),
+        Some(Err(Refusal::NodeAlive { .. }))
+    ));
+    let disk = own_feed(&world, 4);
+    world.stop(4);
+    world.until("down", |w| {
+        w.peers[&1].roster.members[&id(4)].status == MemberStatus::Down
+    });
+    assert!(matches!(world.command(1, node()), Some(Ok(outcome)) if outcome.changed));
+    assert_eq!(port(&world, 2, &web(4)), None);
+    world.start(4, Some(disk));
+    world.until("agreed", World::agree);
+    assert!(
+        world.peers[&1].records.contains_key(&Key::Node(id(4))),
+        "it is there again"
+    );
+    assert_eq!(
+        port(&world, 4, &web(4)),
+        None,
+        "a restart is no registration"
+    );
+}
+
+#[test]
+fn force_leave_takes_a_dead_member_out_until_it_returns() {
+    let mut world = World::cluster(4);
+    world.command(4, register(80));
+    world.until("agreed", World::agree);
+    assert!(matches!(
+        world.command(1, Command::ForceLeave { node: id(4) }),
+        Some(Err(Refusal::NodeAlive { .. }))
+    ));
+    let disk = own_feed(&world, 4);
+    world.stop(4);
+    world.until("down", |w| {
+        w.peers[&1].roster.members[&id(4)].status == MemberStatus::Down
+    });
+    world.command(1, Command::ForceLeave { node: id(4) });
+    world.until("left", |w| {
+        w.peers[&2].roster.members[&id(4)].status == MemberStatus::Left
+    });
+    assert_eq!(world.peers[&2].roster.expected, 3);
+    world.start(4, Some(disk));
+    world.until("back", |w| {
+        w.agree() && w.peers[&2].roster.liveness(id(4)) == Liveness::Live
+    });
+    assert_eq!(port(&world, 2, &web(4)), Some(80));
+}
+
+#[test]
+fn of_two_external_registrations_in_a_split_one_wins_everywhere_and_is_counted() {
+    let mut world = World::cluster(2);
+    world.cut.insert((1, 2));
+    let external = |port| Command::RegisterExternal {
+        node: NodeName::new("db").unwrap(),
+        record: Some(ExternalNode {
+            id: String::new(),
+            address: "10.9.9.9".to_owned(),
+            tagged_addresses: [].into(),
+            meta: [].into(),
+        }),
+        service: Some((service("pg"), Box::new(instance("pg", port)))),
+        checks: Vec::new(),
+    };
+    world.command(1, external(1));
+    world.command(2, external(2));
+    world.cut.clear();
+    world.until("agreed", World::agree);
+    let key = Key::ExternalInstance(NodeName::new("db").unwrap(), service("pg"));
+    assert_eq!(port(&world, 1, &key), port(&world, 2, &key));
+    for n in [1, 2] {
+        assert_eq!(
+            world.peers[&n]
+                .node
+                .registry()
+                .in_force(&key)
+                .unwrap()
+                .conflicts,
+            1
+        );
+    }
+}
+
+#[test]
+fn a_check_makes_a_change_only_when_its_status_does() {
+    let mut world = World::cluster(1);
+    let check = CheckId::new("ttl").unwrap();
+    let registration = Command::RegisterService {
+        id: service("web"),
+        instance: Box::new(instance("web", 80)),
+        checks: vec![(check.clone(), ttl_check())],
+        replace_checks: false,
+    };
+    world.command(1, registration.clone());
+    let update = |status, output: &str| Command::UpdateCheck {
+        id: check.clone(),
+        status,
+        output: output.to_owned(),
+    };
+    world.command(1, update(CheckStatus::Passing, "a"));
+    let persists = world.peers[&1].persists.len();
+    assert!(
+        matches!(world.command(1, update(CheckStatus::Passing, "b")), Some(Ok(o)) if !o.changed)
+    );
+    assert!(
+        matches!(world.command(1, registration), Some(Ok(o)) if !o.changed),
+        "status is kept"
+    );
+    assert_eq!(world.peers[&1].persists.len(), persists);
+    world.command(1, Command::DeregisterService { id: service("web") });
+    assert_eq!(
+        world.peers[&1].records.len(),
+        1,
+        "only the node's own record is left"
+    );
+    let unknown = world.command(1, update(CheckStatus::Passing, "c"));
+    assert!(matches!(unknown, Some(Err(Refusal::UnknownCheck { .. }))));
+}
+
+#[test]
+fn a_command_is_carried_out_whole_or_not_at_all() {
+    let mut world = World::cluster(1);
+    let mut huge = ttl_check();
+    huge.notes = "x".repeat(70_000);
+    let checks = vec![
+        (CheckId::new("a").unwrap(), ttl_check()),
+        (CheckId::new("b").unwrap(), huge),
+    ];
+    let command = Command::RegisterService {
+        id: service("web"),
+        instance: Box::new(instance("web", 80)),
+        checks,
+        replace_checks: false,
+    };
+    let answer = world.command(1, command);
+    assert!(matches!(answer, Some(Err(Refusal::RecordTooLarge { .. }))));
+    assert_eq!(
+        world.peers[&1].persists.len(),
+        1,
+        "only the node's own record"
+    );
+    world.command(1, register(80));
+    assert_eq!(world.peers[&1].records.len(), 2);
+}
