@@ -1,4 +1,46 @@
-//! tokio and quinn driver, disk, configuration
+//! The agent: a driver around the node, with a network, a disk and front doors.
+//!
+//! Everything that one agent decides is in [`tidings_node`]; everything here carries decisions out.
+//! [`Settings::check`] turns what an operator wrote into something sound, [`Agent::start`] runs it.
+//!
+//! The one rule: whoever touches the outside world does it in a task or thread of its own, and the
+//! driver alone touches the node.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`settings`], [`keys`], [`seeds`], `cluster` | what can be set, and what follows from it |
+//! | [`agent`], [`error`] | [`Agent`]: started whole or not at all, stopped in order |
+//! | `wiring`, `supervisor` | the parts put together; their tasks watched and ended |
+//! | `driver` | the loop that owns the node |
+//! | [`transport`] | one UDP port for datagrams and sessions |
+//! | [`disk`], `storage`, `index` | what is kept across restarts, and the numbers taken from it |
+//! | `doors`, `check_results` | sockets of HTTP and DNS; what checks find |
+//! | `clock`, `watchdog`, `log_events` | the clocks; a driver that stands still; the node's events |
 
+pub mod agent;
+mod check_results;
+mod clock;
+mod cluster;
 pub mod disk;
+mod doors;
+mod driver;
+pub mod error;
+mod index;
+pub mod keys;
+mod log_events;
+pub mod seeds;
+pub mod settings;
+mod storage;
+mod supervisor;
 pub mod transport;
+mod watchdog;
+mod wiring;
+
+pub use agent::{Addresses, Agent, Stop};
+pub use cluster::ClusterNameError;
+pub use error::StartError;
+pub use keys::{KeyFileError, Keys};
+pub use seeds::{Seed, SeedError};
+pub use settings::{
+    DNS_PORT, GOSSIP_PORT, HTTP_PORT, Options, Settings, SettingsError, host_name,
+};

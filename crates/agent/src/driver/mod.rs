@@ -1,0 +1,298 @@
+//! The driver: the only task that owns the node.
+//!
+//! It hands the node one input, carries out all outputs, and waits for the next input: the law of
+//! the loop, as [`tidings_node`] states it. Sources are served in turns of at most [`TURN`] inputs
+//! each, so that a flood of datagrams starves no command and a flood of commands no probe.
+//! Nothing here blocks: the disk, sessions and names have tasks or threads of their own, whose
+//! results come back as inputs.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `inbox` | where inputs come from, and in which order they are looked at |
+//! | `outputs` | how each output is carried out |
+//! | `feed_queue` | batches of the own feed on their way to the disk |
+//! | `sessions` | requests to peers, and answers to theirs |
+
+mod feed_queue;
+mod inbox;
+mod outputs;
+mod sessions;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tidings_checks::Checks;
+use tidings_node::{CommandId, Exchange, Input, Node};
+use tidings_types::{Command, Departure, Epoch, NodeId, Timestamp};
+use tidings_view::{Reply, View, ViewWriter};
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+
+pub(crate) use self::{feed_queue::FeedQueue, inbox::Sources, outputs::random_bits};
+use self::{
+    inbox::{Happening, Inbox},
+    sessions::{RESPONSES, Sessions},
+};
+use crate::{
+    check_results::CheckResults,
+    clock::{Clock, wall_ms},
+    disk::{Identity, RegistryStore},
+    transport::{Event, Transport},
+    watchdog::Pulse,
+};
+
+/// Inputs that one source hands in before the others have their turn.
+const TURN: usize = 64;
+/// How often the node is told the wall clock.
+const WALL_CLOCK: Duration = Duration::from_secs(1);
+/// Inputs that carrying out outputs made, at most: failed sends beyond it are forgotten, as if the
+/// packet had been lost.
+const LATER: usize = 1_024;
+/// New epochs on their way; the node asks for one at a time.
+const EPOCHS: usize = 4;
+/// How long a goodbye may take before the driver stops without it. The node's own limit is
+/// shorter; this one holds when the disk or the node does not answer.
+const GOODBYE: Duration = Duration::from_secs(3);
+
+/// What the driver carries outputs out with.
+pub(crate) struct Parts {
+    pub(crate) node: Node,
+    pub(crate) me: NodeId,
+    pub(crate) clock: Clock,
+    pub(crate) transport: Transport,
+    pub(crate) writer: ViewWriter,
+    pub(crate) view: View,
+    pub(crate) checks: Arc<Checks<CheckResults>>,
+    pub(crate) feed: FeedQueue,
+    pub(crate) registry: RegistryStore,
+    pub(crate) identity: Arc<Mutex<Identity>>,
+    pub(crate) pulse: Pulse,
+}
+
+/// The loop.
+pub(crate) struct Driver {
+    parts: Parts,
+    inbox: Inbox,
+    sessions: Sessions,
+    /// Where a new epoch goes once it is on disk.
+    epochs: mpsc::Sender<Result<Epoch, String>>,
+    /// Inputs that outputs made; taken before anything else.
+    later: VecDeque<Input>,
+    replies: BTreeMap<CommandId, Reply>,
+    next_command: u64,
+    next_exchange: u64,
+    wall_ms: u64,
+    /// When to stop without the node's word, once a goodbye was asked for.
+    stop_by: Option<Timestamp>,
+    departed: bool,
+}
+
+impl Driver {
+    pub(crate) fn new(parts: Parts, sources: Sources) -> Self {
+        let (epochs, epochs_taken) = mpsc::channel(EPOCHS);
+        let (responses, sessions) = mpsc::channel(RESPONSES);
+        Self {
+            parts,
+            inbox: Inbox {
+                sources,
+                epochs: epochs_taken,
+                sessions,
+            },
+            sessions: Sessions::new(responses),
+            epochs,
+            later: VecDeque::new(),
+            replies: BTreeMap::new(),
+            next_command: 0,
+            next_exchange: 0,
+            wall_ms: 0,
+            stop_by: None,
+            departed: false,
+        }
+    }
+
+    /// Runs until the goodbye is said, and closes the stores, which save what is queued.
+    pub(crate) async fn run(mut self) {
+        self.carry_out();
+        self.settle();
+        let mut ticks = tokio::time::interval(WALL_CLOCK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        while !self.departed {
+            self.parts.pulse.turn();
+            let timeout = self.parts.node.poll_timeout();
+            let timer = timeout.map(|at| self.parts.clock.instant(at));
+            let first = self.inbox.next(timer, &mut ticks).await;
+            self.take(first);
+            self.serve_turns();
+            self.check_timers();
+        }
+        self.inbox.close();
+        // The stores wait for their threads, which wait for the disk.
+        let closing = tokio::task::spawn_blocking(move || drop(self));
+        if let Err(error) = closing.await {
+            tracing::error!(%error, "the stores could not be closed in order");
+        }
+    }
+
+    /// Gives each source a bounded turn.
+    fn serve_turns(&mut self) {
+        for source in Inbox::SOURCES {
+            for _ in 0..TURN {
+                let Some(happening) = self.inbox.waiting(source) else {
+                    break;
+                };
+                self.take(happening);
+            }
+        }
+    }
+
+    fn check_timers(&mut self) {
+        let now = self.parts.clock.now();
+        if self.parts.node.poll_timeout().is_some_and(|at| at <= now) {
+            self.hand_in(Input::Timeout);
+        }
+        if self.stop_by.is_some_and(|at| at <= now) && !self.departed {
+            tracing::warn!("stopping without a goodbye: it took too long");
+            self.departed = true;
+        }
+    }
+
+    /// Turns what happened into inputs.
+    fn take(&mut self, happening: Happening) {
+        match happening {
+            Happening::Timer => {} // Looked at after each turn, whoever woke the loop.
+            Happening::Tick => {
+                self.tell_wall_clock();
+                let now = self.parts.clock.now();
+                self.parts.writer.advance(now);
+            }
+            Happening::Stop(departure) => self.depart(departure),
+            Happening::FeedSaved(saved) => {
+                if let Some(input) = self.parts.feed.on_saved(saved) {
+                    self.hand_in(input);
+                }
+            }
+            Happening::RegistrySaved(saved) => {
+                if let Err(error) = &saved.result {
+                    tracing::warn!(%error, "replicas could not be saved; nothing is lost, they are saved again");
+                }
+                self.hand_in(Input::Saved {
+                    save: saved.batch,
+                    kept: saved.result.is_ok(),
+                });
+            }
+            Happening::EpochTaken(epoch) => self.on_epoch(epoch),
+            Happening::Seeds(addrs) => self.hand_in(Input::Seeds(addrs)),
+            Happening::Session(input) => self.hand_in(input),
+            Happening::Transport(event) => self.on_event(event),
+            Happening::Command(request) => {
+                self.tell_wall_clock();
+                let id = self.new_command();
+                self.replies.insert(id, request.reply);
+                let command = request.command;
+                self.hand_in(Input::Command { id, command });
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Datagram {
+                from,
+                sender,
+                payload,
+                ..
+            } => self.hand_in(Input::Datagram {
+                from,
+                sender,
+                payload,
+            }),
+            Event::Request {
+                from,
+                frame,
+                responder,
+                ..
+            } => {
+                let exchange = Exchange(self.next_exchange);
+                self.next_exchange += 1;
+                self.sessions.answer(exchange, responder);
+                self.hand_in(Input::Request {
+                    exchange,
+                    from,
+                    frame,
+                });
+            }
+        }
+    }
+
+    fn on_epoch(&mut self, taken: Result<Epoch, String>) {
+        let taken = taken.and_then(|epoch| {
+            let told = self.parts.transport.set_epoch(epoch);
+            told.map(|()| epoch).map_err(|error| error.to_string())
+        });
+        match taken {
+            Ok(epoch) => {
+                self.parts.feed.begin_run(epoch);
+                self.hand_in(Input::EpochTaken(epoch));
+            }
+            Err(error) => {
+                tracing::error!(%error, "no new epoch could be taken; it is tried again");
+                let above = self.parts.feed.run();
+                self.take_epoch_after(above, EPOCH_RETRY);
+            }
+        }
+    }
+
+    fn depart(&mut self, departure: Departure) {
+        if self.stop_by.is_none() {
+            self.stop_by = Some(self.parts.clock.now() + GOODBYE);
+            self.tell_wall_clock();
+            let id = self.new_command();
+            let command = Command::Depart(departure);
+            self.hand_in(Input::Command { id, command });
+        }
+    }
+
+    fn tell_wall_clock(&mut self) {
+        let now = wall_ms();
+        if now != self.wall_ms {
+            self.wall_ms = now;
+            self.hand_in(Input::WallClock(now));
+        }
+    }
+
+    fn new_command(&mut self) -> CommandId {
+        let id = CommandId(self.next_command);
+        self.next_command += 1;
+        id
+    }
+
+    /// One input, all its outputs, and then the inputs that those made.
+    fn hand_in(&mut self, input: Input) {
+        self.parts.node.handle(self.parts.clock.now(), input);
+        self.carry_out();
+        self.settle();
+    }
+
+    /// Hands in what outputs made. What that makes in turn waits for the next call, so that a
+    /// network that refuses every packet cannot hold the loop.
+    fn settle(&mut self) {
+        for _ in 0..self.later.len() {
+            let Some(input) = self.later.pop_front() else {
+                return;
+            };
+            self.parts.node.handle(self.parts.clock.now(), input);
+            self.carry_out();
+        }
+    }
+
+    fn later(&mut self, input: Input) {
+        if self.later.len() < LATER {
+            self.later.push_back(input);
+        }
+    }
+}
+
+/// The pause before an epoch that could not be taken is tried again.
+const EPOCH_RETRY: Duration = Duration::from_secs(1);

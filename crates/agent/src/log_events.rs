@@ -1,0 +1,83 @@
+//! The node's events as log lines.
+
+use tidings_node::Event;
+use tidings_types::{MemberStatus, NodeId};
+use tidings_view::{NodeKey, View};
+
+/// Writes `event` to the log; nodes are called by name where the name is known.
+pub(crate) fn log_event(event: &Event, view: &View) {
+    match event {
+        Event::Member { node, status } => log_member(*node, *status, view),
+        Event::Island {
+            entered: true,
+            reachable,
+            expected,
+        } => tracing::warn!(
+            reachable,
+            expected,
+            "cut off from most of the cluster: what it last said is served on, marked stale"
+        ),
+        Event::Island {
+            entered: false,
+            reachable,
+            expected,
+        } => tracing::info!(reachable, expected, "no longer cut off"),
+        Event::Repaired { peer, feeds } => {
+            tracing::info!(peer = %name(*peer, view), feeds, "repaired from a peer");
+        }
+        Event::Overridden { key } => {
+            tracing::warn!(?key, "an operator took this registration away on another agent");
+        }
+        Event::Refused { peer, reason } => {
+            tracing::warn!(peer = %name(*peer, view), %reason, "refused a peer's change");
+        }
+        Event::Alarm { owner, peer } => tracing::error!(
+            owner = %name(*owner, view),
+            peer = %name(*peer, view),
+            "two replicas of a feed differed at one position; they were joined"
+        ),
+        Event::ClockAhead { dot, ahead_ms } => tracing::warn!(
+            peer = %name(dot.node, view),
+            ahead_ms,
+            "a peer's clock is ahead: of writes made at once its write wins; set its clock"
+        ),
+        Event::GreaterEpochMet { epoch } => tracing::warn!(
+            ?epoch,
+            "met a later run of this node: its disk was rolled back or copied; going on above it"
+        ),
+        Event::NotPersisted { reason } => tracing::error!(
+            %reason,
+            "the disk refused a change; registrations are refused until it takes them again"
+        ),
+        other => tracing::info!(event = ?other, "something happened"),
+    }
+}
+
+fn log_member(node: NodeId, status: MemberStatus, view: &View) {
+    let name = name(node, view);
+    let addr = view
+        .roster()
+        .members
+        .get(&node)
+        .map(|member| member.addr.to_string());
+    let (addr, status_word) = (addr.unwrap_or_default(), status.as_str());
+    match status {
+        MemberStatus::Alive | MemberStatus::Left | MemberStatus::Restarting => {
+            tracing::info!(node = %name, addr, "member is {status_word}");
+        }
+        MemberStatus::Suspect => {
+            tracing::info!(node = %name, addr, "member does not answer; suspected");
+        }
+        MemberStatus::Down => tracing::warn!(node = %name, addr, "member is down"),
+    }
+}
+
+/// What people call `node`; the start of its id until its record is here.
+fn name(node: NodeId, view: &View) -> String {
+    view.node_by_key(&NodeKey::Agent(node))
+        .filter(|known| known.facts.known)
+        .map_or_else(
+            || format!("{node:?}"),
+            |known| known.facts.name.to_string(),
+        )
+}

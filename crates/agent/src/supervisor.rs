@@ -1,0 +1,205 @@
+//! The agent's tasks: set going, watched, and ended in order.
+//!
+//! A part that the agent cannot go on without stops it, so that whoever runs it starts it afresh;
+//! half an agent that still answers probes would be worse. A background task that panicked is
+//! begun again.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tidings_dns::Dns;
+use tidings_http::HttpState;
+use tidings_view::View;
+use tokio::{
+    sync::watch,
+    task::{JoinError, JoinHandle},
+    time::{sleep, timeout},
+};
+
+use crate::{
+    agent::Stop,
+    disk::Identity,
+    doors::Doors,
+    driver::Driver,
+    index,
+    seeds::{Seed, watch_seeds},
+    transport::Transport,
+    watchdog::Watchdog,
+};
+
+/// How long open requests may take once the agent ends.
+const DOORS_WITHIN: Duration = Duration::from_secs(2);
+/// The pause before a background task that panicked is begun again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Everything that runs.
+pub(crate) struct Crew {
+    pub(crate) driver: Driver,
+    pub(crate) http: HttpState,
+    pub(crate) dns: Dns,
+    pub(crate) doors: Doors,
+    pub(crate) seeds: Vec<Seed>,
+    pub(crate) seeds_found: watch::Sender<Vec<SocketAddr>>,
+    pub(crate) view: View,
+    pub(crate) identity: Arc<Mutex<Identity>>,
+    pub(crate) transport: Transport,
+    pub(crate) watchdog: Watchdog,
+}
+
+/// Sets `crew` going. What comes back tells how the agent ended, once all of it is closed.
+pub(crate) fn set_going(crew: Crew) -> watch::Receiver<Option<Stop>> {
+    let (tell, stopped) = watch::channel(None);
+    let running = Running::new(crew);
+    tokio::spawn(async move {
+        let stop = running.watch().await;
+        tell.send_replace(Some(stop));
+    });
+    stopped
+}
+
+struct Running {
+    driver: JoinHandle<()>,
+    http: JoinHandle<()>,
+    dns: JoinHandle<()>,
+    background: Vec<JoinHandle<()>>,
+    closing: watch::Sender<bool>,
+    transport: Transport,
+    watchdog: Watchdog,
+}
+
+impl Running {
+    fn new(crew: Crew) -> Self {
+        let closing = watch::Sender::new(false);
+        let Doors {
+            http: listener,
+            dns_udp,
+            dns_tcp,
+            ..
+        } = crew.doors;
+        let (http_end, dns_end) = (ended(&closing), ended(&closing));
+        let (state, dns) = (crew.http, crew.dns);
+        let (identity, view) = (crew.identity, crew.view.clone());
+        let mut background = vec![tokio::spawn(again("index", move || {
+            index::keep_reserved(Arc::clone(&identity), view.clone())
+        }))];
+        if !crew.seeds.is_empty() {
+            let (seeds, view, found) = (crew.seeds, crew.view, crew.seeds_found);
+            background.push(tokio::spawn(again("seeds", move || {
+                watch_seeds(seeds.clone(), view.clone(), found.clone())
+            })));
+        }
+        Self {
+            driver: tokio::spawn(crew.driver.run()),
+            http: tokio::spawn(async move { tidings_http::serve(listener, state, http_end).await }),
+            dns: tokio::spawn(async move { dns.serve(dns_udp, dns_tcp, dns_end).await }),
+            background,
+            closing,
+            transport: crew.transport,
+            watchdog: crew.watchdog,
+        }
+    }
+
+    /// Waits for the first part to end, and ends the others.
+    async fn watch(mut self) -> Stop {
+        let stop = tokio::select! {
+            end = &mut self.driver => match end {
+                Ok(()) => Stop::Departed,
+                Err(error) => failed("driver", &error),
+            },
+            end = &mut self.http => unasked("HTTP server", end),
+            end = &mut self.dns => unasked("DNS server", end),
+        };
+        if let Stop::Failed { part, reason } = &stop {
+            tracing::error!(part, %reason, "a part of the agent ended; the agent stops");
+        }
+        self.close().await;
+        stop
+    }
+
+    async fn close(mut self) {
+        self.background.iter().for_each(JoinHandle::abort);
+        self.closing.send_replace(true);
+        for (part, task) in [("HTTP", &mut self.http), ("DNS", &mut self.dns)] {
+            if !task.is_finished() && timeout(DOORS_WITHIN, &mut *task).await.is_err() {
+                tracing::debug!(part, "requests were cut off");
+                task.abort();
+            }
+        }
+        if !self.driver.is_finished() {
+            // Another part ended first. The stores are closed as the driver is dropped.
+            self.driver.abort();
+            let _ = (&mut self.driver).await;
+        }
+        self.transport.close().await;
+        drop(self.watchdog);
+    }
+}
+
+/// Returns once the agent ends.
+fn ended(closing: &watch::Sender<bool>) -> impl Future<Output = ()> + Send + 'static {
+    let mut closing = closing.subscribe();
+    async move {
+        // Without a sender nobody is left to serve for.
+        let _ = closing.wait_for(|&closing| closing).await;
+    }
+}
+
+/// Runs what `make` makes, and again whenever it panics.
+async fn again<F>(part: &'static str, make: impl Fn() -> F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    loop {
+        // Dropping the set with this future ends the task with it.
+        let mut task = tokio::task::JoinSet::new();
+        task.spawn(make());
+        match task.join_next().await {
+            Some(Err(error)) if error.is_panic() => {
+                tracing::error!(part, %error, "a background task panicked and is begun again");
+                sleep(PAUSE).await;
+            }
+            _ => return,
+        }
+    }
+}
+
+fn failed(part: &'static str, error: &JoinError) -> Stop {
+    Stop::Failed {
+        part,
+        reason: error.to_string(),
+    }
+}
+
+/// How a server that nobody had asked to end came to its end.
+fn unasked(part: &'static str, end: Result<(), JoinError>) -> Stop {
+    match end {
+        Ok(()) => Stop::Failed {
+            part,
+            reason: "its socket failed".to_owned(),
+        },
+        Err(error) => failed(part, &error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_background_task_that_panics_is_begun_again() {
+        let begun = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&begun);
+        again("test", move || {
+            let nth = count.fetch_add(1, Relaxed);
+            async move { assert!(nth >= 2, "a planned panic") }
+        })
+        .await;
+        assert_eq!(begun.load(Relaxed), 3);
+    }
+}

@@ -1,0 +1,161 @@
+//! The parts of an agent, put together.
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::SystemTime,
+};
+
+use tidings_checks::Checks;
+use tidings_dns::{Dns, DnsSettings};
+use tidings_http::{AgentInfo, Hooks, HttpState, Limits};
+use tidings_node::{Boot, Config, Node};
+use tidings_types::{CheckId, Departure};
+use tidings_view::ViewSettings;
+use tokio::sync::{mpsc, watch};
+
+use crate::{
+    agent::{Addresses, Stop, ask_to_stop},
+    check_results::CheckResults,
+    clock::{Clock, wall_ms},
+    doors::Doors,
+    driver::{Driver, FeedQueue, Parts, Sources, random_bits},
+    error::StartError,
+    settings::Settings,
+    storage::Storage,
+    supervisor::{self, Crew},
+    transport::{Event, Transport},
+    watchdog::{Pulse, Watchdog},
+};
+
+/// Commands that wait for the driver; a further one is refused as busy.
+const COMMANDS: usize = 1_024;
+
+/// The gossip port, opened.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) transport: Transport,
+    pub(crate) events: mpsc::Receiver<Event>,
+}
+
+/// Asks the agent to stop, and tells how it did.
+#[derive(Debug)]
+pub(crate) struct Reins {
+    pub(crate) stop: watch::Sender<Option<Departure>>,
+    pub(crate) stopped: watch::Receiver<Option<Stop>>,
+}
+
+/// Puts the parts together and sets them going.
+///
+/// # Errors
+/// If the system has no thread or randomness to give.
+pub(crate) fn wire(
+    settings: &Settings,
+    addresses: Addresses,
+    storage: Storage,
+    doors: Doors,
+    link: Link,
+) -> Result<Reins, StartError> {
+    let me = storage.key.node_id();
+    let first_index = storage.first_index;
+    let name = settings.name.clone();
+    let view = ViewSettings::new(me, name, &settings.datacenter, first_index);
+    let (writer, view) = tidings_view::channel(view);
+    let (commands, receiver) = tidings_view::commands(COMMANDS);
+    let checks = Arc::new(Checks::new(CheckResults(commands.clone())));
+    let stop = watch::Sender::new(None);
+    let (seeds_found, seeds) = watch::channel(Vec::new());
+    let pulse = Pulse::default();
+    let watchdog = Watchdog::start(pulse.clone()).map_err(StartError::Thread)?;
+    let front_door = FrontDoor {
+        checks: Arc::clone(&checks),
+        stop: stop.clone(),
+    };
+    let info = info(settings, addresses);
+    let http = HttpState::new(view.clone(), commands, info, front_door, Limits::default());
+    let clock = Clock::start();
+    let sources = Sources {
+        stop: stop.subscribe(),
+        feed_saved: storage.feed_saved,
+        registry_saved: storage.registry_saved,
+        events: link.events,
+        seeds,
+        commands: receiver,
+    };
+    let identity = Arc::new(Mutex::new(storage.identity));
+    let boot = Boot {
+        node: me,
+        cluster: settings.cluster,
+        epoch: storage.epoch,
+        addr: addresses.gossip,
+        seed: random_bits().map_err(|_| StartError::NoRandomness)?,
+        wall_ms: wall_ms(),
+        own: storage.own,
+        own_damaged: storage.own_damaged,
+        replicas: storage.replicas,
+        members: storage.members,
+    };
+    let parts = Parts {
+        node: Node::new(config(settings, addresses.gossip), boot, clock.now()),
+        me,
+        clock,
+        transport: link.transport.clone(),
+        writer,
+        view: view.clone(),
+        checks,
+        feed: FeedQueue::new(storage.feed, storage.epoch),
+        registry: storage.registry,
+        identity: Arc::clone(&identity),
+        pulse,
+    };
+    let stopped = supervisor::set_going(Crew {
+        driver: Driver::new(parts, sources),
+        http,
+        dns: Dns::new(view.clone(), DnsSettings::default()),
+        doors,
+        seeds: settings.seeds.clone(),
+        seeds_found,
+        view,
+        identity,
+        transport: link.transport,
+        watchdog,
+    });
+    Ok(Reins { stop, stopped })
+}
+
+fn config(settings: &Settings, gossip: SocketAddr) -> Config {
+    Config {
+        datacenter: settings.datacenter.clone(),
+        ..Config::new(settings.name.clone(), gossip.ip().to_string())
+    }
+}
+
+fn info(settings: &Settings, addresses: Addresses) -> AgentInfo {
+    AgentInfo {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        revision: option_env!("TIDINGS_REVISION").unwrap_or_default().to_owned(),
+        gossip: addresses.gossip,
+        http: addresses.http,
+        dns: addresses.dns,
+        cluster: settings.cluster_name.clone(),
+        dev: settings.data_dir.is_none(),
+        started: SystemTime::now(),
+    }
+}
+
+/// What the HTTP API needs of the agent beside view and commands.
+#[derive(Debug)]
+struct FrontDoor {
+    checks: Arc<Checks<CheckResults>>,
+    stop: watch::Sender<Option<Departure>>,
+}
+
+impl Hooks for FrontDoor {
+    fn check_reported(&self, check: &CheckId, output: &str) {
+        self.checks.ttl_touched(check, output);
+    }
+
+    fn leave(&self) {
+        ask_to_stop(&self.stop, Departure::Left);
+    }
+}
