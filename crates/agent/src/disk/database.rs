@@ -2,6 +2,10 @@
 //!
 //! redb answers some damaged files with a panic, so every call into it is caught; a handle that has
 //! panicked or failed is dropped and never used again.
+//!
+//! One kind of damage cannot be told: after an unclean stop, a damaged last commit looks like one
+//! that was cut short, and the file goes back to the commit before. That is a rollback, which the
+//! node expects of every disk: it asks its peers for its own feed once per run.
 
 use std::{
     any::Any,

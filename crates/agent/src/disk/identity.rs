@@ -52,7 +52,7 @@ impl Identity {
         let mut findings = Vec::new();
         let kept = match (copy::read(&first)?, copy::read(&second)?) {
             (Copy::Missing, Copy::Missing) => {
-                let kept = create(dir, generate())?;
+                let kept = create(dir, generate)?;
                 write_both(dir, &kept)?;
                 kept
             }
@@ -171,7 +171,7 @@ impl Kept {
     }
 }
 
-fn create(dir: &DataDir, pkcs8: Vec<u8>) -> Result<Kept, DiskError> {
+fn create(dir: &DataDir, generate: impl FnOnce() -> Vec<u8>) -> Result<Kept, DiskError> {
     let feed = dir.file(super::feed_store::FILE);
     if feed.exists() {
         return Err(DiskError::IdentityMissing {
@@ -180,6 +180,7 @@ fn create(dir: &DataDir, pkcs8: Vec<u8>) -> Result<Kept, DiskError> {
             second: dir.file(SECOND),
         });
     }
+    let pkcs8 = generate();
     if pkcs8.is_empty() || pkcs8.len() > copy::PKCS8_BYTES {
         return Err(DiskError::KeySize {
             bytes: pkcs8.len(),

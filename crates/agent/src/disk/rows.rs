@@ -188,3 +188,64 @@ const KEY_BYTES: usize = 1_024;
 const ROW_BYTES: usize = RECORD_BYTES + (8 << 10);
 /// Bytes of a feed's position: its `needs` name a position per node that the owner knows.
 const STATE_BYTES: usize = 16 << 20;
+
+#[cfg(test)]
+mod tests {
+    use tidings_types::Lineage;
+
+    use super::*;
+    use crate::disk::testing::{RUN, node, put, removed, state};
+
+    #[test]
+    fn slots_positions_and_members_survive_the_way_to_disk_and_back() {
+        for change in [put(node(1), RUN, 3, "a"), removed(node(1), RUN, 4, "b")] {
+            let (key, value) = slot(node(1), &change).unwrap();
+            let header = read_header(&key, &value).unwrap();
+            assert_eq!((header.epoch, header.seq), (RUN, change.seq));
+            assert_eq!(header.is_mark, change.slot == Slot::RemovalMark);
+            assert_eq!(read_slot(&key, &value), Ok((node(1), change)));
+        }
+        let position = super::state(&state(node(1), Lineage::of(RUN, 4))).unwrap();
+        let read = read_state(&position.0, &position.1);
+        assert_eq!(read, Ok(state(node(1), Lineage::of(RUN, 4))));
+        let met = (node(1), "[2001:db8::1]:8301".parse().unwrap());
+        let (key, value) = member(&met);
+        assert_eq!(read_member(&key, &value), Ok(met));
+    }
+
+    #[test]
+    fn a_record_beyond_every_limit_is_refused_before_it_is_written() {
+        let mut change = put(node(1), RUN, 1, "a");
+        if let Slot::Entry(entry) = &mut change.slot {
+            let mut body = entry.body.take().unwrap();
+            if let tidings_types::Body::Instance(instance) = std::sync::Arc::make_mut(&mut body) {
+                instance.address = "x".repeat(ROW_BYTES);
+            }
+            entry.body = Some(body);
+        }
+        let refused = slot(node(1), &change).unwrap_err();
+        assert!(
+            matches!(refused, SaveError::RowTooLarge { .. }),
+            "{refused}"
+        );
+    }
+
+    #[test]
+    fn bytes_with_a_right_checksum_and_a_wild_content_are_refused() {
+        let (key, _) = slot(node(1), &put(node(1), RUN, 1, "a")).unwrap();
+        for wild in [
+            vec![],
+            vec![0; 16],
+            vec![0xff; 17],
+            vec![0xff; 4_096],
+            [vec![0; 16], vec![ENTRY], vec![0xfd; 64]].concat(),
+            [vec![0; 16], vec![MARK, 1]].concat(),
+            vec![0; ROW_BYTES + 100],
+        ] {
+            let sealed = checksum::seal(&key, wild);
+            assert!(read_slot(&key, &sealed).is_err());
+        }
+        let sealed = checksum::seal(node(1).as_bytes(), vec![0xfd; 64]);
+        assert!(read_state(node(1).as_bytes(), &sealed).is_err());
+    }
+}

@@ -19,9 +19,6 @@ use super::{
     rows::{self, RowError},
 };
 
-#[cfg(test)]
-mod tests;
-
 type Bytes = &'static [u8];
 
 const FORMAT: TableDefinition<'_, &str, u32> = TableDefinition::new("format");

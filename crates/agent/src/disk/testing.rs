@@ -5,7 +5,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, channel},
     },
     time::Duration,
@@ -134,15 +134,19 @@ pub(super) fn saved(batch: u64) -> Saved {
     }
 }
 
-/// A disk that can be full and whose syncs can be held up and are counted.
-#[derive(Clone, Debug, Default)]
+/// A disk that can be full, and whose syncs can be held up and are counted. They do nothing else: no
+/// test here outlives the operating system.
+#[derive(Clone, Debug)]
 pub(super) struct TestDisk {
-    full: Arc<AtomicBool>,
+    /// How many operations succeed before the disk is full.
+    room: Arc<AtomicU64>,
     syncs: Arc<AtomicU64>,
     held: Arc<(Mutex<bool>, Condvar)>,
 }
 
 impl TestDisk {
+    pub(super) const ENDLESS: u64 = u64::MAX;
+
     pub(super) fn opener(&self) -> Opener {
         let disk = self.clone();
         Arc::new(move |path: &Path| {
@@ -154,8 +158,9 @@ impl TestDisk {
         })
     }
 
-    pub(super) fn fill(&self, full: bool) {
-        self.full.store(full, Ordering::SeqCst);
+    /// Lets so many operations succeed from now on.
+    pub(super) fn set_room(&self, operations: u64) {
+        self.room.store(operations, Ordering::SeqCst);
     }
 
     pub(super) fn hold(&self, hold: bool) {
@@ -167,11 +172,24 @@ impl TestDisk {
         self.syncs.load(Ordering::SeqCst)
     }
 
-    fn room(&self) -> io::Result<()> {
-        if self.full.load(Ordering::SeqCst) {
-            Err(io::ErrorKind::StorageFull.into())
-        } else {
-            Ok(())
+    fn take_room(&self) -> io::Result<()> {
+        let left = |room: u64| match room {
+            Self::ENDLESS => Some(room),
+            _ => room.checked_sub(1),
+        };
+        self.room
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, left)
+            .map(drop)
+            .map_err(|_| io::ErrorKind::StorageFull.into())
+    }
+}
+
+impl Default for TestDisk {
+    fn default() -> Self {
+        Self {
+            room: Arc::new(AtomicU64::new(Self::ENDLESS)),
+            syncs: Arc::default(),
+            held: Arc::default(),
         }
     }
 }
@@ -192,7 +210,7 @@ impl StorageBackend for Backend {
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
-        self.disk.room()?;
+        self.disk.take_room()?;
         self.file.set_len(len)
     }
 
@@ -203,12 +221,11 @@ impl StorageBackend for Backend {
         }
         drop(held);
         self.disk.syncs.fetch_add(1, Ordering::SeqCst);
-        self.disk.room()?;
-        self.file.sync_data()
+        self.disk.take_room()
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.disk.room()?;
+        self.disk.take_room()?;
         self.file.write(offset, data)
     }
 

@@ -1,1 +1,362 @@
+use std::{fs, sync::mpsc::Receiver};
 
+use tidings_types::{Delta, Lineage};
+
+use super::*;
+use crate::disk::testing::{
+    RUN, TestDisk, data_dir, delta, next, node, nth, on_saved, put, removed, saved, snapshot,
+};
+
+const ME: u8 = 1;
+
+fn open(dir: &DataDir) -> (OpenedFeed, Receiver<Saved>) {
+    let (report, words) = on_saved();
+    (FeedStore::open(dir, node(ME), report).unwrap(), words)
+}
+
+fn open_on(dir: &DataDir, disk: &TestDisk) -> (FeedStore, Receiver<Saved>) {
+    let (report, words) = on_saved();
+    let opened = FeedStore::open_with(dir, node(ME), report, disk.opener()).unwrap();
+    (opened.store, words)
+}
+
+/// The ids of what a new start finds, in dot order.
+fn found(dir: &DataDir) -> Vec<String> {
+    let (opened, _words) = open(dir);
+    assert_eq!(opened.findings, []);
+    opened
+        .snapshot
+        .into_iter()
+        .flat_map(|snapshot| snapshot.changes)
+        .map(|change| format!("{}:{:?}", change.seq, change.key))
+        .collect()
+}
+
+#[test]
+fn what_was_saved_is_found_again_in_dot_order() {
+    let (_place, dir) = data_dir();
+    let me = node(ME);
+    let (opened, words) = open(&dir);
+    assert_eq!(opened.snapshot, None);
+    assert!(!opened.damaged && opened.findings.is_empty());
+    let changes = vec![
+        put(me, RUN, 1, "zebra"),
+        put(me, RUN, 2, "aardvark"),
+        removed(me, RUN, 3, "monkey"),
+    ];
+    let first = delta(me, &Lineage::empty(), changes.clone());
+    let second = delta(me, &first.state.lineage, vec![put(me, RUN, 4, "zebra")]);
+    opened
+        .store
+        .persist(1, RUN, Transfer::Delta(first))
+        .unwrap();
+    opened
+        .store
+        .persist(2, RUN, Transfer::Delta(second.clone()))
+        .unwrap();
+    assert_eq!([next(&words), next(&words)], [saved(1), saved(2)]);
+    drop(opened);
+
+    let (again, _words) = open(&dir);
+    let found = again.snapshot.unwrap();
+    assert_eq!(found.state, second.state);
+    let wanted = [&changes[1], &changes[2], &second.changes[0]];
+    assert_eq!(found.changes.iter().collect::<Vec<_>>(), wanted);
+    assert!(!again.damaged && again.findings.is_empty());
+}
+
+#[test]
+fn a_copy_of_the_file_taken_without_closing_it_holds_every_batch_reported_as_saved() {
+    let (_place, dir) = data_dir();
+    let (opened, words) = open(&dir);
+    for seq in 1..=20 {
+        let id = format!("web-{seq}");
+        opened
+            .store
+            .persist(seq, RUN, nth(node(ME), seq, &id))
+            .unwrap();
+        assert_eq!(next(&words), saved(seq));
+    }
+    let (_other_place, other) = data_dir();
+    fs::copy(dir.file(FILE), other.file(FILE)).unwrap();
+    assert_eq!(found(&other).len(), 20);
+}
+
+#[test]
+fn batches_that_wait_share_a_commit_and_are_reported_in_order() {
+    let (_place, dir) = data_dir();
+    let disk = TestDisk::default();
+    let (store, words) = open_on(&dir, &disk);
+    let before = disk.syncs();
+    disk.hold(true);
+    let batches = 200;
+    for seq in 1..=batches {
+        store
+            .persist(seq, RUN, nth(node(ME), seq, &format!("web-{seq}")))
+            .unwrap();
+    }
+    disk.hold(false);
+    for seq in 1..=batches {
+        assert_eq!(next(&words), saved(seq));
+    }
+    let syncs = disk.syncs() - before;
+    assert!(syncs < batches / 10, "{syncs} syncs for {batches} batches");
+    drop(store);
+    assert_eq!(found(&dir).len(), 200);
+}
+
+#[test]
+fn a_full_queue_refuses_and_loses_nothing() {
+    let (_place, dir) = data_dir();
+    let disk = TestDisk::default();
+    let (store, words) = open_on(&dir, &disk);
+    disk.hold(true);
+    let mut queued = 0;
+    let refused = loop {
+        let seq = queued + 1;
+        match store.persist(seq, RUN, nth(node(ME), seq, "web")) {
+            Ok(()) => queued = seq,
+            Err(refused) => break refused,
+        }
+    };
+    assert_eq!(refused, SaveError::Busy);
+    let bound = u64::try_from(QUEUED_BATCHES + GROUP_BATCHES).unwrap();
+    assert!(queued <= bound, "{queued} batches were queued");
+    disk.hold(false);
+    for seq in 1..=queued {
+        assert_eq!(next(&words), saved(seq));
+    }
+    store
+        .persist(queued + 1, RUN, nth(node(ME), queued + 1, "web"))
+        .unwrap();
+    assert_eq!(next(&words), saved(queued + 1));
+}
+
+#[test]
+fn a_full_disk_fails_the_run_until_there_is_space_and_a_new_epoch() {
+    let (_place, dir) = data_dir();
+    let me = node(ME);
+    let disk = TestDisk::default();
+    let (store, words) = open_on(&dir, &disk);
+    store.persist(1, RUN, nth(me, 1, "kept")).unwrap();
+    assert_eq!(next(&words), saved(1));
+
+    disk.set_room(0);
+    disk.hold(true);
+    store.persist(2, RUN, nth(me, 2, "in doubt")).unwrap();
+    store.persist(3, RUN, nth(me, 3, "after")).unwrap();
+    disk.hold(false);
+    let error = next(&words).result.unwrap_err();
+    assert!(matches!(error, SaveError::NoSpace { .. }), "{error}");
+    let error = next(&words).result.unwrap_err();
+    assert!(matches!(error, SaveError::AfterFailure { .. }), "{error}");
+
+    let next_run = Epoch::from_bits(RUN.bits() + 1);
+    let kept = Lineage::of(RUN, 1);
+    let later = |seq, from: &Lineage| {
+        Transfer::Delta(delta(me, from, vec![put(me, next_run, seq, "later")]))
+    };
+    store.persist(4, next_run, later(1, &kept)).unwrap();
+    let error = next(&words).result.unwrap_err();
+    assert!(matches!(error, SaveError::NoSpace { .. }), "{error}");
+
+    disk.set_room(TestDisk::ENDLESS);
+    store.persist(5, next_run, later(1, &kept)).unwrap();
+    let error = next(&words).result.unwrap_err();
+    assert!(matches!(error, SaveError::AfterFailure { .. }), "{error}");
+
+    let last_run = Epoch::from_bits(RUN.bits() + 2);
+    let change = put(me, last_run, 1, "later");
+    let transfer = Transfer::Delta(delta(me, &kept, vec![change.clone()]));
+    store.persist(6, last_run, transfer).unwrap();
+    assert_eq!(next(&words), saved(6));
+    drop(store);
+
+    let (again, _words) = open(&dir);
+    assert_eq!(again.findings, []);
+    let found = again.snapshot.unwrap();
+    assert!(found.changes.contains(&change));
+    assert!(found.changes.contains(&put(me, RUN, 1, "kept")));
+    assert!(found.state.lineage.covers(&kept));
+}
+
+/// Saves a batch, fails at the operation `step` of the next one, and saves again in a new run. Says
+/// whether the second one failed.
+fn fail_at(step: u64) -> bool {
+    let (_place, dir) = data_dir();
+    let me = node(ME);
+    let disk = TestDisk::default();
+    let (store, words) = open_on(&dir, &disk);
+    store.persist(1, RUN, nth(me, 1, "kept")).unwrap();
+    assert_eq!(next(&words), saved(1));
+    disk.set_room(step);
+    store.persist(2, RUN, nth(me, 2, "in doubt")).unwrap();
+    let failed = next(&words).result.is_err();
+    disk.set_room(TestDisk::ENDLESS);
+    if failed {
+        let run = Epoch::from_bits(RUN.bits() + 1);
+        let change = put(me, run, 1, "later");
+        let transfer = Transfer::Delta(delta(me, &Lineage::of(RUN, 1), vec![change]));
+        store.persist(3, run, transfer).unwrap();
+        assert_eq!(next(&words), saved(3), "step {step}");
+    }
+    drop(store);
+
+    let found = found(&dir);
+    let has = |id: &str| found.iter().any(|slot| slot.contains(id));
+    assert!(has("kept"), "step {step}: {found:?}");
+    assert!(
+        has(if failed { "later" } else { "in doubt" }),
+        "step {step}: {found:?}"
+    );
+    failed
+}
+
+#[test]
+fn a_commit_that_fails_at_any_step_takes_nothing_saved_with_it() {
+    let steps = (0..200).take_while(|&step| fail_at(step)).count();
+    assert!((2..200).contains(&steps), "a commit has {steps} steps");
+}
+
+#[test]
+fn a_delta_that_starts_beyond_the_disk_is_refused_with_all_that_build_on_it() {
+    let (_place, dir) = data_dir();
+    let (opened, words) = open(&dir);
+    opened
+        .store
+        .persist(1, RUN, nth(node(ME), 5, "web"))
+        .unwrap();
+    assert_eq!(next(&words).result, Err(SaveError::Gap));
+    opened
+        .store
+        .persist(2, RUN, nth(node(ME), 1, "web"))
+        .unwrap();
+    assert!(matches!(
+        next(&words).result,
+        Err(SaveError::AfterFailure { .. })
+    ));
+    let run = Epoch::from_bits(RUN.bits() + 1);
+    opened
+        .store
+        .persist(3, run, nth(node(ME), 1, "web"))
+        .unwrap();
+    assert_eq!(next(&words), saved(3));
+    drop(opened);
+    assert_eq!(found(&dir).len(), 1);
+}
+
+#[test]
+fn a_snapshot_takes_the_place_of_the_feed() {
+    let (_place, dir) = data_dir();
+    let me = node(ME);
+    let (opened, words) = open(&dir);
+    opened.store.persist(1, RUN, nth(me, 1, "gone")).unwrap();
+    let whole = snapshot(me, vec![put(me, RUN, 2, "here")]);
+    let transfer = Transfer::Snapshot(whole.clone());
+    opened.store.persist(2, RUN, transfer).unwrap();
+    assert_eq!([next(&words), next(&words)], [saved(1), saved(2)]);
+    drop(opened);
+    assert_eq!(open(&dir).0.snapshot, Some(whole));
+}
+
+#[test]
+fn another_nodes_feed_is_refused() {
+    let (_place, dir) = data_dir();
+    let (opened, words) = open(&dir);
+    let refused = opened.store.persist(1, RUN, nth(node(9), 1, "web"));
+    assert_eq!(refused, Err(SaveError::ForeignFeed));
+    opened
+        .store
+        .persist(1, RUN, nth(node(ME), 1, "web"))
+        .unwrap();
+    assert_eq!(next(&words), saved(1));
+    drop(opened);
+    let refused = FeedStore::open(&dir, node(2), on_saved().0).unwrap_err();
+    assert!(
+        matches!(refused, DiskError::ForeignFeed { .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_second_store_on_the_same_file_is_refused_by_name() {
+    let (_place, dir) = data_dir();
+    let (_opened, _words) = open(&dir);
+    let refused = FeedStore::open(&dir, node(ME), on_saved().0).unwrap_err();
+    assert!(matches!(refused, DiskError::InUse { .. }), "{refused}");
+    let text = refused.to_string();
+    assert!(text.contains(&dir.path().display().to_string()), "{text}");
+}
+
+#[test]
+fn the_directory_stays_locked_as_long_as_a_store_is_open() {
+    let (_place, dir) = data_dir();
+    let path = dir.path().to_owned();
+    let (opened, _words) = open(&dir);
+    drop(dir);
+    assert!(matches!(DataDir::open(&path), Err(DiskError::InUse { .. })));
+    drop(opened);
+    DataDir::open(&path).expect("free again");
+}
+
+#[test]
+fn dropping_the_store_saves_what_is_queued() {
+    let (_place, dir) = data_dir();
+    let disk = TestDisk::default();
+    let (store, words) = open_on(&dir, &disk);
+    disk.hold(true);
+    for seq in 1..=30 {
+        store
+            .persist(seq, RUN, nth(node(ME), seq, &format!("web-{seq}")))
+            .unwrap();
+    }
+    disk.hold(false);
+    drop(store);
+    assert!((1..=30).all(|seq| next(&words) == saved(seq)));
+    assert_eq!(found(&dir).len(), 30);
+}
+
+#[test]
+fn a_store_in_memory_answers_at_once() {
+    let (report, words) = on_saved();
+    let store = FeedStore::in_memory(node(ME), report);
+    store.persist(1, RUN, nth(node(ME), 1, "web")).unwrap();
+    store.healed(2).unwrap();
+    assert_eq!(words.try_iter().collect::<Vec<_>>(), [saved(1), saved(2)]);
+    let refused = store.persist(3, RUN, nth(node(9), 1, "web"));
+    assert_eq!(refused, Err(SaveError::ForeignFeed));
+}
+
+#[test]
+fn a_raised_watermark_drops_the_marks_it_covers_from_the_disk() {
+    let (_place, dir) = data_dir();
+    let me = node(ME);
+    let (opened, words) = open(&dir);
+    let changes = vec![
+        removed(me, RUN, 1, "a"),
+        put(me, RUN, 2, "b"),
+        removed(me, RUN, 3, "c"),
+    ];
+    let first = delta(me, &Lineage::empty(), changes);
+    let mut second = Delta {
+        from: first.state.lineage.clone(),
+        changes: Vec::new(),
+        ..first.clone()
+    };
+    second.state.lineage = Lineage::of(RUN, 4);
+    second.state.watermark = Lineage::of(RUN, 2);
+    opened
+        .store
+        .persist(1, RUN, Transfer::Delta(first))
+        .unwrap();
+    opened
+        .store
+        .persist(2, RUN, Transfer::Delta(second.clone()))
+        .unwrap();
+    assert_eq!([next(&words), next(&words)], [saved(1), saved(2)]);
+    drop(opened);
+    let snapshot = open(&dir).0.snapshot.unwrap();
+    assert_eq!(snapshot.state, second.state);
+    let kept: Vec<u64> = snapshot.changes.iter().map(|change| change.seq).collect();
+    assert_eq!(kept, [2, 3]);
+}
