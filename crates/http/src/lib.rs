@@ -1,1 +1,58 @@
-//! The Consul-compatible HTTP API
+//! The HTTP API: Consul's agent, catalog, health and status endpoints over the read view, and
+//! tidings' own under `/v1/tidings/`.
+//!
+//! Reads are answered from the [`View`](tidings_view::View) alone; writes become
+//! [`Command`](tidings_types::Command)s to the node. Nothing here decides anything about the
+//! registry. What tidings cannot do truthfully (locks, sessions, compare-and-set) is refused with
+//! 501 and the reason, never answered with something that looks like success.
+//!
+//! One rule beside Consul's: what is answered while the agent is cut off says so, in the headers
+//! `X-Tidings-Island`, `X-Tidings-Reachable` and `X-Tidings-Stale`, and in the output of each stale
+//! node's `serfHealth`. A stale node's `serfHealth` passes all the same: under `?passing` an island
+//! must go on answering with what it last knew.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`server`] | [`serve`]: connections and their limits |
+//! | [`state`] | [`HttpState`]: what the endpoints answer from |
+//! | `routes` | which path and method is which endpoint |
+//! | `request`, `reply`, `failure` | the way in and the ways out |
+//! | `blocking` | `index` and `wait` |
+//! | `objects` | the JSON objects that several endpoints share |
+//! | `json_in`, `duration` | Go's reading of JSON and of durations |
+//! | `definition` | service and check definitions as clients write them |
+//! | `agent`, `agent_service`, `agent_check`, `agent_health`, `maintenance` | `/v1/agent/` |
+//! | `catalog`, `catalog_write` | `/v1/catalog/` |
+//! | `health` | `/v1/health/` |
+//! | `status`, `tidings` | `/v1/status/`, `/v1/tidings/` |
+//! | `refusals` | what is refused, and in which words |
+
+mod agent;
+mod agent_check;
+mod agent_health;
+mod agent_service;
+mod blocking;
+mod catalog;
+mod catalog_write;
+mod definition;
+mod duration;
+mod failure;
+mod health;
+mod json_in;
+mod maintenance;
+mod objects;
+mod refusals;
+mod reply;
+mod request;
+mod routes;
+pub mod server;
+pub mod state;
+mod status;
+mod tidings;
+
+#[cfg(test)]
+mod tests;
+
+pub use routes::router;
+pub use server::serve;
+pub use state::{AgentInfo, Hooks, HttpState, Limits};

@@ -160,6 +160,32 @@ impl View {
             .expect("the writer makes the own node first and never takes it away")
     }
 
+    /// This agent's own instance with that id.
+    pub fn own_instance(&self, id: &ServiceId) -> Option<Arc<InstanceView>> {
+        let slot = self.shared.nodes.get(&NodeKey::Agent(self.shared.me))?;
+        slot.instances.get(id).cloned()
+    }
+
+    /// This agent's own check with that id, whether or not its instance is in force.
+    pub fn own_check(&self, id: &CheckId) -> Option<Arc<CheckView>> {
+        let slot = self.shared.nodes.get(&NodeKey::Agent(self.shared.me))?;
+        slot.checks.get(id).cloned()
+    }
+
+    /// Whether `instance` is among what is served of its service now.
+    pub fn serves(&self, instance: &InstanceView) -> bool {
+        let service = self.service(instance.instance.service.as_str());
+        let overlay = self.overlay();
+        match overlay.standing(&instance.node.key) {
+            Standing::Live | Standing::Stale => true,
+            Standing::Down | Standing::Gone => false,
+            Standing::LastResort => service.is_none_or(|service| {
+                let mut others = service.instances.iter();
+                !others.any(|other| overlay.standing(&other.node.key) < Standing::LastResort)
+            }),
+        }
+    }
+
     /// The nodes that are shown, by name and id: live, stale and down, not those that left.
     pub fn nodes(&self) -> Vec<(Arc<NodeFacts>, Standing)> {
         let overlay = self.overlay();
@@ -186,6 +212,8 @@ impl View {
             .filter(|slot| overlay.standing(slot.key()) <= Standing::LastResort)
             .flat_map(|slot| NodeView::of(&slot).listed_checks())
             .collect();
+        // Asked for after the walk, which holds a shard of the map.
+        checks.retain(|check| check.instance.as_ref().is_none_or(|i| self.serves(i)));
         checks.sort_by(|a, b| {
             let key =
                 |c: &ListedCheck| (c.node.name.clone(), c.node.key.clone(), c.check.id.clone());

@@ -1,0 +1,347 @@
+//! The agent itself and its cluster: `self`, `members`, `join`, `leave`, `force-leave`.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+use tidings_types::{Command, MemberStatus, NodeId, RosterEntry};
+use tidings_view::{NodeKey, View};
+
+use crate::{
+    failure::Failure,
+    reply::{self, Answer},
+    request::Call,
+};
+
+/// `GET /v1/agent/self`
+pub(crate) fn itself(call: &Call) -> Answer {
+    call.check_scope()?;
+    let (view, info) = (call.view(), call.state.info());
+    let (me, name) = (view.me(), view.my_name().as_str());
+    let roster = view.roster();
+    let own = view.own();
+    let answer = Itself {
+        config: Config {
+            datacenter: view.datacenter(),
+            primary_datacenter: "",
+            node_name: name,
+            node_id: me.to_uuid(),
+            revision: &info.revision,
+            server: true,
+            version: &info.version,
+            build_date: "1970-01-01T00:00:01Z",
+        },
+        debug_config: DebugConfig {
+            advertise_addr_lan: info.gossip.ip().to_string(),
+            datacenter: view.datacenter(),
+            dns_port: info.dns.port(),
+            http_port: info.http.port(),
+            grpc_port: -1,
+            grpc_tls_port: -1,
+            https_port: -1,
+            node_id: me.to_uuid(),
+            node_name: name,
+            serf_advertise_addr_lan: format!("tcp://{}", info.gossip),
+            serf_port_lan: info.gossip.port(),
+            server_mode: true,
+            version: &info.version,
+        },
+        coord: Coord {
+            vec: [0.0; 8],
+            error: 1.5,
+            adjustment: 0.0,
+            height: 1e-5,
+        },
+        member: Member::of(view, me, roster.members.get(&me), info.gossip),
+        stats: stats(call),
+        meta: own.facts.meta.clone(),
+    };
+    Ok(reply::json(call, &answer))
+}
+
+fn stats(call: &Call) -> BTreeMap<&'static str, BTreeMap<&'static str, String>> {
+    let (view, info) = (call.view(), call.state.info());
+    let (roster, status) = (view.roster(), view.status());
+    let own = view.own();
+    let group = |pairs: &[(&'static str, String)]| pairs.iter().cloned().collect();
+    BTreeMap::from([
+        (
+            "agent",
+            group(&[
+                ("checks", own.checks.len().to_string()),
+                ("services", own.instances.len().to_string()),
+            ]),
+        ),
+        (
+            "build",
+            group(&[
+                ("revision", info.revision.clone()),
+                ("version", info.version.clone()),
+            ]),
+        ),
+        (
+            "tidings",
+            group(&[
+                ("cluster", info.cluster.clone()),
+                ("epoch", status.epoch.to_string()),
+                ("expected", roster.expected.to_string()),
+                ("fingerprint", format!("{:032x}", status.fingerprint)),
+                ("island", roster.island.to_string()),
+                ("reachable", roster.reachable.to_string()),
+            ]),
+        ),
+    ])
+}
+
+/// `GET /v1/agent/members`
+pub(crate) fn members(call: &Call) -> Answer {
+    call.check_scope()?;
+    let params = &call.params;
+    let wan = params.get("wan").is_some_and(|value| !value.is_empty());
+    if wan && params.get("segment").is_some_and(|s| !s.is_empty()) {
+        return Err(Failure::bad("Cannot provide a segment with wan=true"));
+    }
+    let view = call.view();
+    let (roster, gossip) = (view.roster(), call.state.info().gossip);
+    let mut members: Vec<_> = roster
+        .members
+        .iter()
+        .map(|(&id, entry)| Member::of(view, id, Some(entry), gossip))
+        .collect();
+    if !roster.members.contains_key(&view.me()) {
+        members.push(Member::of(view, view.me(), None, gossip));
+    }
+    members.sort_by(|a, b| (&a.name, &a.tags).cmp(&(&b.name, &b.tags)));
+    Ok(reply::json(call, &members))
+}
+
+/// `PUT /v1/agent/join/:addr`
+pub(crate) async fn join(call: Call) -> Answer {
+    call.check_scope()?;
+    let text = call.rest.as_str();
+    if text.is_empty() {
+        return Err(Failure::bad("Missing address to join: HOST or HOST:PORT"));
+    }
+    let port = call.state.info().gossip.port();
+    let addrs = resolve(text, port)
+        .await
+        .map_err(|error| Failure::semantic(format_args!("{text} cannot be resolved: {error}")))?;
+    call.state.commands().send(Command::Join { addrs }).await?;
+    Ok(reply::empty())
+}
+
+/// The addresses of `HOST:PORT`, or of `HOST` with the port `default_port`.
+async fn resolve(text: &str, default_port: u16) -> std::io::Result<Vec<SocketAddr>> {
+    let has_port = text.parse::<SocketAddr>().is_ok()
+        || text.matches(':').count() == 1 && !text.ends_with(':');
+    let found = if has_port {
+        tokio::net::lookup_host(text).await?.collect::<Vec<_>>()
+    } else {
+        let host = text.trim_matches(['[', ']']);
+        let found = tokio::net::lookup_host((host, default_port)).await?;
+        found.collect()
+    };
+    Ok(found.into_iter().take(JOIN_ADDRESSES).collect())
+}
+
+/// `PUT /v1/agent/leave`
+pub(crate) fn leave(call: &Call) -> Answer {
+    call.check_scope()?;
+    call.state.hooks().leave();
+    Ok(reply::empty())
+}
+
+/// `PUT /v1/agent/force-leave/:node`
+pub(crate) async fn force_leave(call: Call) -> Answer {
+    call.check_scope()?;
+    let view = call.view();
+    let found = view.node(&call.rest);
+    let node = found
+        .and_then(|found| found.facts.key.agent())
+        .or_else(|| call.rest.parse().ok())
+        .ok_or_else(|| {
+            let name = &call.rest;
+            Failure::semantic(format_args!("agent: No node found with name '{name}'"))
+        })?;
+    let command = Command::ForceLeave { node };
+    call.state.commands().send(command).await?;
+    Ok(reply::empty())
+}
+
+/// `GET /v1/agent/version`
+pub(crate) fn version(call: &Call) -> Answer {
+    call.check_scope()?;
+    let info = call.state.info();
+    let answer = Version {
+        sha: &info.revision,
+        build_date: "",
+        human_version: &info.version,
+        fips: "",
+    };
+    Ok(reply::json(call, &answer))
+}
+
+/// `GET /v1/agent/host`: clients call it to see whether the agent is there.
+pub(crate) fn host(call: &Call) -> Answer {
+    call.check_scope()?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let answer = Host {
+        memory: None,
+        cpu: None,
+        host: None,
+        disk: None,
+        collection_time: now.map_or(0, |now| now.as_nanos()),
+        errors: ["tidings does not collect figures of the host"],
+    };
+    Ok(reply::json(call, &answer))
+}
+
+/// One member, as serf would show it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Member {
+    name: String,
+    addr: String,
+    port: u16,
+    tags: BTreeMap<&'static str, String>,
+    status: u8,
+    protocol_min: u8,
+    protocol_max: u8,
+    protocol_cur: u8,
+    delegate_min: u8,
+    delegate_max: u8,
+    delegate_cur: u8,
+}
+
+impl Member {
+    /// `gossip` is this agent's own address, for the time before it stands in the roster.
+    fn of(view: &View, id: NodeId, entry: Option<&RosterEntry>, gossip: SocketAddr) -> Self {
+        let node = view.node_by_key(&NodeKey::Agent(id));
+        let facts = node.as_ref().map(|node| &node.facts);
+        let addr = entry.map_or(gossip, |entry| entry.addr);
+        let datacenter = facts.map_or_else(|| view.datacenter(), |facts| &facts.datacenter);
+        let build = facts.map_or("", |facts| &facts.build);
+        Self {
+            name: facts.map_or_else(|| id.to_string(), |facts| facts.name.to_string()),
+            addr: addr.ip().to_string(),
+            port: addr.port(),
+            // Every agent holds the registry and answers for it, as only Consul's servers do.
+            tags: BTreeMap::from([
+                ("build", format!("{build}:")),
+                ("dc", datacenter.to_owned()),
+                ("id", id.to_uuid()),
+                ("port", addr.port().to_string()),
+                ("role", "consul".to_owned()),
+                ("segment", String::new()),
+                ("vsn", "2".to_owned()),
+            ]),
+            status: entry.map_or(1, |entry| serf_status(entry.status)),
+            protocol_min: 1,
+            protocol_max: 5,
+            protocol_cur: 2,
+            delegate_min: 2,
+            delegate_max: 5,
+            delegate_cur: 4,
+        }
+    }
+}
+
+/// Serf's number for a member's status. A suspect is alive until it is declared down.
+const fn serf_status(status: MemberStatus) -> u8 {
+    match status {
+        MemberStatus::Alive | MemberStatus::Suspect => 1,
+        MemberStatus::Restarting => 2,
+        MemberStatus::Left => 3,
+        MemberStatus::Down => 4,
+    }
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Itself<'a> {
+    config: Config<'a>,
+    debug_config: DebugConfig<'a>,
+    coord: Coord,
+    member: Member,
+    stats: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
+    meta: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config<'a> {
+    datacenter: &'a str,
+    primary_datacenter: &'a str,
+    node_name: &'a str,
+    #[serde(rename = "NodeID")]
+    node_id: String,
+    revision: &'a str,
+    server: bool,
+    version: &'a str,
+    build_date: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct DebugConfig<'a> {
+    #[serde(rename = "AdvertiseAddrLAN")]
+    advertise_addr_lan: String,
+    datacenter: &'a str,
+    #[serde(rename = "DNSPort")]
+    dns_port: u16,
+    #[serde(rename = "HTTPPort")]
+    http_port: u16,
+    #[serde(rename = "GRPCPort")]
+    grpc_port: i32,
+    #[serde(rename = "GRPCTLSPort")]
+    grpc_tls_port: i32,
+    #[serde(rename = "HTTPSPort")]
+    https_port: i32,
+    #[serde(rename = "NodeID")]
+    node_id: String,
+    node_name: &'a str,
+    #[serde(rename = "SerfAdvertiseAddrLAN")]
+    serf_advertise_addr_lan: String,
+    #[serde(rename = "SerfPortLAN")]
+    serf_port_lan: u16,
+    server_mode: bool,
+    version: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Coord {
+    vec: [f64; 8],
+    error: f64,
+    adjustment: f64,
+    height: f64,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Version<'a> {
+    #[serde(rename = "SHA")]
+    sha: &'a str,
+    build_date: &'a str,
+    human_version: &'a str,
+    #[serde(rename = "FIPS")]
+    fips: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Host {
+    memory: Option<()>,
+    #[serde(rename = "CPU")]
+    cpu: Option<()>,
+    host: Option<()>,
+    disk: Option<()>,
+    collection_time: u128,
+    errors: [&'static str; 1],
+}
+
+/// Addresses of one name that are tried.
+const JOIN_ADDRESSES: usize = 16;

@@ -1,0 +1,95 @@
+//! This agent's own checks: `/v1/agent/checks`, `/v1/agent/check/...`.
+
+use std::collections::BTreeMap;
+
+use tidings_types::{CheckId, CheckKind, CheckStatus, Command};
+
+use crate::{
+    definition,
+    failure::Failure,
+    objects::HealthCheck,
+    reply::{self, Answer},
+    request::Call,
+};
+
+/// `GET /v1/agent/checks`
+pub(crate) fn list(call: &Call) -> Answer {
+    call.check_scope()?;
+    let checks = call.view().own().listed_checks();
+    let checks: BTreeMap<&str, HealthCheck<'_>> = checks
+        .iter()
+        .map(|listed| {
+            let instance = listed.instance.as_deref();
+            let check = HealthCheck::of(&listed.node, &listed.check, instance);
+            (listed.check.id.as_str(), check.without_index())
+        })
+        .collect();
+    Ok(reply::json(call, &checks))
+}
+
+/// `PUT /v1/agent/check/register`
+pub(crate) async fn register(call: Call) -> Answer {
+    call.check_scope()?;
+    let object = call.object("CheckDefinition")?;
+    let (id, check) = definition::check(object)?;
+    let command = Command::RegisterCheck {
+        id,
+        check: Box::new(check),
+    };
+    call.state.commands().send(command).await?;
+    Ok(reply::empty())
+}
+
+/// `PUT /v1/agent/check/deregister/:id`
+pub(crate) async fn deregister(call: Call) -> Answer {
+    call.check_scope()?;
+    let id = CheckId::new(&call.rest).map_err(|_| Failure::unknown_check(&call.rest))?;
+    let command = Command::DeregisterCheck { id };
+    call.state.commands().send(command).await?;
+    Ok(reply::empty())
+}
+
+/// `PUT /v1/agent/check/pass|warn|fail/:id`: the client of a TTL check says how it is.
+pub(crate) async fn report(call: Call, status: &'static str) -> Answer {
+    call.check_scope()?;
+    let output = call.params.get("note").unwrap_or_default().to_owned();
+    found(call, status, output).await
+}
+
+/// `PUT /v1/agent/check/update/:id`
+pub(crate) async fn update(call: Call) -> Answer {
+    call.check_scope()?;
+    let mut object = call.object("checkUpdate")?;
+    let status = object.string(&["Status"])?;
+    let output = object.string(&["Output"])?;
+    object.finish()?;
+    found(call, &status, output).await
+}
+
+/// Passes on what the client of a TTL check found.
+async fn found(call: Call, status: &str, output: String) -> Answer {
+    let Some(status) = CheckStatus::parse(status) else {
+        return Err(Failure::bad(format_args!(
+            "Invalid check status: '{status}'"
+        )));
+    };
+    let id = CheckId::new(&call.rest).map_err(|_| Failure::unknown_check(&call.rest))?;
+    let Some(check) = call.view().own_check(&id) else {
+        return Err(Failure::unknown_check(&call.rest));
+    };
+    if !matches!(check.check.kind, CheckKind::Ttl { .. }) {
+        return Err(Failure::semantic(format_args!(
+            "CheckID {:?} does not have associated TTL",
+            id.as_str()
+        )));
+    }
+    let output = definition::cut_output(output, check.check.output_bytes_max);
+    let command = Command::UpdateCheck {
+        id: id.clone(),
+        status,
+        output: output.clone(),
+    };
+    call.state.commands().send(command).await?;
+    call.state.hooks().check_reported(&id, &output);
+    Ok(reply::empty())
+}

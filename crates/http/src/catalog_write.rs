@@ -1,0 +1,338 @@
+//! `catalog/register` and `catalog/deregister`: records of nodes that run no agent, and removals by
+//! node name, whoever wrote the record.
+
+use std::collections::BTreeMap;
+
+use axum::response::Response;
+use tidings_types::{
+    Check, CheckId, CheckKind, CheckStatus, Command, ExternalNode, NodeName, Refusal, ServiceId,
+    limits::{ADDRESS_BYTES, CHECKS_PER_INSTANCE, META_PAIRS, TAG_BYTES},
+};
+
+use crate::{
+    definition::{
+        self, UNSUPPORTED, WrittenService, blank_check, check_address, check_meta, cut_output,
+        http_fields,
+    },
+    failure::Failure,
+    json_in::{DecodeError, Object},
+    reply::{self, Answer},
+    request::Call,
+};
+
+/// `PUT /v1/catalog/register`
+pub(crate) async fn register(call: Call) -> Answer {
+    call.check_scope()?;
+    let object = call.object("RegisterRequest")?;
+    let written = Written::decode(object)?;
+    call.check_datacenter(&written.datacenter)?;
+    let command = written.into_command()?;
+    call.state.commands().send(command).await?;
+    Ok(done(&call))
+}
+
+/// `PUT /v1/catalog/deregister`: true also if there is nothing to remove.
+pub(crate) async fn deregister(call: Call) -> Answer {
+    call.check_scope()?;
+    let mut object = call.object("DeregisterRequest")?;
+    let datacenter = object.string(&["Datacenter"])?;
+    let node = object.string(&["Node"])?;
+    let service = object.string(&["ServiceID"])?;
+    let check = object.string(&["CheckID"])?;
+    object.ignore(&["Address", "WriteRequest"]);
+    object.unsupported("Namespace", "there are no namespaces")?;
+    object.unsupported("Partition", "there are no partitions")?;
+    object.unsupported("PeerName", "there is no cluster peering")?;
+    object.finish()?;
+    call.check_datacenter(&datacenter)?;
+    if node.is_empty() {
+        return Err(Failure::semantic("Must provide node"));
+    }
+    let command = Command::DeregisterCatalog {
+        node: NodeName::new(node).map_err(Failure::semantic)?,
+        service: optional(service, ServiceId::new)?,
+        check: optional(check, CheckId::new)?,
+    };
+    match call.state.commands().send(command).await {
+        Ok(_)
+        | Err(
+            Refusal::UnknownNode { .. }
+            | Refusal::UnknownService { .. }
+            | Refusal::UnknownCheck { .. }
+            | Refusal::MissingNode
+            | Refusal::MissingService,
+        ) => Ok(done(&call)),
+        Err(refusal) => Err(refusal.into()),
+    }
+}
+
+fn done(call: &Call) -> Response {
+    reply::json(call, &true)
+}
+
+fn optional<T, E: std::fmt::Display>(
+    text: String,
+    parse: impl Fn(String) -> Result<T, E>,
+) -> Result<Option<T>, Failure> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    parse(text).map(Some).map_err(Failure::semantic)
+}
+
+/// The body of `catalog/register`; nothing but its JSON types has been looked at.
+#[derive(Debug)]
+struct Written {
+    datacenter: String,
+    id: String,
+    node: String,
+    address: String,
+    tagged_addresses: BTreeMap<String, String>,
+    meta: BTreeMap<String, String>,
+    skip_node_update: bool,
+    service: Option<WrittenService>,
+    checks: Vec<WrittenCheck>,
+}
+
+impl Written {
+    fn decode(mut object: Object) -> Result<Self, DecodeError> {
+        let service = match object.object(&["Service"], "NodeService")? {
+            None => None,
+            Some(mut service) => {
+                let written = WrittenService::decode(&mut service)?;
+                service.ignore(&["CreateIndex", "ModifyIndex", "RaftIndex"]);
+                for (field, why) in UNSUPPORTED {
+                    service.unsupported(field, why)?;
+                }
+                service.finish()?;
+                Some(written)
+            }
+        };
+        let mut checks: Vec<_> = object
+            .object(&["Check"], "HealthCheck")?
+            .into_iter()
+            .collect();
+        checks.extend(object.objects(&["Checks"], "HealthCheck")?);
+        let checks = checks.into_iter().map(WrittenCheck::decode);
+        let written = Self {
+            datacenter: object.string(&["Datacenter"])?,
+            id: object.string(&["ID"])?,
+            node: object.string(&["Node"])?,
+            address: object.string(&["Address"])?,
+            tagged_addresses: object.string_map(&["TaggedAddresses"])?,
+            meta: object.string_map(&["NodeMeta"])?,
+            skip_node_update: object.bool(&["SkipNodeUpdate"])?.unwrap_or_default(),
+            service,
+            checks: checks.collect::<Result<_, _>>()?,
+        };
+        for (field, why) in UNSUPPORTED {
+            object.unsupported(field, why)?;
+        }
+        object.ignore(&["WriteRequest"]);
+        object.finish()?;
+        Ok(written)
+    }
+
+    fn into_command(self) -> Result<Command, Failure> {
+        if self.node.is_empty() {
+            return Err(Failure::semantic("Must provide node"));
+        }
+        if self.address.is_empty() && !self.skip_node_update {
+            return Err(Failure::semantic(
+                "Must provide address if SkipNodeUpdate is not set",
+            ));
+        }
+        let node = NodeName::new(&self.node).map_err(Failure::semantic)?;
+        self.check_node()?;
+        let service = match self.service {
+            Some(written) if written.name.is_empty() => {
+                return Err(Failure::semantic("Must provide service name with ID"));
+            }
+            Some(written) => {
+                let (id, instance) = written.into_instance()?;
+                Some((id, Box::new(instance)))
+            }
+            None => None,
+        };
+        if self.checks.len() > CHECKS_PER_INSTANCE {
+            return Err(Failure::semantic("too many checks in one request"));
+        }
+        let checks = self.checks.into_iter().map(WrittenCheck::into_check);
+        Ok(Command::RegisterExternal {
+            node,
+            record: (!self.skip_node_update).then_some(ExternalNode {
+                id: self.id,
+                address: self.address,
+                tagged_addresses: self.tagged_addresses,
+                meta: self.meta,
+            }),
+            service,
+            checks: checks.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn check_node(&self) -> Result<(), Failure> {
+        let is_uuid = self.id.len() == 36
+            && self.id.char_indices().all(|(at, c)| match at {
+                8 | 13 | 18 | 23 => c == '-',
+                _ => c.is_ascii_hexdigit(),
+            });
+        if !self.id.is_empty() && !is_uuid {
+            return Err(Failure::semantic(format_args!(
+                "Bad node ID: {:?} is not a UUID",
+                self.id
+            )));
+        }
+        check_address(&self.address)?;
+        check_meta("Node Meta", &self.meta)?;
+        let is_long = |(tag, address): (&String, &String)| {
+            tag.len() > TAG_BYTES || address.len() > ADDRESS_BYTES
+        };
+        if self.tagged_addresses.len() > META_PAIRS || self.tagged_addresses.iter().any(is_long) {
+            return Err(Failure::bad(
+                "Invalid tagged addresses: too many or too long",
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// A `HealthCheck` as written.
+#[derive(Debug)]
+struct WrittenCheck {
+    id: String,
+    name: String,
+    status: String,
+    notes: String,
+    output: String,
+    service: String,
+    label: String,
+    definition: Definition,
+}
+
+/// How the check could be run, by a program outside of the cluster: no agent runs it.
+#[derive(Debug)]
+struct Definition {
+    kind: Option<CheckKind>,
+    interval_ms: u64,
+    timeout_ms: u64,
+    deregister_after_ms: u64,
+}
+
+impl WrittenCheck {
+    fn decode(mut object: Object) -> Result<Self, DecodeError> {
+        let definition = object.object(&["Definition"], "HealthCheckDefinition")?;
+        let written = Self {
+            id: object.string(&["CheckID", "ID"])?,
+            name: object.string(&["Name"])?,
+            status: object.string(&["Status"])?,
+            notes: object.string(&["Notes"])?,
+            output: object.string(&["Output"])?,
+            service: object.string(&["ServiceID", "service_id"])?,
+            label: object.string(&["Type"])?,
+            definition: match definition {
+                Some(definition) => Definition::decode(definition)?,
+                None => Definition::none(),
+            },
+        };
+        // The node and the service are named by the request; indexes are this agent's own.
+        object.ignore(&[
+            "Node",
+            "ServiceName",
+            "ServiceTags",
+            "Interval",
+            "Timeout",
+            "ExposedPort",
+            "CreateIndex",
+            "ModifyIndex",
+        ]);
+        for (field, why) in UNSUPPORTED {
+            object.unsupported(field, why)?;
+        }
+        object.finish()?;
+        Ok(written)
+    }
+
+    fn into_check(self) -> Result<(CheckId, Check), Failure> {
+        let id = if self.id.is_empty() {
+            &self.name
+        } else {
+            &self.id
+        };
+        let id = CheckId::new(id).map_err(Failure::semantic)?;
+        let status = match self.status.as_str() {
+            "" => CheckStatus::Critical,
+            word => CheckStatus::parse(word)
+                .ok_or_else(|| Failure::bad(format_args!("Invalid check status: '{word}'")))?,
+        };
+        let kind = self
+            .definition
+            .kind
+            .unwrap_or(CheckKind::Manual { label: self.label });
+        let check = Check {
+            name: self.name,
+            notes: self.notes,
+            service: optional(self.service, ServiceId::new)?,
+            kind,
+            interval_ms: self.definition.interval_ms,
+            timeout_ms: self.definition.timeout_ms,
+            deregister_after_ms: self.definition.deregister_after_ms,
+            status,
+            output: cut_output(self.output, 0),
+            ..blank_check()
+        };
+        Ok((id, check))
+    }
+}
+
+impl Definition {
+    const fn none() -> Self {
+        Self {
+            kind: None,
+            interval_ms: 0,
+            timeout_ms: 0,
+            deregister_after_ms: 0,
+        }
+    }
+
+    fn decode(mut object: Object) -> Result<Self, DecodeError> {
+        let http = http_fields(&mut object)?;
+        let tcp = object.string(&["TCP"])?;
+        let ttl_ms = object.duration_ms(&["TTL"])?;
+        let kind = if !http.url.is_empty() {
+            Some(CheckKind::Http(http))
+        } else if !tcp.is_empty() {
+            Some(CheckKind::Tcp { address: tcp })
+        } else {
+            (ttl_ms > 0).then_some(CheckKind::Ttl { ttl_ms })
+        };
+        let definition = Self {
+            kind,
+            interval_ms: object.duration_ms(&["Interval", "IntervalDuration"])?,
+            timeout_ms: object.duration_ms(&["Timeout", "TimeoutDuration"])?,
+            deregister_after_ms: object.duration_ms(definition::DEREGISTER)?,
+        };
+        object.ignore(&["OutputMaxSize", "DeregisterCriticalServiceAfterDuration"]);
+        for field in OTHER_KINDS {
+            object.unsupported(field, "only HTTP, TCP and TTL definitions are kept")?;
+        }
+        object.finish()?;
+        Ok(definition)
+    }
+}
+
+/// Fields of definitions of other kinds.
+const OTHER_KINDS: &[&str] = &[
+    "UDP",
+    "GRPC",
+    "GRPCUseTLS",
+    "H2PING",
+    "H2PingUseTLS",
+    "OSService",
+    "ScriptArgs",
+    "DockerContainerID",
+    "Shell",
+    "AliasNode",
+    "AliasService",
+    "TCPUseTLS",
+];

@@ -1,0 +1,117 @@
+//! `/v1/health/...`: what is registered, with its health.
+
+use tidings_types::CheckStatus;
+use tidings_view::{ListedCheck, Standing, View, Watch};
+
+use crate::{
+    blocking::read,
+    catalog::{select, served_of, watch_node},
+    failure::Failure,
+    objects::{CheckServiceNode, HealthCheck},
+    reply::{self, Answer, Marks},
+    request::{Call, Selection},
+};
+
+/// `GET /v1/health/service/:service`
+pub(crate) async fn service(call: &Call) -> Answer {
+    if call.rest.is_empty() {
+        return Err(Failure::bad("Missing service name"));
+    }
+    let Some(passing) = call.params.flag("passing") else {
+        return Err(Failure::bad("Invalid value for ?passing"));
+    };
+    let watch = |_: &View| Watch::service(&call.rest);
+    read(call, watch, |view| {
+        let mut listed = select(call, view);
+        // The node's serfHealth passes for whatever is served, so it need not be asked.
+        listed.retain(|listed| !passing || listed.instance.status() == CheckStatus::Passing);
+        let overlay = view.overlay();
+        let serf = |key| overlay.serf_health(key, view.now());
+        let nodes: Vec<_> = listed
+            .iter()
+            .map(|listed| CheckServiceNode::of(listed, serf(&listed.instance.node.key)))
+            .collect();
+        (reply::json(call, &nodes), Marks::of(&listed))
+    })
+    .await
+}
+
+/// `GET /v1/health/checks/:service`
+pub(crate) async fn checks(call: &Call) -> Answer {
+    if call.rest.is_empty() {
+        return Err(Failure::bad("Missing service name"));
+    }
+    let selection = Selection::nodes_of(&call.params);
+    let watch = |_: &View| Watch::service(&call.rest);
+    read(call, watch, |view| {
+        let mut checks = view.service_checks(&call.rest);
+        checks.retain(|check| selection.takes_node(&check.node));
+        let checks: Vec<_> = checks.iter().map(health_check).collect();
+        (reply::json(call, &checks), Marks::default())
+    })
+    .await
+}
+
+/// `GET /v1/health/node/:node`
+pub(crate) async fn node(call: &Call) -> Answer {
+    if call.rest.is_empty() {
+        return Err(Failure::bad("Missing node name"));
+    }
+    let watch = |view: &View| watch_node(view, &call.rest);
+    read(call, watch, |view| {
+        let found = view.node(&call.rest).map(|found| {
+            let standing = view.overlay().standing(&found.facts.key);
+            let mut served = served_of(view, &found);
+            if standing > Standing::LastResort {
+                served.checks.clear();
+            }
+            served
+        });
+        let serf = found.as_ref().and_then(|found| {
+            let serf = view.overlay().serf_health(&found.facts.key, view.now())?;
+            Some(HealthCheck::of_node(&found.facts, serf))
+        });
+        let others = found.as_ref().map(|found| found.listed_checks());
+        let others = others.iter().flatten().map(health_check);
+        let checks: Vec<_> = serf.into_iter().chain(others).collect();
+        (reply::json(call, &checks), Marks::default())
+    })
+    .await
+}
+
+/// `GET /v1/health/state/:state`
+pub(crate) async fn state(call: &Call) -> Answer {
+    if call.rest.is_empty() {
+        return Err(Failure::bad("Missing check state"));
+    }
+    let selection = Selection::nodes_of(&call.params);
+    let wanted = CheckStatus::parse(&call.rest);
+    let is_wanted = |check: &HealthCheck<'_>| {
+        call.rest == "any" || wanted.is_some_and(|status| check.has_status(status))
+    };
+    let watch = |_: &View| Watch::Checks;
+    read(call, watch, |view| {
+        let (nodes, others) = (view.nodes(), view.checks());
+        let overlay = view.overlay();
+        let serf = nodes
+            .iter()
+            .filter(|(facts, _)| selection.takes_node(facts));
+        let serf = serf.filter_map(|(facts, _)| {
+            let serf = overlay.serf_health(&facts.key, view.now())?;
+            Some(HealthCheck::of_node(facts, serf))
+        });
+        let others = others
+            .iter()
+            .filter(|check| selection.takes_node(&check.node));
+        let checks: Vec<_> = serf
+            .chain(others.map(health_check))
+            .filter(is_wanted)
+            .collect();
+        (reply::json(call, &checks), Marks::default())
+    })
+    .await
+}
+
+fn health_check(listed: &ListedCheck) -> HealthCheck<'_> {
+    HealthCheck::of(&listed.node, &listed.check, listed.instance.as_deref())
+}

@@ -1,0 +1,479 @@
+//! The JSON objects that several endpoints share, spelled as Consul spells them.
+
+use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
+
+use serde::Serialize;
+use tidings_types::{CheckKind, CheckStatus, Instance, TaggedAddress, Weights};
+use tidings_view::{CheckView, InstanceView, Listed, NodeFacts, NodeKey, SerfHealth};
+
+use crate::duration::format_ms;
+
+type Texts = BTreeMap<String, String>;
+
+/// `Node`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct NodeObject<'a> {
+    #[serde(rename = "ID")]
+    id: &'a str,
+    node: &'a str,
+    address: &'a str,
+    datacenter: &'a str,
+    tagged_addresses: Option<&'a Texts>,
+    meta: Option<&'a Texts>,
+    create_index: u64,
+    modify_index: u64,
+}
+
+impl<'a> NodeObject<'a> {
+    pub(crate) fn of(node: &'a NodeFacts) -> Self {
+        Self {
+            id: &node.id,
+            node: node.name.as_str(),
+            address: &node.address,
+            datacenter: &node.datacenter,
+            tagged_addresses: non_empty(&node.tagged_addresses),
+            meta: non_empty(&node.meta),
+            create_index: node.origin.create_index,
+            modify_index: node.origin.modify_index,
+        }
+    }
+
+    fn of_listed(listed: &'a Listed) -> Self {
+        Self {
+            address: listed.node_address(),
+            ..Self::of(&listed.instance.node)
+        }
+    }
+}
+
+/// `NodeService`, as the catalog and health endpoints show it.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct NodeService<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    kind: &'a str,
+    #[serde(rename = "ID")]
+    id: &'a str,
+    service: &'a str,
+    tags: &'a [String],
+    address: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tagged_addresses: Tagged<'a>,
+    meta: &'a Texts,
+    port: u16,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    socket_path: &'a str,
+    weights: WeightsObject,
+    enable_tag_override: bool,
+    proxy: Proxy,
+    connect: Nothing,
+    peer_name: &'a str,
+    create_index: u64,
+    modify_index: u64,
+}
+
+impl<'a> NodeService<'a> {
+    pub(crate) fn of(view: &'a InstanceView) -> Self {
+        let instance = &*view.instance;
+        Self {
+            kind: &instance.kind,
+            id: view.id.as_str(),
+            service: instance.service.as_str(),
+            tags: &instance.tags,
+            address: &instance.address,
+            tagged_addresses: tagged(view),
+            meta: &instance.meta,
+            port: instance.port,
+            socket_path: &instance.socket_path,
+            weights: instance.weights.into(),
+            enable_tag_override: instance.enable_tag_override,
+            proxy: Proxy::default(),
+            connect: Nothing {},
+            peer_name: "",
+            create_index: view.origin.create_index,
+            modify_index: view.origin.modify_index,
+        }
+    }
+}
+
+/// `AgentService`, as the agent shows its own instances. It serialises without indexes, so that it
+/// can be hashed.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct AgentService<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    kind: &'a str,
+    #[serde(rename = "ID")]
+    id: &'a str,
+    service: &'a str,
+    tags: &'a [String],
+    meta: &'a Texts,
+    port: u16,
+    address: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    socket_path: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    tagged_addresses: Tagged<'a>,
+    weights: WeightsObject,
+    enable_tag_override: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) content_hash: Option<String>,
+    datacenter: &'a str,
+}
+
+impl<'a> AgentService<'a> {
+    pub(crate) fn of(view: &'a InstanceView) -> Self {
+        let instance = &*view.instance;
+        Self {
+            kind: &instance.kind,
+            id: view.id.as_str(),
+            service: instance.service.as_str(),
+            tags: &instance.tags,
+            meta: &instance.meta,
+            port: instance.port,
+            address: &instance.address,
+            socket_path: &instance.socket_path,
+            tagged_addresses: tagged(view),
+            weights: instance.weights.into(),
+            enable_tag_override: instance.enable_tag_override,
+            content_hash: None,
+            datacenter: &view.node.datacenter,
+        }
+    }
+}
+
+/// `ServiceNode`: node and instance in one flat object.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ServiceNode<'a> {
+    #[serde(rename = "ID")]
+    id: &'a str,
+    node: &'a str,
+    address: &'a str,
+    datacenter: &'a str,
+    tagged_addresses: Option<&'a Texts>,
+    node_meta: Option<&'a Texts>,
+    service_kind: &'a str,
+    #[serde(rename = "ServiceID")]
+    service_id: &'a str,
+    service_name: &'a str,
+    service_tags: &'a [String],
+    service_address: &'a str,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    service_tagged_addresses: Tagged<'a>,
+    service_weights: WeightsObject,
+    service_meta: &'a Texts,
+    service_port: u16,
+    service_socket_path: &'a str,
+    service_enable_tag_override: bool,
+    service_proxy: Proxy,
+    service_connect: Nothing,
+    create_index: u64,
+    modify_index: u64,
+}
+
+impl<'a> ServiceNode<'a> {
+    pub(crate) fn of(listed: &'a Listed) -> Self {
+        let (view, node) = (&*listed.instance, &*listed.instance.node);
+        let instance = &*view.instance;
+        Self {
+            id: &node.id,
+            node: node.name.as_str(),
+            address: listed.node_address(),
+            datacenter: &node.datacenter,
+            tagged_addresses: non_empty(&node.tagged_addresses),
+            node_meta: non_empty(&node.meta),
+            service_kind: &instance.kind,
+            service_id: view.id.as_str(),
+            service_name: instance.service.as_str(),
+            service_tags: &instance.tags,
+            service_address: &instance.address,
+            service_tagged_addresses: tagged(view),
+            service_weights: instance.weights.into(),
+            service_meta: &instance.meta,
+            service_port: instance.port,
+            service_socket_path: &instance.socket_path,
+            service_enable_tag_override: instance.enable_tag_override,
+            service_proxy: Proxy::default(),
+            service_connect: Nothing {},
+            create_index: view.origin.create_index,
+            modify_index: view.origin.modify_index,
+        }
+    }
+}
+
+/// `CheckServiceNode`: an instance with its node and every check that decides its health.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct CheckServiceNode<'a> {
+    node: NodeObject<'a>,
+    service: NodeService<'a>,
+    checks: Vec<HealthCheck<'a>>,
+}
+
+impl<'a> CheckServiceNode<'a> {
+    /// `serf_health` is the node's own check, if it has an agent.
+    pub(crate) fn of(listed: &'a Listed, serf_health: Option<SerfHealth>) -> Self {
+        let view = &*listed.instance;
+        let serf_health = serf_health.map(|serf| HealthCheck::of_node(&view.node, serf));
+        let node_checks = view.node_checks.iter();
+        let node_checks = node_checks.map(|check| HealthCheck::of(&view.node, check, None));
+        let own = view.checks.iter();
+        let own = own.map(|check| HealthCheck::of(&view.node, check, Some(view)));
+        Self {
+            node: NodeObject::of_listed(listed),
+            service: NodeService::of(view),
+            checks: serf_health
+                .into_iter()
+                .chain(node_checks)
+                .chain(own)
+                .collect(),
+        }
+    }
+}
+
+/// `HealthCheck`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct HealthCheck<'a> {
+    node: &'a str,
+    #[serde(rename = "CheckID")]
+    check_id: &'a str,
+    name: &'a str,
+    status: &'static str,
+    notes: &'a str,
+    output: Arc<str>,
+    #[serde(rename = "ServiceID")]
+    service_id: &'a str,
+    service_name: &'a str,
+    service_tags: &'a [String],
+    r#type: &'a str,
+    interval: Cow<'static, str>,
+    timeout: Cow<'static, str>,
+    exposed_port: u16,
+    definition: Definition<'a>,
+    create_index: u64,
+    modify_index: u64,
+}
+
+impl<'a> HealthCheck<'a> {
+    /// A check of `node` that speaks for `instance`, or for the whole node.
+    pub(crate) fn of(
+        node: &'a NodeFacts,
+        check: &'a CheckView,
+        instance: Option<&'a InstanceView>,
+    ) -> Self {
+        let record = &*check.check;
+        let runs = !matches!(record.kind, CheckKind::Manual { .. });
+        // An external check is run by nobody here, and says how it could be; an agent's own says
+        // how it is run, and keeps the rest to itself.
+        let is_external = matches!(node.key, NodeKey::External(_));
+        let span = |ms| match runs && !is_external {
+            true => Cow::Owned(format_ms(ms)),
+            false => Cow::Borrowed(""),
+        };
+        Self {
+            node: node.name.as_str(),
+            check_id: check.id.as_str(),
+            name: &record.name,
+            status: record.status.as_str(),
+            notes: &record.notes,
+            output: check.output(),
+            service_id: instance.map_or("", |instance| instance.id.as_str()),
+            service_name: instance.map_or("", |instance| instance.instance.service.as_str()),
+            service_tags: instance.map_or(&[], |instance| &instance.instance.tags),
+            r#type: type_of(&record.kind),
+            interval: span(record.interval_ms),
+            timeout: span(record.timeout_ms),
+            exposed_port: 0,
+            definition: match is_external {
+                true => Definition::of(record),
+                false => Definition::default(),
+            },
+            create_index: check.origin.create_index,
+            modify_index: check.origin.modify_index,
+        }
+    }
+
+    /// The check `serfHealth` of `node`.
+    pub(crate) fn of_node(node: &'a NodeFacts, serf: SerfHealth) -> Self {
+        Self {
+            node: node.name.as_str(),
+            check_id: "serfHealth",
+            name: "Serf Health Status",
+            status: serf.status.as_str(),
+            notes: "",
+            output: serf.output.into(),
+            service_id: "",
+            service_name: "",
+            service_tags: &[],
+            r#type: "",
+            interval: Cow::Borrowed(""),
+            timeout: Cow::Borrowed(""),
+            exposed_port: 0,
+            definition: Definition::default(),
+            create_index: node.origin.create_index,
+            modify_index: node.origin.modify_index,
+        }
+    }
+
+    /// As the agent shows its own checks: without indexes.
+    pub(crate) fn without_index(self) -> Self {
+        Self {
+            create_index: 0,
+            modify_index: 0,
+            ..self
+        }
+    }
+
+    pub(crate) fn has_status(&self, status: CheckStatus) -> bool {
+        self.status == status.as_str()
+    }
+}
+
+/// How a check that was registered through the catalog could be run.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition<'a> {
+    #[serde(rename = "HTTP", skip_serializing_if = "str::is_empty")]
+    http: &'a str,
+    #[serde(rename = "TLSServerName", skip_serializing_if = "str::is_empty")]
+    tls_server_name: &'a str,
+    #[serde(rename = "TLSSkipVerify", skip_serializing_if = "is_false")]
+    tls_skip_verify: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    header: Option<&'a BTreeMap<String, Vec<String>>>,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    method: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    body: &'a str,
+    #[serde(skip_serializing_if = "is_false")]
+    disable_redirects: bool,
+    #[serde(rename = "TCP", skip_serializing_if = "str::is_empty")]
+    tcp: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    interval: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deregister_critical_service_after: Option<String>,
+    #[serde(rename = "TTL", skip_serializing_if = "Option::is_none")]
+    ttl: Option<String>,
+}
+
+impl<'a> Definition<'a> {
+    fn of(check: &'a tidings_types::Check) -> Self {
+        let span = |ms: u64| (ms > 0).then(|| format_ms(ms));
+        let common = Self {
+            interval: span(check.interval_ms),
+            timeout: span(check.timeout_ms),
+            deregister_critical_service_after: span(check.deregister_after_ms),
+            ..Self::default()
+        };
+        match &check.kind {
+            CheckKind::Manual { .. } => common,
+            CheckKind::Ttl { ttl_ms } => Self {
+                ttl: span(*ttl_ms),
+                ..common
+            },
+            CheckKind::Tcp { address } => Self {
+                tcp: address,
+                ..common
+            },
+            CheckKind::Http(http) => Self {
+                http: &http.url,
+                tls_server_name: &http.tls_server_name,
+                tls_skip_verify: http.tls_skip_verify,
+                header: Some(&http.header).filter(|header| !header.is_empty()),
+                method: &http.method,
+                body: &http.body,
+                disable_redirects: http.disable_redirects,
+                ..common
+            },
+        }
+    }
+}
+
+/// An instance's share of traffic.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct WeightsObject {
+    passing: u16,
+    warning: u16,
+}
+
+impl From<Weights> for WeightsObject {
+    fn from(Weights { passing, warning }: Weights) -> Self {
+        Self { passing, warning }
+    }
+}
+
+/// The mesh proxy that no instance has.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Proxy {
+    mode: &'static str,
+    mesh_gateway: Nothing,
+    expose: Nothing,
+}
+
+/// `{}`.
+#[derive(Debug, Default, Serialize)]
+struct Nothing {}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct TaggedObject<'a> {
+    address: &'a str,
+    port: u16,
+}
+
+type Tagged<'a> = BTreeMap<&'a str, TaggedObject<'a>>;
+
+/// The instance's tagged addresses. An agent's instance whose address is an IP has it under four
+/// tags as well, unless it uses them itself; they follow from the record and are not in it.
+fn tagged(view: &InstanceView) -> Tagged<'_> {
+    let instance: &Instance = &view.instance;
+    let mut tagged: Tagged<'_> = instance
+        .tagged_addresses
+        .iter()
+        .map(|(tag, TaggedAddress { address, port })| {
+            let port = *port;
+            (tag.as_str(), TaggedObject { address, port })
+        })
+        .collect();
+    let tags = match (&view.node.key, instance.address.parse::<IpAddr>()) {
+        (NodeKey::Agent(_), Ok(IpAddr::V4(_))) => ["lan_ipv4", "wan_ipv4"],
+        (NodeKey::Agent(_), Ok(IpAddr::V6(_))) => ["lan_ipv6", "wan_ipv6"],
+        _ => return tagged,
+    };
+    for tag in tags {
+        tagged.entry(tag).or_insert(TaggedObject {
+            address: &instance.address,
+            port: instance.port,
+        });
+    }
+    tagged
+}
+
+fn type_of(kind: &CheckKind) -> &str {
+    match kind {
+        CheckKind::Manual { label } => label,
+        CheckKind::Ttl { .. } => "ttl",
+        CheckKind::Http(_) => "http",
+        CheckKind::Tcp { .. } => "tcp",
+    }
+}
+
+fn non_empty(texts: &Texts) -> Option<&Texts> {
+    Some(texts).filter(|texts| !texts.is_empty())
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the serializer hands fields over by reference"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
+}

@@ -1,0 +1,139 @@
+//! The ways out: JSON bodies and the headers that tell a client how far to trust them.
+
+use std::{fmt::Display, time::Duration};
+
+use axum::{
+    body::Body,
+    http::{HeaderName, HeaderValue, header},
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tidings_types::Status;
+use tidings_view::{Listed, View};
+
+use crate::{
+    failure::Failure,
+    request::{Call, Consistency},
+};
+
+/// What an endpoint returns.
+pub(crate) type Answer = Result<Response, Failure>;
+
+/// 200 without a body: how writes to the agent are acknowledged.
+pub(crate) fn empty() -> Response {
+    Response::new(Body::empty())
+}
+
+/// `value` as JSON, indented if the client asks for it or the agent is a `dev` agent.
+pub(crate) fn json(call: &Call, value: &impl Serialize) -> Response {
+    let body = if call.params.has("pretty") || call.state.info().dev {
+        pretty(value)
+    } else {
+        serde_json::to_vec(value)
+    };
+    match body {
+        Ok(body) => ([(header::CONTENT_TYPE, JSON)], body).into_response(),
+        Err(error) => {
+            Failure::semantic(format_args!("the answer cannot be written: {error}")).into_response()
+        }
+    }
+}
+
+fn pretty(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    let indent = serde_json::ser::PrettyFormatter::with_indent(b"    ");
+    let mut serializer = serde_json::Serializer::with_formatter(&mut body, indent);
+    value.serialize(&mut serializer)?;
+    body.push(b'\n');
+    Ok(body)
+}
+
+/// What the headers of a read must say of its content.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Marks {
+    /// Instances whose owner is not heard.
+    pub(crate) stale: usize,
+    /// Writes that were beaten unseen by the records answered.
+    pub(crate) conflicts: usize,
+}
+
+impl Marks {
+    pub(crate) fn of(listed: &[Listed]) -> Self {
+        let conflicts = |listed: &Listed| listed.instance.origin.conflicts;
+        Self {
+            stale: listed.iter().filter(|l| l.stale_for.is_some()).count(),
+            conflicts: listed.iter().map(conflicts).sum(),
+        }
+    }
+}
+
+/// Puts Consul's headers of a read on `response`, and the marks that apply.
+pub(crate) fn mark_read(
+    response: &mut Response,
+    view: &View,
+    index: u64,
+    consistency: Consistency,
+    marks: Marks,
+) {
+    let status = view.status();
+    let last_contact = differs_for(view, &status).unwrap_or_default();
+    set(response, INDEX, index.max(1));
+    // There is no leader whose loss a client would have to know of.
+    set(response, KNOWN_LEADER, true);
+    set(response, LAST_CONTACT, last_contact.as_millis());
+    // `consistent` is never claimed: no agent can know what others accept at this moment.
+    let settled = last_contact.is_zero() && !view.roster().island && marks.stale == 0;
+    let effective = match consistency {
+        Consistency::Default if settled => "leader",
+        _ => "stale",
+    };
+    set(response, EFFECTIVE_CONSISTENCY, effective);
+    if marks.stale > 0 {
+        set(response, STALE, marks.stale);
+    }
+    if marks.conflicts > 0 {
+        set(response, CONFLICTS, marks.conflicts);
+    }
+}
+
+/// Says on any answer that it comes from an island, and how much of the cluster is in reach.
+pub(crate) fn mark_island(response: &mut Response, view: &View) {
+    let roster = view.roster();
+    if roster.island {
+        set(response, ISLAND, true);
+    }
+    if roster.island || roster.reachable < roster.expected {
+        let text = format!("{} of {}", roster.reachable, roster.expected);
+        set(response, REACHABLE, text);
+    }
+}
+
+/// How long some reachable peer's registry has differed from this agent's.
+pub(crate) fn differs_for(view: &View, status: &Status) -> Option<Duration> {
+    status.differs_since.map(|since| view.now().since(since))
+}
+
+/// Sets a header to a value that prints as plain ASCII; one that does not is left out.
+pub(crate) fn set(response: &mut Response, name: HeaderName, value: impl Display) {
+    if let Ok(value) = HeaderValue::try_from(value.to_string()) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
+const KNOWN_LEADER: HeaderName = HeaderName::from_static("x-consul-knownleader");
+const LAST_CONTACT: HeaderName = HeaderName::from_static("x-consul-lastcontact");
+const EFFECTIVE_CONSISTENCY: HeaderName = HeaderName::from_static("x-consul-effective-consistency");
+const ISLAND: HeaderName = HeaderName::from_static("x-tidings-island");
+const REACHABLE: HeaderName = HeaderName::from_static("x-tidings-reachable");
+const STALE: HeaderName = HeaderName::from_static("x-tidings-stale");
+const CONFLICTS: HeaderName = HeaderName::from_static("x-tidings-conflicts");
+/// Whether this agent's own record is known to be held by a peer: `pending` or `synced`.
+pub(crate) const SYNC: HeaderName = HeaderName::from_static("x-tidings-sync");
+/// The hash that `?hash` blocks on.
+pub(crate) const CONTENT_HASH: HeaderName = HeaderName::from_static("x-consul-contenthash");
+/// The status behind an agent health answer.
+pub(crate) const REASON: HeaderName = HeaderName::from_static("x-consul-reason");
+/// What Consul's default policy would be; there are no tokens to check.
+pub(crate) const ACL_POLICY: HeaderName = HeaderName::from_static("x-consul-default-acl-policy");

@@ -1,0 +1,155 @@
+//! Connections and their limits.
+
+use std::{convert::Infallible, io, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::{body::Incoming, server::conn::http1};
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{router, state::HttpState};
+
+/// Answers HTTP on `listener` until `shutdown` completes.
+///
+/// Then blocking queries are answered with what there is, requests under way get a second to end,
+/// and every connection is closed. A connection that fails concerns nobody but its client.
+pub async fn serve(listener: TcpListener, state: HttpState, shutdown: impl Future<Output = ()>) {
+    let places = Arc::new(Semaphore::new(
+        state.limits().connections.min(Semaphore::MAX_PERMITS),
+    ));
+    let server = Server {
+        router: router(state.clone()),
+        state,
+    };
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => {
+                let stream = match accepted {
+                    Ok((stream, _)) => stream,
+                    Err(error) => {
+                        pause_after(&error).await;
+                        continue;
+                    }
+                };
+                match Arc::clone(&places).try_acquire_owned() {
+                    Ok(place) => {
+                        connections.spawn(server.clone().connection(stream, place));
+                    }
+                    Err(_) => turn_away(&stream),
+                }
+            }
+            // Ended connections are taken off, so that the set is as large as the open ones.
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    server.state.close();
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if timeout(GRACE, ended).await.is_err() {
+        tracing::debug!("some HTTP connections did not end in time and are cut");
+    }
+    connections.shutdown().await;
+}
+
+#[derive(Clone)]
+struct Server {
+    router: Router,
+    state: HttpState,
+}
+
+impl Server {
+    async fn connection(self, stream: TcpStream, _place: OwnedSemaphorePermit) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection was gone before it was served");
+            return;
+        }
+        let limits = self.state.limits();
+        let mut builder = http1::Builder::new();
+        builder
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits.read_timeout)
+            .max_buf_size(limits.head_bytes.max(HEAD_BYTES_MIN))
+            .max_headers(HEADERS);
+        let service = TowerToHyperService::new(Service(self.router));
+        let served = builder.serve_connection(TokioIo::new(stream), service);
+        let mut served = std::pin::pin!(served);
+        let ended = tokio::select! {
+            ended = served.as_mut() => ended,
+            () = self.state.closed() => {
+                served.as_mut().graceful_shutdown();
+                served.await
+            }
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}
+
+/// The router with the body type that hyper hands over.
+#[derive(Clone)]
+struct Service(Router);
+
+impl tower_service::Service<hyper::Request<Incoming>> for Service {
+    type Response = axum::response::Response;
+    type Error = Infallible;
+    type Future = <Router as tower_service::Service<hyper::Request<Incoming>>>::Future;
+
+    fn poll_ready(
+        &mut self,
+        context: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Infallible>> {
+        <Router as tower_service::Service<hyper::Request<Incoming>>>::poll_ready(
+            &mut self.0,
+            context,
+        )
+    }
+
+    fn call(&mut self, request: hyper::Request<Incoming>) -> Self::Future {
+        self.0.call(request)
+    }
+}
+
+/// Tells a client that there is no place for it, if its socket takes that without waiting.
+fn turn_away(stream: &TcpStream) {
+    if stream.try_write(NO_PLACE).is_err() {
+        tracing::debug!("a connection above the limit was closed without a word");
+    }
+}
+
+/// Waits a little where the error concerns this agent rather than one connection: without it, being
+/// out of file descriptors would turn into a busy loop.
+async fn pause_after(error: &io::Error) {
+    let of_the_peer = [
+        io::ErrorKind::ConnectionAborted,
+        io::ErrorKind::ConnectionReset,
+        io::ErrorKind::ConnectionRefused,
+    ];
+    if !of_the_peer.contains(&error.kind()) {
+        tracing::warn!(%error, "cannot accept HTTP connections; trying again");
+        sleep(ACCEPT_PAUSE).await;
+    }
+}
+
+const NO_PLACE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
+    content-type: text/plain\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 42\r\n\r\n\
+    this agent has no place for one connection";
+
+/// How long requests may go on after the shutdown.
+const GRACE: Duration = Duration::from_secs(1);
+/// How long nothing is accepted after accepting failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Headers of one request.
+const HEADERS: usize = 100;
+/// The HTTP library takes no smaller buffer.
+const HEAD_BYTES_MIN: usize = 8_192;

@@ -1,0 +1,148 @@
+//! What the endpoints answer from.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use tidings_types::CheckId;
+use tidings_view::{Commands, View};
+use tokio::sync::{Semaphore, watch};
+
+/// What the endpoints answer from. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct HttpState {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    view: View,
+    commands: Commands,
+    info: AgentInfo,
+    hooks: Box<dyn Hooks>,
+    limits: Limits,
+    waiters: Semaphore,
+    closing: watch::Sender<bool>,
+}
+
+/// What the agent says of itself.
+#[derive(Clone, Debug)]
+pub struct AgentInfo {
+    /// The version of tidings, such as `0.1.0`.
+    pub version: String,
+    /// The source revision it was built from, or empty.
+    pub revision: String,
+    /// Where other agents reach this one.
+    pub gossip: SocketAddr,
+    /// Where this API listens.
+    pub http: SocketAddr,
+    /// Where DNS listens.
+    pub dns: SocketAddr,
+    /// The cluster's name.
+    pub cluster: String,
+    /// Whether this is a `dev` agent, whose JSON is always indented.
+    pub dev: bool,
+    /// When the agent started.
+    pub started: SystemTime,
+}
+
+/// What an endpoint needs of the agent beside view and commands.
+pub trait Hooks: fmt::Debug + Send + Sync + 'static {
+    /// A client reported on the TTL check `check` and the node has taken it: its time starts anew.
+    fn check_reported(&self, check: &CheckId, output: &str);
+
+    /// Somebody asked the agent to leave the cluster for good and to end. Must not block.
+    fn leave(&self);
+}
+
+/// How much is served at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Connections, 10,000 by default; a further one is told 429 and closed. Every long poll of
+    /// HTTP/1.1 holds one.
+    pub connections: usize,
+    /// Blocking queries that wait, 10,000 by default; a further one is told 429.
+    pub waiters: usize,
+    /// Bytes of a request's body, 1 MiB by default; a greater one is told 413.
+    pub body_bytes: usize,
+    /// Bytes of a request's line and headers, 64 KiB by default; more is told 431.
+    pub head_bytes: usize,
+    /// How long a request's head, and its body, may take to arrive; 30 s by default.
+    pub read_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 10_000,
+            waiters: 10_000,
+            body_bytes: 1 << 20,
+            head_bytes: 64 << 10,
+            read_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+impl HttpState {
+    /// Puts the parts together.
+    pub fn new(
+        view: View,
+        commands: Commands,
+        info: AgentInfo,
+        hooks: impl Hooks,
+        limits: Limits,
+    ) -> Self {
+        let waiters = Semaphore::new(limits.waiters.min(Semaphore::MAX_PERMITS));
+        Self {
+            inner: Arc::new(Inner {
+                view,
+                commands,
+                info,
+                hooks: Box::new(hooks),
+                limits,
+                waiters,
+                closing: watch::Sender::new(false),
+            }),
+        }
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.inner.view
+    }
+
+    pub(crate) fn commands(&self) -> &Commands {
+        &self.inner.commands
+    }
+
+    pub(crate) fn info(&self) -> &AgentInfo {
+        &self.inner.info
+    }
+
+    pub(crate) fn hooks(&self) -> &dyn Hooks {
+        &*self.inner.hooks
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.inner.limits
+    }
+
+    /// Places for blocking queries.
+    pub(crate) fn waiters(&self) -> &Semaphore {
+        &self.inner.waiters
+    }
+
+    /// Lets every blocking query answer now.
+    pub(crate) fn close(&self) {
+        self.inner.closing.send_replace(true);
+    }
+
+    /// Returns once [`HttpState::close`] was called.
+    pub(crate) async fn closed(&self) {
+        let mut closing = self.inner.closing.subscribe();
+        // The sender lives in `self`, so the wait ends only by the value.
+        let _ = closing.wait_for(|&closing| closing).await;
+    }
+}
