@@ -25,7 +25,7 @@ pub(crate) struct Interval<S> {
     id: CheckId,
     shared: Arc<Shared<S>>,
     facts: watch::Receiver<Facts>,
-    probe: Probe,
+    check: Check,
     interval: Duration,
     timeout: Duration,
     output_bytes: usize,
@@ -45,7 +45,7 @@ impl<S: Sink> Interval<S> {
             id: id.clone(),
             shared: Arc::clone(shared),
             facts: facts.clone(),
-            probe: Probe::new(check, &shared.clients),
+            check: check.clone(),
             interval: Duration::from_millis(check.interval_ms).max(INTERVAL_MIN),
             timeout: timeout_of(check),
             output_bytes: limit_of(check),
@@ -57,10 +57,11 @@ impl<S: Sink> Interval<S> {
     /// Runs the check until the task is stopped. The next run begins an interval after the last
     /// one ended, so runs of one check never overlap.
     pub(crate) async fn run(mut self) {
+        let probe = self.probe().await;
         let mut due = self.shared.clock.now() + uniform(&self.id, self.interval);
         loop {
             self.shared.clock.reach(due).await;
-            let settled = match self.run_once().await {
+            let settled = match self.run_once(&probe).await {
                 Some(found) => self.judge(found).await,
                 None => false,
             };
@@ -69,12 +70,21 @@ impl<S: Sink> Interval<S> {
         }
     }
 
+    /// How to run the check. The first HTTP client reads the system's certificates, which must not
+    /// hold up whoever registers the check.
+    async fn probe(&self) -> Probe {
+        let (check, shared) = (self.check.clone(), Arc::clone(&self.shared));
+        tokio::task::spawn_blocking(move || Probe::new(&check, &shared.clients))
+            .await
+            .expect("making a probe neither panics nor is cancelled while its task lives")
+    }
+
     /// One run; `None` if it failed while this process stood still, which says nothing about the
     /// service.
-    async fn run_once(&self) -> Option<Found> {
+    async fn run_once(&self, probe: &Probe) -> Option<Found> {
         let permit = self.shared.permits.acquire().await;
         let stalls = self.shared.clock.stalls();
-        let found = self.probe.run(self.timeout).await;
+        let found = probe.run(self.timeout).await;
         drop(permit);
         self.shared.counters.runs.fetch_add(1, Relaxed);
         let stalled = self.shared.clock.stalls() != stalls;
@@ -103,7 +113,7 @@ impl<S> Clone for Interval<S> {
             id: self.id.clone(),
             shared: Arc::clone(&self.shared),
             facts: self.facts.clone(),
-            probe: self.probe.clone(),
+            check: self.check.clone(),
             interval: self.interval,
             timeout: self.timeout,
             output_bytes: self.output_bytes,

@@ -5,7 +5,7 @@
 //! commands to the node. Nothing here decides what is registered, and nothing here replicates: a
 //! result that changes neither status nor output is not even passed on.
 //!
-//! All waiting is done on [`RunClock`](clock::RunClock), which stands still while the process
+//! All waiting is done on a clock of its own (`RunClock`), which stands still while the process
 //! itself was stopped, so that a paused agent neither expires TTL checks nor deregisters services
 //! whose clients had no chance to report.
 //!

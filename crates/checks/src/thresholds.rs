@@ -46,6 +46,7 @@ impl Thresholds {
 #[cfg(test)]
 mod tests {
     use CheckStatus::{Critical, Passing, Warning};
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -87,5 +88,26 @@ mod tests {
             counted((0, 2, 4), &[Critical, Critical, Critical, Critical]),
             [None, Some(Warning), Some(Warning), Some(Critical)]
         );
+    }
+
+    proptest! {
+        #[test]
+        fn the_results_in_a_row_alone_decide(
+            limits in (0_u32..5, 0_u32..5, 0_u32..5),
+            found in prop::collection::vec(prop::sample::select(vec![Passing, Warning, Critical]), 1..20),
+        ) {
+            let (before_passing, stated_warning, before_critical) = limits;
+            let before_warning = if stated_warning == 0 { before_critical } else { stated_warning };
+            let last = *found.last().unwrap();
+            let alike = |one: &&CheckStatus| (**one == Critical) == (last == Critical);
+            let row = u32::try_from(found.iter().rev().take_while(alike).count()).unwrap();
+            let expected = match last {
+                Critical if row >= before_critical => Some(Critical),
+                Critical if row >= before_warning => Some(Warning),
+                Passing | Warning if row >= before_passing => Some(last),
+                _ => None,
+            };
+            prop_assert_eq!(counted(limits, &found).pop(), Some(expected));
+        }
     }
 }

@@ -123,12 +123,12 @@ impl Dns {
         let room = self.room(question, transport);
         let zone = Zone::new(&self.shared.view, &self.shared.settings, room.records());
         let reply = zone.look_up(question.name(), question.kind());
-        let Some((bytes, truncated)) = fit::write(question, &reply, room) else {
+        let Some((bytes, left_out)) = fit::write(question, &reply, room) else {
             counters.answered(ResponseCode::ServFail);
             return failure(query, ResponseCode::ServFail);
         };
         counters.answered(reply.code);
-        if truncated {
+        if left_out {
             Counters::add(&counters.truncated);
         }
         Some(bytes)
@@ -139,7 +139,11 @@ impl Dns {
             Transport::Tcp => Room::tcp(),
             Transport::Udp => {
                 let offered = question.udp_bytes().unwrap_or(0);
-                Room::udp(offered.min(self.settings().udp_bytes_max))
+                let settings = self.settings();
+                Room::udp(
+                    offered.min(settings.udp_bytes_max),
+                    settings.flag_truncation,
+                )
             }
         }
     }

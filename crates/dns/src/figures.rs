@@ -24,7 +24,7 @@ pub struct Figures {
     pub malformed: u64,
     /// Queries that could not be answered because of a fault of ours.
     pub failed: u64,
-    /// UDP answers from which records were left out for size.
+    /// Answers from which records were left out for size.
     pub truncated: u64,
     /// Answers that could not be sent.
     pub send_errors: u64,

@@ -20,27 +20,27 @@ const RECORD_BYTES_MIN: u16 = 16;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
     bytes: u16,
-    /// Whether the client can ask again where there is more room.
-    may_ask_again: bool,
+    /// Whether the client is told if records are left out: it can ask where there is more room.
+    flag_truncation: bool,
 }
 
 impl Room {
     /// Over UDP to a client that takes `bytes`.
-    pub(crate) const fn udp(bytes: u16) -> Self {
+    pub(crate) const fn udp(bytes: u16, flag_truncation: bool) -> Self {
         Self {
             bytes: if bytes < UDP_BYTES_MIN {
                 UDP_BYTES_MIN
             } else {
                 bytes
             },
-            may_ask_again: true,
+            flag_truncation,
         }
     }
 
     pub(crate) const fn tcp() -> Self {
         Self {
             bytes: u16::MAX,
-            may_ask_again: false,
+            flag_truncation: false,
         }
     }
 
@@ -51,14 +51,18 @@ impl Room {
 }
 
 /// Writes the answer, with as many records as fit, first ones first, each with what it needs in the
-/// additional section. Returns it and whether it tells the client that records were left out;
-/// `None` if not even an empty answer can be written.
+/// additional section. Returns it and whether records were left out; `None` if not even an empty answer can be written.
 pub(crate) fn write(question: &Question, reply: &Reply, room: Room) -> Option<(Vec<u8>, bool)> {
     let attempt = |part: Part<'_>| {
         let left_out = reply.cut || part.answers.len() < reply.answers.len();
-        let truncated = left_out && room.may_ask_again;
-        let bytes = encode(question, reply, &part, room, truncated)?;
-        Some((bytes, truncated))
+        let bytes = encode(
+            question,
+            reply,
+            &part,
+            room,
+            left_out && room.flag_truncation,
+        )?;
+        Some((bytes, left_out))
     };
     attempt(Part::whole(reply)).or_else(|| {
         let fit = greatest(reply.answers.len(), |answers| {

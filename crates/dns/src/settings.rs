@@ -20,6 +20,11 @@ pub struct DnsSettings {
     /// Bytes of a UDP answer, whatever size the client offers. Greater ones go in fewer packets
     /// over loopback and in lost fragments over anything else. At least 512.
     pub udp_bytes_max: u16,
+    /// Tell UDP clients with the TC flag that records were left out for size, so that they ask again
+    /// over TCP. On by default, unlike Consul's `enable_truncate`. Off, clients that cannot ask over
+    /// TCP use what they got; HAProxy, for one, throws a flagged answer of addresses away, though
+    /// not one of SRV records.
+    pub flag_truncation: bool,
     /// How long an idle or stuck TCP connection is kept.
     pub tcp_idle: Duration,
     /// The times in SOA records.
@@ -35,6 +40,7 @@ impl Default for DnsSettings {
             service_ttl_s: 0,
             only_passing: false,
             udp_bytes_max: 8_192,
+            flag_truncation: true,
             tcp_idle: Duration::from_secs(10),
             soa: SoaTimes::default(),
         }
