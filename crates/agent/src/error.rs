@@ -13,7 +13,9 @@ use crate::{
 #[non_exhaustive]
 pub enum StartError {
     /// Another process has the port.
-    #[error("{door} on {addr}: the port is taken by another process; end it or choose another port")]
+    #[error(
+        "{door} on {addr}: the port is taken by another process; end it or choose another port"
+    )]
     AddressTaken {
         /// What the port was for.
         door: &'static str,
@@ -21,7 +23,9 @@ pub enum StartError {
         addr: SocketAddr,
     },
     /// The address cannot be listened on.
-    #[error("{door} on {addr}: {source}; choose an address of this host and a port that you may use")]
+    #[error(
+        "{door} on {addr}: {source}; choose an address of this host and a port that you may use"
+    )]
     Bind {
         /// What the address was for.
         door: &'static str,

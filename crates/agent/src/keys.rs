@@ -182,7 +182,10 @@ fn from_hex(text: &str) -> Option<[u8; KEY_BYTES]> {
         .chunks(2)
         .map(|pair| pair.iter().fold(0, |byte, digit| byte << 4 | digit))
         .collect();
-    (digits.len() == 2 * KEY_BYTES).then_some(bytes)?.try_into().ok()
+    (digits.len() == 2 * KEY_BYTES)
+        .then_some(bytes)?
+        .try_into()
+        .ok()
 }
 
 /// Standard base64, with or without padding. 32 bytes are 43 digits, of which the last one's two
@@ -205,7 +208,11 @@ fn from_base64(text: &str) -> Option<[u8; KEY_BYTES]> {
             bits &= (1 << held) - 1;
         }
     }
-    if bits == 0 { bytes.try_into().ok() } else { None }
+    if bits == 0 {
+        bytes.try_into().ok()
+    } else {
+        None
+    }
 }
 
 #[cfg(unix)]

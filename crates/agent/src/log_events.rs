@@ -26,7 +26,10 @@ pub(crate) fn log_event(event: &Event, view: &View) {
             tracing::info!(peer = %name(*peer, view), feeds, "repaired from a peer");
         }
         Event::Overridden { key } => {
-            tracing::warn!(?key, "an operator took this registration away on another agent");
+            tracing::warn!(
+                ?key,
+                "an operator took this registration away on another agent"
+            );
         }
         Event::Refused { peer, reason } => {
             tracing::warn!(peer = %name(*peer, view), %reason, "refused a peer's change");
@@ -76,8 +79,5 @@ fn log_member(node: NodeId, status: MemberStatus, view: &View) {
 fn name(node: NodeId, view: &View) -> String {
     view.node_by_key(&NodeKey::Agent(node))
         .filter(|known| known.facts.known)
-        .map_or_else(
-            || format!("{node:?}"),
-            |known| known.facts.name.to_string(),
-        )
+        .map_or_else(|| format!("{node:?}"), |known| known.facts.name.to_string())
 }

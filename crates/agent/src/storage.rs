@@ -103,7 +103,10 @@ fn words() -> (OnSaved, mpsc::Receiver<Saved>) {
     let (sender, receiver) = mpsc::channel(WORDS);
     let on_saved = move |saved| {
         if let Err(mpsc::error::TrySendError::Full(lost)) = sender.try_send(saved) {
-            tracing::error!(?lost, "a word of the disk was lost: the driver does not keep up");
+            tracing::error!(
+                ?lost,
+                "a word of the disk was lost: the driver does not keep up"
+            );
         }
     };
     (Box::new(on_saved), receiver)

@@ -133,7 +133,9 @@ fn config(settings: &Settings, gossip: SocketAddr) -> Config {
 fn info(settings: &Settings, addresses: Addresses) -> AgentInfo {
     AgentInfo {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        revision: option_env!("TIDINGS_REVISION").unwrap_or_default().to_owned(),
+        revision: option_env!("TIDINGS_REVISION")
+            .unwrap_or_default()
+            .to_owned(),
         gossip: addresses.gossip,
         http: addresses.http,
         dns: addresses.dns,

@@ -1,1 +1,31 @@
-fn main() {}
+//! The binary `tidings`: runs an agent, and asks one.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `cmd` | the commands, one file each |
+//! | `run` | an agent's life under signals, for `dev` and `agent` |
+//! | `options` | the agent's flags, which may also stand in a file |
+//! | `api` | the HTTP client of the commands that ask an agent |
+//! | `table`, `output` | what people and programs read |
+//! | `logging` | the log |
+//! | `exit` | exit codes |
+
+mod api;
+mod cmd;
+mod exit;
+mod logging;
+mod options;
+mod output;
+mod run;
+mod table;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    // Every TLS configuration of the process takes its algorithms from here; there is one provider.
+    // An error would only say that it was installed before.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    exit::code_of(cmd::Cli::parse().run())
+}

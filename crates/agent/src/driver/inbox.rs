@@ -78,11 +78,7 @@ impl Inbox {
     ];
 
     /// Waits for the next happening. A source whose other end is gone is looked at no more.
-    pub(super) async fn next(
-        &mut self,
-        timer: Option<Instant>,
-        ticks: &mut Interval,
-    ) -> Happening {
+    pub(super) async fn next(&mut self, timer: Option<Instant>, ticks: &mut Interval) -> Happening {
         let timer = async {
             match timer {
                 Some(at) => sleep_until(at).await,

@@ -90,7 +90,10 @@ impl Sessions {
             .get(&exchange)
             .is_none_or(|answer| answer.try_send(Answer::Frame(frame)).is_ok());
         if !queued {
-            tracing::debug!(?exchange, "a peer does not read its answer; it is broken off");
+            tracing::debug!(
+                ?exchange,
+                "a peer does not read its answer; it is broken off"
+            );
             self.answers.remove(&exchange);
         }
     }

@@ -1,0 +1,260 @@
+//! The HTTP client of the commands that ask an agent.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::{Client, Method, Url};
+use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
+
+use crate::exit::{Code, Failure};
+
+/// An agent answers from memory; what takes longer is not one.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Characters of an error's text that are shown.
+const ERROR_CHARS: usize = 2_000;
+/// Characters of a check's output that are shown.
+const REASON_CHARS: usize = 200;
+
+/// One agent's HTTP API.
+#[derive(Debug)]
+pub(crate) struct Api {
+    client: Client,
+    base: Url,
+}
+
+impl Api {
+    /// The path of [`Status`].
+    pub(crate) const STATUS: [&'static str; 3] = ["v1", "tidings", "status"];
+
+    /// The path of the [`ServiceEntry`]s of `service`.
+    pub(crate) const fn health_of(service: &str) -> [&str; 4] {
+        ["v1", "health", "service", service]
+    }
+
+    /// The API of the agent at `addr`: `HOST:PORT` or a URL.
+    pub(crate) fn new(addr: &str) -> anyhow::Result<Self> {
+        let url = if addr.contains("://") {
+            addr.to_owned()
+        } else {
+            format!("http://{addr}")
+        };
+        let base: Url = url
+            .parse()
+            .ok()
+            .filter(|base: &Url| base.scheme() == "http" && base.has_host())
+            .ok_or_else(|| {
+                let text = format!("{addr:?} is no HTTP address of an agent; give HOST:PORT");
+                Failure::new(Code::Usage, text)
+            })?;
+        let client = Client::builder()
+            .no_proxy()
+            .timeout(ANSWER_WITHIN)
+            .build()
+            .context("the HTTP client cannot be made")?;
+        Ok(Self { client, base })
+    }
+
+    /// What `GET path` answers. Each segment is escaped.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
+        let body = self.send(Method::GET, path).await?;
+        serde_json::from_str(&body).map_err(|error| {
+            let text = format!(
+                "what answers at {} is no tidings agent, or one of another version: {error}",
+                self.base
+            );
+            Failure::new(Code::NoAgent, text).into()
+        })
+    }
+
+    /// Asks for `PUT path` to be done.
+    pub(crate) async fn put(&self, path: &[&str]) -> anyhow::Result<()> {
+        self.send(Method::PUT, path).await.map(drop)
+    }
+
+    async fn send(&self, method: Method, path: &[&str]) -> anyhow::Result<String> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("{} is no address", self.base))?
+            .pop_if_empty()
+            .extend(path);
+        let answer = self
+            .client
+            .request(method, url)
+            .send()
+            .await
+            .map_err(|error| self.silent(&error))?;
+        let status = answer.status();
+        let body = answer.text().await.map_err(|error| self.silent(&error))?;
+        if status.is_success() {
+            return Ok(body);
+        }
+        let reason: String = body.trim().chars().take(ERROR_CHARS).collect();
+        anyhow::bail!(
+            "the agent at {} refused ({status}): {reason}",
+            self.base.authority()
+        )
+    }
+
+    fn silent(&self, error: &reqwest::Error) -> anyhow::Error {
+        let at = self.base.authority();
+        let text = if error.is_connect() {
+            format!(
+                "no agent answers at {at}; start one with `tidings dev`, or say where it is with --http"
+            )
+        } else if error.is_timeout() {
+            format!(
+                "the agent at {at} did not answer within {} s",
+                ANSWER_WITHIN.as_secs()
+            )
+        } else {
+            format!("what listens at {at} does not answer as an agent does: {error}")
+        };
+        Failure::new(Code::NoAgent, text).into()
+    }
+}
+
+/// How an agent stands.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) name: String,
+    pub(crate) node_id: String,
+    pub(crate) cluster: String,
+    pub(crate) datacenter: String,
+    pub(crate) version: String,
+    pub(crate) uptime_ms: u64,
+    pub(crate) fingerprint: String,
+    pub(crate) reachable: usize,
+    pub(crate) expected: usize,
+    pub(crate) island: bool,
+    pub(crate) pending: u64,
+    pub(crate) conflicts: usize,
+    pub(crate) feeds: usize,
+    pub(crate) entries: usize,
+    pub(crate) differs_for_ms: Option<u64>,
+    pub(crate) refused: u64,
+    pub(crate) members: Vec<Member>,
+}
+
+/// A member as an agent sees it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Member {
+    pub(crate) name: String,
+    pub(crate) node_id: String,
+    pub(crate) address: String,
+    pub(crate) status: String,
+    pub(crate) liveness: String,
+    pub(crate) since_ms: u64,
+    pub(crate) heard_ms: u64,
+}
+
+/// One instance of a service, as Consul's health endpoint shows it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct ServiceEntry {
+    pub(crate) node: Node,
+    pub(crate) service: Service,
+    checks: Vec<Check>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Node {
+    #[serde(rename = "ID")]
+    pub(crate) id: String,
+    pub(crate) node: String,
+    address: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Service {
+    #[serde(rename = "ID")]
+    pub(crate) id: String,
+    address: String,
+    pub(crate) port: u16,
+    #[serde(deserialize_with = "null_as_empty")]
+    pub(crate) tags: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Check {
+    #[serde(default)]
+    name: String,
+    status: Health,
+    output: String,
+}
+
+/// How well something is; the order is by badness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Health {
+    Passing,
+    Warning,
+    Critical,
+}
+
+impl Health {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passing => "passing",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl ServiceEntry {
+    /// The worst of its checks.
+    pub(crate) fn health(&self) -> Health {
+        let worst = self.checks.iter().map(|check| check.status).max();
+        worst.unwrap_or(Health::Passing)
+    }
+
+    /// What the checks that do not pass say, each in one line.
+    pub(crate) fn reasons(&self) -> Vec<String> {
+        self.checks
+            .iter()
+            .filter(|check| check.status != Health::Passing)
+            .map(|check| {
+                let said = check.output.lines().next().unwrap_or_default();
+                let said: String = said.chars().take(REASON_CHARS).collect();
+                format!("{}: {said}", check.name)
+            })
+            .collect()
+    }
+
+    /// Where it is reached: its own address, or its node's.
+    pub(crate) fn address(&self) -> &str {
+        if self.service.address.is_empty() {
+            &self.node.address
+        } else {
+            &self.service.address
+        }
+    }
+}
+
+/// Consul's API writes an empty list as null in places.
+fn null_as_empty<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<String>, D::Error> {
+    Ok(Option::deserialize(from)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_and_urls_are_taken() {
+        for addr in [
+            "127.0.0.1:8500",
+            "http://node1:8500",
+            "localhost:8500",
+            "[::1]:8500",
+        ] {
+            assert!(Api::new(addr).is_ok(), "{addr}");
+        }
+        for addr in ["", "ftp://x", "a b"] {
+            assert!(Api::new(addr).is_err(), "{addr}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The commands, one file each.
+
+mod agent;
+mod dev;
+mod join;
+mod keygen;
+mod leave;
+mod lookup;
+mod members;
+mod services;
+mod status;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{api::Api, exit};
+
+/// tidings: a service registry without a leader.
+///
+/// Every host runs one agent; every agent holds the whole registry and answers HTTP and DNS from
+/// its own memory, also while the network is split.
+#[derive(Debug, Parser)]
+#[command(name = "tidings", version, after_help = exit::HELP, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run an agent to try things out: no configuration, no root, everything in memory.
+    Dev(dev::Dev),
+    /// Run an agent that keeps its registrations on disk.
+    Agent(agent::Agent),
+    /// List the members of the cluster as an agent sees them.
+    Members(members::Members),
+    /// List the services.
+    Services(services::Services),
+    /// Show where a service is served.
+    Lookup(lookup::Lookup),
+    /// Show how an agent stands: reachable members, fingerprint, pending records, conflicts.
+    Status(status::ShowStatus),
+    /// Have a running agent join the cluster of another.
+    Join(join::Join),
+    /// Have a running agent leave its cluster for good and stop.
+    Leave(leave::Leave),
+    /// Print the content of a new key file.
+    Keygen(keygen::Keygen),
+}
+
+impl Cli {
+    pub(crate) fn run(self) -> anyhow::Result<()> {
+        match self.command {
+            Command::Dev(dev) => dev.run(),
+            Command::Agent(agent) => agent.run(),
+            Command::Members(members) => ask(members.run()),
+            Command::Services(services) => ask(services.run()),
+            Command::Lookup(lookup) => ask(lookup.run()),
+            Command::Status(status) => ask(status.run()),
+            Command::Join(join) => ask(join.run()),
+            Command::Leave(leave) => ask(leave.run()),
+            Command::Keygen(keygen) => keygen.run(),
+        }
+    }
+}
+
+/// Where the agent is that is asked, and how its answer is shown.
+#[derive(Debug, Args)]
+struct Asking {
+    /// The agent's HTTP address.
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        env = "TIDINGS_HTTP_ADDR",
+        default_value = "127.0.0.1:8500"
+    )]
+    http: String,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+impl Asking {
+    fn api(&self) -> anyhow::Result<Api> {
+        Api::new(&self.http)
+    }
+}
+
+/// Runs a command that asks an agent: one thread is enough.
+fn ask(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(command)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_commands_and_flags_fit_together() {
+        Cli::command().debug_assert();
+    }
+}

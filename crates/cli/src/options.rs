@@ -1,0 +1,212 @@
+//! The agent's flags. Each may also stand in a file, under the same name with underscores; a flag
+//! wins over the file.
+
+use std::{net::IpAddr, path::Path, path::PathBuf};
+
+use anyhow::Context;
+use clap::Args;
+use serde::Deserialize;
+use tidings_agent::Options;
+
+use crate::{
+    exit::{Code, Failure},
+    logging::LogFormat,
+};
+
+/// What stands on the command line or in a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct AgentOptions {
+    /// What people call this node [default: the host's name].
+    #[arg(long)]
+    name: Option<String>,
+    /// Where identity and registrations are kept; made if it does not exist.
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// The address for gossip [default: 127.0.0.1]. Any but loopback needs --key-file.
+    #[arg(long, value_name = "IP")]
+    bind: Option<IpAddr>,
+    /// Where other agents reach this one [default: the address bound].
+    #[arg(long, value_name = "HOST:PORT")]
+    advertise: Option<String>,
+    /// The UDP port for gossip [default: 8301].
+    #[arg(long, value_name = "PORT")]
+    gossip_port: Option<u16>,
+    /// The address for HTTP and DNS [default: 127.0.0.1].
+    #[arg(long, value_name = "IP")]
+    client: Option<IpAddr>,
+    /// The port for HTTP [default: 8500].
+    #[arg(long, value_name = "PORT")]
+    http_port: Option<u16>,
+    /// The port for DNS, UDP and TCP [default: 8600].
+    #[arg(long, value_name = "PORT")]
+    dns_port: Option<u16>,
+    /// Another agent to find the cluster by; may be repeated. Names are resolved anew on each try.
+    #[arg(long, value_name = "HOST:PORT")]
+    join: Vec<String>,
+    /// The cluster's name [default: tidings]. Agents of different clusters do not talk.
+    #[arg(long, value_name = "NAME")]
+    cluster: Option<String>,
+    /// The file of the cluster's keys, as `tidings keygen` prints it; the first one sends.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// The datacenter to answer for [default: dc1].
+    #[arg(long, value_name = "NAME")]
+    datacenter: Option<String>,
+    /// Whether SIGTERM and SIGINT leave the cluster for good [default: true]; otherwise the
+    /// instances are served as stale for a while, until the agent is back.
+    #[arg(long, value_name = "BOOL")]
+    leave_on_terminate: Option<bool>,
+    /// How log lines are written [default: text].
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// What is logged [default: info]: a level or a filter such as info,tidings_http=debug.
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+impl AgentOptions {
+    /// Reads a file of options.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let text = std::fs::read_to_string(path)
+            .with_context(|| format!("the configuration {} cannot be read", path.display()))
+            .map_err(usage)?;
+        toml::from_str(&text).map_err(|error| {
+            usage(anyhow::anyhow!(
+                "the configuration {} is wrong: {error}",
+                path.display()
+            ))
+        })
+    }
+
+    /// These options, and those of `file` where these say nothing.
+    pub(crate) fn or(self, file: Self) -> Self {
+        Self {
+            name: self.name.or(file.name),
+            data_dir: self.data_dir.or(file.data_dir),
+            bind: self.bind.or(file.bind),
+            advertise: self.advertise.or(file.advertise),
+            gossip_port: self.gossip_port.or(file.gossip_port),
+            client: self.client.or(file.client),
+            http_port: self.http_port.or(file.http_port),
+            dns_port: self.dns_port.or(file.dns_port),
+            join: if self.join.is_empty() {
+                file.join
+            } else {
+                self.join
+            },
+            cluster: self.cluster.or(file.cluster),
+            key_file: self.key_file.or(file.key_file),
+            datacenter: self.datacenter.or(file.datacenter),
+            leave_on_terminate: self.leave_on_terminate.or(file.leave_on_terminate),
+            log_format: self.log_format.or(file.log_format),
+            log_level: self.log_level.or(file.log_level),
+        }
+    }
+
+    pub(crate) fn log_format(&self) -> LogFormat {
+        self.log_format.unwrap_or_default()
+    }
+
+    pub(crate) fn log_level(&self) -> &str {
+        self.log_level.as_deref().unwrap_or("info")
+    }
+
+    pub(crate) const fn data_dir(&self) -> Option<&PathBuf> {
+        self.data_dir.as_ref()
+    }
+}
+
+impl From<AgentOptions> for Options {
+    fn from(options: AgentOptions) -> Self {
+        Self {
+            name: options.name,
+            data_dir: options.data_dir,
+            bind: options.bind,
+            advertise: options.advertise,
+            gossip_port: options.gossip_port,
+            client: options.client,
+            http_port: options.http_port,
+            dns_port: options.dns_port,
+            join: options.join,
+            cluster: options.cluster,
+            key_file: options.key_file,
+            datacenter: options.datacenter,
+            leave_on_terminate: options.leave_on_terminate,
+        }
+    }
+}
+
+/// Takes `error` for one of usage.
+pub(crate) fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
+    Failure::new(Code::Usage, format!("{:#}", error.into())).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: AgentOptions,
+    }
+
+    /// Each flag with a value, as a command line and as a file.
+    const ALL: &[(&str, &str, &str)] = &[
+        ("--name", "a", "name = 'a'"),
+        ("--data-dir", "d", "data_dir = 'd'"),
+        ("--bind", "127.0.0.2", "bind = '127.0.0.2'"),
+        ("--advertise", "h:1", "advertise = 'h:1'"),
+        ("--gossip-port", "1", "gossip_port = 1"),
+        ("--client", "::1", "client = '::1'"),
+        ("--http-port", "2", "http_port = 2"),
+        ("--dns-port", "3", "dns_port = 3"),
+        ("--join", "s:1", "join = ['s:1']"),
+        ("--cluster", "c", "cluster = 'c'"),
+        ("--key-file", "k", "key_file = 'k'"),
+        ("--datacenter", "dc2", "datacenter = 'dc2'"),
+        (
+            "--leave-on-terminate",
+            "false",
+            "leave_on_terminate = false",
+        ),
+        ("--log-format", "json", "log_format = 'json'"),
+        ("--log-level", "debug", "log_level = 'debug'"),
+    ];
+
+    fn line(words: &[&str]) -> AgentOptions {
+        Line::parse_from([&["tidings"], words].concat()).options
+    }
+
+    #[test]
+    fn a_file_says_whatever_a_flag_can() {
+        let words: Vec<_> = ALL
+            .iter()
+            .flat_map(|(flag, value, _)| [*flag, *value])
+            .collect();
+        let file: Vec<_> = ALL.iter().map(|(_, _, entry)| *entry).collect();
+        let file: AgentOptions = toml::from_str(&file.join("\n")).unwrap();
+        assert_eq!(line(&words), file);
+        assert_eq!(AgentOptions::default().or(file.clone()), file);
+        assert_eq!(file.clone().or(AgentOptions::default()), file);
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_file() {
+        let file: AgentOptions = toml::from_str("name = 'file'\njoin = ['f:1']").unwrap();
+        let merged = line(&["--name", "flag"]).or(file.clone());
+        assert_eq!(merged.name.as_deref(), Some("flag"));
+        assert_eq!(merged.join, ["f:1"]);
+        let merged = line(&["--join", "x:1", "--join", "y:1"]).or(file);
+        assert_eq!(merged.join, ["x:1", "y:1"]);
+    }
+
+    #[test]
+    fn an_unknown_word_in_a_file_is_refused_by_name() {
+        let error = toml::from_str::<AgentOptions>("data-dir = 'd'").unwrap_err();
+        assert!(error.to_string().contains("data-dir"), "{error}");
+    }
+}

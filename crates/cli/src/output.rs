@@ -1,0 +1,74 @@
+//! The terminal: colours only where somebody sees them, JSON for programs.
+
+use std::io::{self, IsTerminal, Write};
+
+use serde::Serialize;
+
+/// Whether standard output takes colours.
+pub(crate) fn coloured() -> bool {
+    io::stdout().is_terminal() && wants_colour()
+}
+
+/// Whether standard error takes colours.
+pub(crate) fn error_coloured() -> bool {
+    io::stderr().is_terminal() && wants_colour()
+}
+
+/// The convention of <https://no-color.org>.
+fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Writes `text` to standard output. A reader that has gone (`tidings members | head -1`) is no
+/// error.
+pub(crate) fn print(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+}
+
+/// Writes `value` as indented JSON.
+pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    print(&format!("{}\n", serde_json::to_string_pretty(value)?));
+    Ok(())
+}
+
+/// Writes an error with its causes to standard error, unless a cause is already in its text.
+pub(crate) fn error(error: &anyhow::Error) {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    let label = if error_coloured() {
+        "\x1b[1;31merror:\x1b[0m"
+    } else {
+        "error:"
+    };
+    let _ = writeln!(io::stderr(), "{label} {text}");
+}
+
+/// A span as people say it: the two largest units.
+pub(crate) fn age(ms: u64) -> String {
+    let s = ms / 1_000;
+    match s {
+        0..60 => format!("{s}s"),
+        60..3_600 => format!("{}m{:02}s", s / 60, s % 60),
+        3_600..86_400 => format!("{}h{:02}m", s / 3_600, s % 3_600 / 60),
+        _ => format!("{}d{:02}h", s / 86_400, s % 86_400 / 3_600),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_told_in_their_two_largest_units() {
+        let told: Vec<_> = [900, 59_000, 61_000, 3_660_000, 90_000_000]
+            .into_iter()
+            .map(age)
+            .collect();
+        assert_eq!(told, ["0s", "59s", "1m01s", "1h01m", "1d01h"]);
+    }
+}
