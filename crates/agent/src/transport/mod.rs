@@ -11,29 +11,29 @@
 //!
 //! | Module | Holds |
 //! |---|---|
-//! | [`port`] | [`Transport`], its [`Settings`] and [`Event`]s: the public face |
-//! | [`key`], [`keyring`] | [`NodeKey`], who we are; [`KeyRing`], which cluster we belong to |
+//! | `port` | [`Transport`], its [`Settings`] and [`Event`]s: the public face |
+//! | `key`, `keyring` | [`NodeKey`], who we are; [`KeyRing`], which cluster we belong to |
 //! | `envelope`, `seal`, `open`, `replay` | a datagram's header; sealing, opening, refusing repeats |
 //! | `socket`, `pump` | the shared socket as quinn sees it; who reads it |
 //! | `tls`, `quic`, `handshake` | raw public keys, QUIC's settings, the proof of membership |
-//! | [`session`], [`serve`], `frame`, `peers` | requests out, requests in, frames, open connections |
-//! | [`counters`] | what was refused, by name |
+//! | `session`, `serve`, `frame`, `peers` | requests out, requests in, frames, open connections |
+//! | `counters` | [`Counter`]: what was sent, received and refused, by name |
 
-pub mod counters;
+mod counters;
 mod envelope;
 mod frame;
 mod handshake;
-pub mod key;
-pub mod keyring;
+mod key;
+mod keyring;
 mod open;
 mod peers;
-pub mod port;
+mod port;
 mod pump;
 mod quic;
 mod replay;
 mod seal;
-pub mod serve;
-pub mod session;
+mod serve;
+mod session;
 mod socket;
 #[cfg(test)]
 mod tests;
@@ -43,5 +43,6 @@ pub use counters::{Counter, Counts};
 pub use key::{KeyError, NodeKey};
 pub use keyring::{KeyRing, KeyRingError};
 pub use port::{Event, SendError, Settings, Transport, TransportError};
+pub use seal::NoRandomness;
 pub use serve::Responder;
 pub use session::{ResponseStream, SessionError};

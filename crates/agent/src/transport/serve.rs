@@ -23,35 +23,55 @@ use super::{
 /// the answer is given up.
 pub struct Responder {
     stream: SendStream,
-    finished: bool,
+    state: Answer,
     _permit: OwnedSemaphorePermit,
 }
 
+/// How far an answer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// All frames so far are whole.
+    Whole,
+    /// A frame was begun and not completed.
+    Cut,
+    /// The end was sent.
+    Finished,
+}
+
 impl Responder {
-    /// Sends one frame of at most [`FRAME_BYTES`]; waits while the peer does not keep up.
+    /// Sends one frame of at most [`FRAME_BYTES`]; waits while the peer does not keep up. Once a
+    /// frame has failed, or its future was dropped halfway, the answer can only be given up.
     pub async fn send(&mut self, frame: &[u8]) -> Result<(), SessionError> {
         if frame.len() > FRAME_BYTES {
             return Err(SessionError::TooLong(frame.len()));
         }
-        match timeout(FRAME_TIMEOUT, write_frame(&mut self.stream, frame)).await {
-            Err(_) => Err(SessionError::TimedOut),
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(WriteError::Stopped(_))) => Err(SessionError::Abandoned),
-            Ok(Err(error)) => Err(SessionError::Lost(error.to_string())),
+        if self.state != Answer::Whole {
+            return Err(SessionError::Abandoned);
         }
+        self.state = Answer::Cut;
+        match timeout(FRAME_TIMEOUT, write_frame(&mut self.stream, frame)).await {
+            Err(_) => return Err(SessionError::TimedOut),
+            Ok(Err(WriteError::Stopped(_))) => return Err(SessionError::Abandoned),
+            Ok(Err(error)) => return Err(SessionError::Lost(error.to_string())),
+            Ok(Ok(())) => {}
+        }
+        self.state = Answer::Whole;
+        Ok(())
     }
 
     /// Ends the answer. What was sent still reaches the peer, if it can.
     pub fn finish(mut self) {
-        // A stream that the peer has stopped needs no end.
-        let _ = self.stream.finish();
-        self.finished = true;
+        if self.state == Answer::Whole {
+            // A stream that the peer has stopped needs no end.
+            let _ = self.stream.finish();
+            self.state = Answer::Finished;
+        }
     }
 }
 
 impl Drop for Responder {
     fn drop(&mut self) {
-        if !self.finished {
+        if self.state != Answer::Finished {
             abandon(&mut self.stream);
         }
     }
@@ -197,7 +217,7 @@ impl Server {
         };
         let responder = Responder {
             stream: send,
-            finished: false,
+            state: Answer::Whole,
             _permit: permit,
         };
         let event = Event::Request {

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
+    fmt, mem,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::Duration,
@@ -74,25 +74,47 @@ pub enum SessionError {
 /// The frames of an answer, as they come.
 pub struct ResponseStream {
     stream: RecvStream,
-    /// The first frame, which [`Sessions::request`] has waited for.
-    first: Option<Vec<u8>>,
-    ended: bool,
+    state: Reading,
     session: Arc<Session>,
     _permit: OwnedSemaphorePermit,
 }
 
+/// How far an answer has been read.
+#[derive(Debug)]
+enum Reading {
+    /// The first frame, which [`Sessions::request`] has waited for.
+    First(Vec<u8>),
+    /// At the start of a frame.
+    Between,
+    /// Inside a frame whose reading failed or was given up.
+    Broken,
+    /// The peer has finished.
+    Ended,
+}
+
 impl ResponseStream {
-    /// The next frame, or `None` when the peer has finished. After an error there is nothing more.
+    /// The next frame, or `None` when the peer has finished. After an error, or when its future was
+    /// dropped halfway, there are only errors: what came is not the whole answer.
     pub async fn next(&mut self) -> Result<Option<Vec<u8>>, SessionError> {
-        if let Some(first) = self.first.take() {
-            return Ok(Some(first));
+        match mem::replace(&mut self.state, Reading::Broken) {
+            Reading::First(frame) => {
+                self.state = Reading::Between;
+                return Ok(Some(frame));
+            }
+            Reading::Between => {}
+            Reading::Broken => return Err(SessionError::Lost("reading was given up".into())),
+            Reading::Ended => {
+                self.state = Reading::Ended;
+                return Ok(None);
+            }
         }
-        if self.ended {
-            return Ok(None);
-        }
-        let frame = read_in_time(&mut self.stream).await;
-        self.ended = !matches!(frame, Ok(Some(_)));
-        frame
+        let frame = read_in_time(&mut self.stream).await?;
+        self.state = if frame.is_some() {
+            Reading::Between
+        } else {
+            Reading::Ended
+        };
+        Ok(frame)
     }
 }
 
@@ -100,7 +122,6 @@ impl fmt::Debug for ResponseStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ResponseStream")
             .field("peer", &self.session.connection.remote_address())
-            .field("ended", &self.ended)
             .finish_non_exhaustive()
     }
 }
@@ -221,8 +242,7 @@ impl Sessions {
         let first = read_in_time(&mut stream).await?;
         Ok(ResponseStream {
             stream,
-            ended: first.is_none(),
-            first,
+            state: first.map_or(Reading::Ended, Reading::First),
             session,
             _permit: permit,
         })
@@ -405,11 +425,11 @@ fn undialed(addr: SocketAddr, error: &ConnectionError) -> SessionError {
             Some(reason) => refused(format!("the peer says: {}", reason.as_str())),
         },
         // A failed TLS handshake is a proof that failed.
-        ConnectionError::TransportError(failed) if is_tls(u64::from(failed.code)) => {
-            refused(failed.to_string())
-        }
+        ConnectionError::TransportError(failed) if is_tls(u64::from(failed.code)) => refused(
+            format!("its key is not that of the node asked for ({failed})"),
+        ),
         ConnectionError::ConnectionClosed(closed) if is_tls(u64::from(closed.error_code)) => {
-            refused(closed.to_string())
+            refused(format!("it does not take our key ({closed})"))
         }
         ConnectionError::LocallyClosed => SessionError::Closed,
         error => SessionError::Unreachable {
@@ -432,8 +452,9 @@ pub(super) const REQUESTS_PER_PEER: u32 = 8;
 const CONNECTIONS: usize = 32;
 /// How long a request waits for its turn.
 const REQUEST_WAIT: Duration = Duration::from_secs(10);
-/// How long a peer may take for one frame, or for its first word.
-pub(super) const FRAME_TIMEOUT: Duration = Duration::from_secs(15);
+/// How long a living peer may take for one frame, or for its first word: the smallest window carries
+/// a frame over a long line in this time. A dead peer is noticed by the idle timeout of QUIC.
+pub(super) const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a connection with its proofs may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// An unused connection is closed after this.

@@ -1,6 +1,7 @@
 //! Requests and answers between two ports.
 
 use tidings_types::limits::FRAME_BYTES;
+use tokio::sync::oneshot;
 
 use super::*;
 
@@ -76,15 +77,20 @@ async fn requests_share_one_connection_and_one_dial() {
 }
 
 #[tokio::test]
-async fn another_node_at_the_address_is_refused() {
+async fn another_node_at_the_address_is_refused_by_its_key() {
     let (one, two, three) = (Agent::new(), Agent::new(), Agent::new());
     let asked = ask(&one.port, three.node, two.addr(), b"x").await;
-    assert!(
-        matches!(asked, Err(SessionError::Refused { .. })),
-        "{asked:?}"
-    );
+    let Err(SessionError::Refused { cause, .. }) = asked else {
+        panic!("{asked:?}");
+    };
+    assert!(cause.contains("its key is not"), "{cause}");
     assert_eq!(one.count(Counter::DialFailed), 1);
-    assert_eq!(two.count(Counter::SessionsAccepted), 0);
+    two.counted(Counter::HandshakeFailed, 1).await;
+    assert_eq!(
+        two.count(Counter::Unverified),
+        0,
+        "it got as far as the MAC"
+    );
 }
 
 #[tokio::test]
@@ -176,6 +182,35 @@ async fn an_answer_that_is_given_up_is_an_error() {
         ask(&one.port, node, addr, b"x").await,
         Err(SessionError::Abandoned)
     );
+    answering.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_frame_that_was_left_halfway_never_passes_for_a_whole_answer() {
+    let (one, mut two) = (Agent::new(), Agent::new());
+    let (node, addr) = (two.node, two.addr());
+    let (cut, is_cut) = oneshot::channel();
+    let (go, may_go) = oneshot::channel();
+    let answering = tokio::spawn(async move {
+        let (_, _, mut responder) = two.request().await;
+        responder.send(b"first").await.unwrap();
+        // Nobody reads, and the windows are far smaller than this frame.
+        let long = vec![1; FRAME_BYTES];
+        let blocked = timeout(Duration::from_millis(20), responder.send(&long)).await;
+        assert!(blocked.is_err(), "{blocked:?}");
+        assert_eq!(responder.send(b"x").await, Err(SessionError::Abandoned));
+        cut.send(()).unwrap();
+        may_go.await.unwrap();
+        responder.finish();
+        two
+    });
+    let mut answer = one.port.request(node, addr, b"q".to_vec()).await.unwrap();
+    assert_eq!(answer.next().await.unwrap().unwrap(), b"first");
+    is_cut.await.unwrap();
+    let halfway = timeout(Duration::from_millis(20), answer.next()).await;
+    assert!(halfway.is_err(), "{halfway:?}");
+    go.send(()).unwrap();
+    assert!(answer.next().await.is_err() && answer.next().await.is_err());
     answering.await.unwrap();
 }
 
