@@ -1,1 +1,48 @@
-//! The deterministic world that runs the core through faults
+//! The deterministic world that runs the core through faults.
+//!
+//! A scenario is a TOML file. It becomes a [`Plan`](plan::Plan), every part of it concrete, and a
+//! [`World`](world::World) runs the plan: hosts with their nodes, disks and clocks, links that lose
+//! and delay, one heap of events, no real time and no real network. The same plan gives the same
+//! run, to the last packet, in every process and build; a changed fault leaves every other draw as
+//! it was.
+//!
+//! The nodes are exactly those that the agent drives. What the simulator cannot see is the shell:
+//! sockets, QUIC, files, the front doors.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`scenario`], [`span`] | the file format |
+//! | [`plan`], [`workload`] | a scenario made concrete |
+//! | [`world`], `host`, `session` | the loop, and one host's driver |
+//! | [`link`], [`disk`], [`clock`] | what can go wrong around a node |
+//! | [`heap`], [`random`] | order and chance, both repeatable |
+//! | [`reads`], [`history`], [`check`] | what readers see, what is true, and what must hold |
+//! | [`trace`], [`meta`] | the proof that a run is repeatable |
+//! | [`report`], [`catalogue`] | what came of a run; where scenarios are |
+
+pub mod catalogue;
+pub mod check;
+pub mod clock;
+pub mod disk;
+pub mod heap;
+pub mod history;
+mod host;
+pub mod link;
+pub mod meta;
+#[cfg(feature = "mutants")]
+pub mod mutants;
+pub mod plan;
+pub mod random;
+pub mod reads;
+pub mod report;
+pub mod scenario;
+mod session;
+pub mod span;
+pub mod trace;
+pub mod workload;
+pub mod world;
+
+pub use plan::Plan;
+pub use report::{Report, Verdict};
+pub use scenario::Scenario;
+pub use world::{Mutant, World};

@@ -1,0 +1,178 @@
+//! The invariants, each in its own checker with its own words.
+//!
+//! | Id | Says | Where |
+//! |---|---|---|
+//! | A1 | no panic, no endless outputs, no timer that stands still | [`world`](crate::world) |
+//! | A2 | equal fingerprints mean equal content; equal positions mean equal sums | `agreement` |
+//! | A3 | at one agent a record never goes back while its process lives | `monotonic` |
+//! | A4 | a client reads its own writes, from the answer on | `answers` |
+//! | A5 | what was deregistered is not served again, restarts included | `monotonic` |
+//! | A6 | each served record was written by its owner, and asked for by a client | `origin` |
+//! | A7 | a dot is never used twice, grows, and is seen by nobody before it is durable | `origin` |
+//! | A9 | an agent that is up answers, whatever the network does | `answers` |
+//! | A10 | every datagram fits | [`world`](crate::world) |
+//! | E1 | all running agents come to hold the same | `agreement` |
+//! | E2 | nothing acknowledged is lost | `survival` |
+//! | E3 | each running agent sees exactly the running agents | `agreement` |
+
+mod agreement;
+mod answers;
+mod monotonic;
+mod origin;
+mod survival;
+
+use std::{collections::BTreeMap, fmt};
+
+use tidings_node::Event;
+use tidings_types::{Epoch, MemberStatus, NodeId, Timestamp};
+
+pub(crate) use self::{
+    agreement::{agree, disagreement, sees_the_core},
+    monotonic::Floors,
+};
+use crate::{
+    history::History,
+    host::Host,
+    link::{Lane, Network},
+    scenario::EventName,
+};
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Its id.
+    pub invariant: &'static str,
+    /// When it was found out.
+    pub at: Timestamp,
+    /// At which host, if at one.
+    pub host: Option<usize>,
+    /// What is wrong.
+    pub text: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} broken at {}", self.invariant, self.at)?;
+        if let Some(host) = self.host {
+            write!(f, " on n{host}")?;
+        }
+        write!(f, ": {}", self.text)
+    }
+}
+
+/// Every checker with what it has seen.
+#[derive(Debug, Default)]
+pub(crate) struct Checks {
+    history: History,
+    /// Of each host, the epoch that its process took last.
+    epochs: BTreeMap<usize, Epoch>,
+    seen: BTreeMap<EventName, u64>,
+    false_downs: u64,
+}
+
+impl Checks {
+    /// Everything that was asked for and written.
+    pub(crate) const fn history(&self) -> &History {
+        &self.history
+    }
+
+    /// Everything that was asked for and written, to add to it.
+    pub(crate) const fn history_mut(&mut self) -> &mut History {
+        &mut self.history
+    }
+
+    /// How often a healthy, connected node was called down.
+    pub(crate) const fn false_downs(&self) -> u64 {
+        self.false_downs
+    }
+
+    /// How often something happened that a scenario may ask for.
+    pub(crate) fn seen(&self, name: EventName) -> u64 {
+        self.seen.get(&name).copied().unwrap_or(0)
+    }
+
+    /// A node says something about itself.
+    pub(crate) fn event(
+        &mut self,
+        now: Timestamp,
+        host: usize,
+        event: &Event,
+        hosts: &[Host],
+        network: &Network,
+    ) -> Result<(), Violation> {
+        if let Some(name) = name_of(event) {
+            *self.seen.entry(name).or_default() += 1;
+        }
+        match event {
+            Event::Member {
+                node,
+                status: MemberStatus::Down,
+            } => {
+                self.false_downs += u64::from(is_false_down(*node, host, hosts, network));
+                Ok(())
+            }
+            Event::Alarm { owner, peer } => {
+                let text = format!(
+                    "the feed of {} has another content at {} though both stand at one position",
+                    whose(*owner, hosts),
+                    whose(*peer, hosts)
+                );
+                Err(Violation {
+                    invariant: "A2",
+                    at: now,
+                    host: Some(host),
+                    text,
+                })
+            }
+            Event::Refused { peer, reason } => {
+                let text = format!(
+                    "it refuses what an honest peer, {}, sends: {reason}",
+                    whose(*peer, hosts)
+                );
+                Err(Violation {
+                    invariant: "A6",
+                    at: now,
+                    host: Some(host),
+                    text,
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether `node` goes, and packets pass between it and `host`: then it is not down.
+fn is_false_down(node: NodeId, host: usize, hosts: &[Host], network: &Network) -> bool {
+    let about = hosts.iter().position(|h| h.is_running() && h.me() == node);
+    about.is_some_and(|about| {
+        let cut =
+            |from, to| network.is_cut(from, to, Lane::Datagram) || network.is_refused(from, to);
+        !cut(host, about) && !cut(about, host)
+    })
+}
+
+/// The host of a node, for people.
+fn whose(node: NodeId, hosts: &[Host]) -> String {
+    hosts
+        .iter()
+        .position(|host| host.me() == node)
+        .map_or_else(|| format!("{node:?}"), |host| format!("n{host}"))
+}
+
+const fn name_of(event: &Event) -> Option<EventName> {
+    Some(match event {
+        Event::Member {
+            status: MemberStatus::Down,
+            ..
+        } => EventName::MemberDown,
+        Event::Island { entered: true, .. } => EventName::Island,
+        Event::Repaired { .. } => EventName::Repaired,
+        Event::Overridden { .. } => EventName::Overridden,
+        Event::Refused { .. } => EventName::Refused,
+        Event::Alarm { .. } => EventName::Alarm,
+        Event::ClockAhead { .. } => EventName::ClockAhead,
+        Event::GreaterEpochMet { .. } => EventName::GreaterEpochMet,
+        Event::NotPersisted { .. } => EventName::NotPersisted,
+        _ => return None,
+    })
+}

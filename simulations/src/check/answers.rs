@@ -1,0 +1,156 @@
+//! A4 and A9: an agent that is up answers each call, and its reads show what it answered.
+
+use std::time::Duration;
+
+use tidings_types::{Body, Key, Outcome, Refusal, Timestamp};
+
+use super::{Checks, Violation};
+use crate::{
+    history::{Asked, same},
+    host::Host,
+    workload::Call,
+};
+
+/// How long an answer may take beyond the disk, in a process that goes.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Checks {
+    /// A call is answered.
+    pub(crate) fn reply(
+        &mut self,
+        now: Timestamp,
+        host: usize,
+        state: &Host,
+        open: Option<(Option<usize>, Timestamp)>,
+        result: &Result<Outcome, Refusal>,
+    ) -> Result<(), Violation> {
+        let broken = |invariant, text| Violation {
+            invariant,
+            at: now,
+            host: Some(host),
+            text,
+        };
+        let Some((call, _)) = open else {
+            return Err(broken(
+                "A9",
+                "it answers a call that nobody waits for".to_owned(),
+            ));
+        };
+        let Some(number) = call else {
+            return Ok(());
+        };
+        match result {
+            Ok(_) => {
+                self.history.call_mut(number).acked = Some(now);
+                let asked = self.history.call(number);
+                self.reads_its_writes(number, asked, state)
+                    .map_err(|text| broken("A4", text))
+            }
+            Err(refusal) if is_due(refusal, state) => {
+                let asked = self.history.call_mut(number);
+                // The disk may have taken what it said it could not.
+                asked.refused = !matches!(refusal, Refusal::NotSaved { .. });
+                asked.optional = !asked.refused;
+                Ok(())
+            }
+            Err(refusal) => {
+                let asked = &self.history.call(number).call;
+                Err(broken("A9", format!("it refuses {asked:?}: {refusal}")))
+            }
+        }
+    }
+
+    /// Each call of a process that goes has been answered in time.
+    pub(crate) fn every_call_is_answered(
+        &self,
+        now: Timestamp,
+        hosts: &[Host],
+        disk: Duration,
+    ) -> Result<(), Violation> {
+        for (host, state) in hosts
+            .iter()
+            .enumerate()
+            .filter(|(_, state)| state.is_running())
+        {
+            let late = state
+                .open
+                .values()
+                .find(|(_, due)| now.since(*due) > PATIENCE + disk * 2);
+            if let Some(&(call, since)) = late {
+                let what = call.map_or("the goodbye".to_owned(), |number| {
+                    format!("{:?}", self.history.call(number).call)
+                });
+                let text = format!("{what} has waited for an answer since {since}");
+                return Err(Violation {
+                    invariant: "A9",
+                    at: now,
+                    host: Some(host),
+                    text,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// What a client was told is what a read shows, unless a later write replaced it.
+    fn reads_its_writes(&self, number: usize, asked: &Asked, state: &Host) -> Result<(), String> {
+        for (key, before) in asked.keys.iter().zip(&asked.before) {
+            let last = self
+                .history
+                .calls_on(key)
+                .filter(|(_, call)| call.host == asked.host)
+                .last();
+            if last.is_some_and(|(last, _)| last != number) {
+                continue;
+            }
+            let shown = state.reads.record(key);
+            let live = shown.and_then(|shown| shown.body.as_deref());
+            let rank = shown
+                .and_then(|shown| self.history.write(shown.dot))
+                .and_then(|write| write.rank());
+            let own = self.history.last_write(asked.host, key, asked.at);
+            let own = own.and_then(|(_, write)| write.rank());
+            let newer = rank.is_some() && rank > own.max(*before);
+            if !newer && !says(&asked.call, key, live) {
+                return Err(format!(
+                    "{:?} was acknowledged, and a read of {key:?} gives {shown:?}",
+                    asked.call
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `live` is what `call` made of `key`.
+fn says(call: &Call, key: &Key, live: Option<&Body>) -> bool {
+    match (call, live) {
+        (Call::Deregister(_) | Call::DeregisterExternal(..) | Call::Override(..), live) => {
+            live.is_none()
+        }
+        (Call::Register(..) | Call::RegisterExternal(..), Some(Body::Instance(found))) => {
+            call.instance().is_some_and(|asked| same(asked, found))
+        }
+        (Call::Check(_, status), Some(Body::Check(check))) => check.status == *status,
+        // A check that is known keeps its status when its instance is registered again.
+        (Call::Register(..), Some(Body::Check(_))) => matches!(key, Key::Check(..)),
+        (Call::RegisterExternal(..), Some(Body::ExternalNode(_))) => true,
+        _ => false,
+    }
+}
+
+/// Whether the refusal is about the call itself, or about a disk that is full.
+const fn is_due(refusal: &Refusal, state: &Host) -> bool {
+    match refusal {
+        Refusal::UnknownService { .. }
+        | Refusal::UnknownCheck { .. }
+        | Refusal::NoSuchServiceForCheck { .. }
+        | Refusal::MissingService
+        | Refusal::MissingNode
+        | Refusal::UnknownNode { .. }
+        | Refusal::NodeAlive { .. } => true,
+        Refusal::NotSaved { .. } => state.disk_full,
+        Refusal::ShuttingDown => state.departing.is_some(),
+        _ => false,
+    }
+}

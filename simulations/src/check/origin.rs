@@ -1,0 +1,192 @@
+//! A6 and A7: every record comes from a client, by way of its owner, under a dot of its own.
+
+use tidings_types::{Body, Change, Delta, Epoch, Key, NodeId, Slot, Timestamp, Update, Version};
+
+use super::{Checks, Floors, Violation};
+use crate::{
+    history::Write,
+    host::Host,
+    workload::{gossip_addr, node_name},
+};
+
+impl Checks {
+    /// A host's process has taken an epoch.
+    pub(crate) fn booted(&mut self, host: usize, epoch: Epoch) {
+        self.epochs.insert(host, epoch);
+    }
+
+    /// A node wants a change of its own feed on disk: here its dots are born.
+    pub(crate) fn persist(
+        &mut self,
+        now: Timestamp,
+        host: usize,
+        state: &Host,
+        delta: &Delta,
+    ) -> Result<(), Violation> {
+        let me = state.me();
+        let broken = |invariant, text| Violation {
+            invariant,
+            at: now,
+            host: Some(host),
+            text,
+        };
+        if delta.state.owner != me {
+            return Err(broken(
+                "A7",
+                "it writes in the name of another node".to_owned(),
+            ));
+        }
+        for change in &delta.changes {
+            let dot = change.dot(me);
+            match self.history.write(dot) {
+                Some(known) if known.slot != change.slot || known.key != change.key => {
+                    let text = format!(
+                        "dot {dot:?} is used twice: for {:?} and for {:?}",
+                        (&known.key, &known.slot),
+                        (&change.key, &change.slot)
+                    );
+                    return Err(broken("A7", text));
+                }
+                Some(_) => continue,
+                None => {}
+            }
+            self.check_birth(host, &delta.from, change)
+                .map_err(|text| broken("A7", text))?;
+            self.check_asked(host, me, change)
+                .map_err(|text| broken("A6", text))?;
+            let write = Write {
+                key: change.key.clone(),
+                slot: change.slot.clone(),
+                host,
+                at: now,
+                durable: false,
+                seen: false,
+                lost: false,
+            };
+            self.history.wrote(dot, write);
+        }
+        Ok(())
+    }
+
+    /// A batch is on disk.
+    pub(crate) fn durable(&mut self, me: NodeId, delta: &Delta) {
+        for change in &delta.changes {
+            if let Some(write) = self.history.write_mut(change.dot(me)) {
+                write.durable = true;
+                write.lost = false;
+            }
+        }
+    }
+
+    /// A node shows something to its readers.
+    pub(crate) fn publish(
+        &mut self,
+        now: Timestamp,
+        host: usize,
+        floors: &mut Floors,
+        update: &Update,
+    ) -> Result<(), Violation> {
+        let Update::Record { key, body, dot, .. } = update else {
+            return Ok(());
+        };
+        let broken = |invariant, text| Violation {
+            invariant,
+            at: now,
+            host: Some(host),
+            text,
+        };
+        let Some(dot) = *dot else {
+            if body.is_some() {
+                return Err(broken(
+                    "A6",
+                    format!("it serves {key:?}, and no feed holds it"),
+                ));
+            }
+            self.history.removal_seen(host, key);
+            floors.removed(now, key);
+            return Ok(());
+        };
+        let Some(write) = self.history.write_mut(dot) else {
+            return Err(broken(
+                "A6",
+                format!("it shows {key:?} with {dot:?}, which nobody wrote"),
+            ));
+        };
+        if write.key != *key || write.body() != body.as_ref() {
+            let text = format!(
+                "it shows {body:?} for {key:?} with {dot:?}, which says {:?} for {:?}",
+                write.body(),
+                write.key
+            );
+            return Err(broken("A6", text));
+        }
+        if !write.durable {
+            let text = format!(
+                "it shows {dot:?} for {key:?} before that is on disk at n{}",
+                write.host
+            );
+            return Err(broken("A7", text));
+        }
+        write.seen |= write.host != host;
+        let rank = write.rank();
+        floors.shown(now, host, key, rank, body.is_some())
+    }
+
+    /// A new dot belongs to the present run, and is greater than all before.
+    fn check_birth(
+        &self,
+        host: usize,
+        from: &tidings_types::Lineage,
+        change: &Change,
+    ) -> Result<(), String> {
+        let epoch = self.epochs.get(&host).copied().unwrap_or_default();
+        if change.epoch != epoch {
+            return Err(format!(
+                "it writes {:?} under epoch {:?}, and its last one is {epoch:?}",
+                change.key, change.epoch
+            ));
+        }
+        let last = from.head(epoch);
+        if change.seq <= last {
+            return Err(format!(
+                "seq {} follows {last} in epoch {epoch:?}",
+                change.seq
+            ));
+        }
+        Ok(())
+    }
+
+    /// What is written was asked for, or is the node's word about itself.
+    fn check_asked(&self, host: usize, me: NodeId, change: &Change) -> Result<(), String> {
+        let Slot::Entry(entry) = &change.slot else {
+            return Ok(());
+        };
+        if let Version::Override(dot) = entry.version
+            && self.history.write(dot).is_none()
+        {
+            return Err(format!(
+                "an override of {:?} names {dot:?}, which nobody wrote",
+                change.key
+            ));
+        }
+        let Some(body) = &entry.body else {
+            return Ok(());
+        };
+        let known = match (&change.key, &**body) {
+            (Key::Node(node), Body::Node(record)) => {
+                *node == me && record.name == node_name(host) && record.gossip == gossip_addr(host)
+            }
+            (key, body) => {
+                key.owner().is_none_or(|owner| owner == me) && self.history.was_asked(key, body)
+            }
+        };
+        if known {
+            Ok(())
+        } else {
+            Err(format!(
+                "it writes {body:?} for {:?}, and no client asked for that",
+                change.key
+            ))
+        }
+    }
+}

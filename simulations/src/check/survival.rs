@@ -1,0 +1,162 @@
+//! E2: nothing acknowledged is lost, and nothing that was ended has come back.
+//!
+//! What each key must hold in the end is computed from the calls alone for an owner's keys, and from
+//! the writes for shared keys. A call whose owner lost its disk before any peer had it may be gone.
+
+use tidings_types::{Body, CheckStatus, Key, Version, version::Rank};
+
+use super::Checks;
+use crate::{
+    history::{Asked, same},
+    host::Host,
+    workload::Call,
+};
+
+/// What a key may hold.
+#[derive(Clone, Debug)]
+enum Wanted<'a> {
+    Instance(&'a tidings_types::Instance),
+    Status(CheckStatus),
+    Body(&'a Body),
+    Nothing,
+}
+
+impl Checks {
+    /// E2 at each of these hosts.
+    pub(crate) fn nothing_is_lost(
+        &self,
+        core: &[usize],
+        hosts: &[Host],
+    ) -> Result<(), (usize, String)> {
+        for key in self.history.called_keys() {
+            let wanted = if key.is_shared() {
+                self.shared(key)
+            } else {
+                self.owned(key)
+            };
+            for &host in core {
+                let shown = hosts[host].reads.record(key);
+                let body = shown.and_then(|shown| shown.body.as_deref());
+                if !wanted.iter().any(|wanted| fits(wanted, body)) {
+                    let text = format!("{key:?} should be {wanted:?} and is {body:?}");
+                    return Err((host, text));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What an owner's key may hold: what its last call made of it, or an earlier one as long as
+    /// the later ones may be gone.
+    fn owned(&self, key: &Key) -> Vec<Wanted<'_>> {
+        let mut wanted = Vec::new();
+        let mut certain = false;
+        for (_, asked) in self.history.calls_on(key).rev() {
+            if asked.refused || !writes(asked, key) {
+                continue;
+            }
+            wanted.push(self.made(key, asked));
+            certain = asked.acked.is_some() && !asked.optional;
+            if certain {
+                break;
+            }
+        }
+        if !certain {
+            wanted.push(Wanted::Nothing);
+        }
+        match self.overridden(key) {
+            Some(true) => vec![Wanted::Nothing],
+            Some(false) => {
+                wanted.push(Wanted::Nothing);
+                wanted
+            }
+            None => wanted,
+        }
+    }
+
+    /// What a call made of an owner's key.
+    fn made<'a>(&'a self, key: &Key, asked: &'a Asked) -> Wanted<'a> {
+        match (&asked.call, key) {
+            (Call::Register(_, instance, _), Key::Instance(..)) => Wanted::Instance(instance),
+            (Call::Check(_, status), _) => Wanted::Status(*status),
+            (Call::Register(_, _, first), Key::Check(..)) => {
+                // A check that is known keeps its status when its instance is registered again.
+                let kept = self
+                    .history
+                    .calls_on(key)
+                    .rev()
+                    .filter(|(_, earlier)| earlier.at < asked.at && earlier.acked.is_some())
+                    .take_while(|(_, earlier)| !matches!(earlier.call, Call::Deregister(_)))
+                    .find_map(|(_, earlier)| earlier.call.status());
+                kept.or(*first).map_or(Wanted::Nothing, Wanted::Status)
+            }
+            _ => Wanted::Nothing,
+        }
+    }
+
+    /// Whether an override holds the owner's last registration down: `true` for certain, `false`
+    /// if the override itself may be gone.
+    fn overridden(&self, key: &Key) -> Option<bool> {
+        let durable = || {
+            self.history
+                .writes_on(key)
+                .filter(|(_, write)| write.durable)
+        };
+        let last = durable()
+            .filter_map(|(_, write)| match write.version()? {
+                Version::Owner(dot) => Some(*dot),
+                _ => None,
+            })
+            .max()?;
+        let overrides = durable().filter(
+            |(_, write)| matches!(write.version(), Some(Version::Override(dot)) if *dot >= last),
+        );
+        overrides
+            .map(|(_, write)| !write.may_be_gone())
+            .reduce(|a, b| a || b)
+    }
+
+    /// What a shared key may hold: its greatest write, or the next one as long as the greater ones
+    /// may be gone.
+    fn shared(&self, key: &Key) -> Vec<Wanted<'_>> {
+        let mut writes: Vec<_> = self
+            .history
+            .writes_on(key)
+            .map(|(_, write)| write)
+            .collect();
+        writes.sort_by_key(|write| std::cmp::Reverse(write.rank().map(|rank: Rank| rank)));
+        let mut wanted = Vec::new();
+        for write in writes {
+            wanted.push(
+                write
+                    .body()
+                    .map_or(Wanted::Nothing, |body| Wanted::Body(body)),
+            );
+            if !write.may_be_gone() {
+                return wanted;
+            }
+        }
+        wanted.push(Wanted::Nothing);
+        wanted
+    }
+}
+
+/// Whether a call changes an owner's key: an operator's does not, it is judged by its override.
+fn writes(asked: &Asked, key: &Key) -> bool {
+    match asked.call {
+        Call::Register(..) | Call::Deregister(_) => true,
+        Call::Check(..) => matches!(key, Key::Check(..)),
+        _ => false,
+    }
+}
+
+fn fits(wanted: &Wanted<'_>, found: Option<&Body>) -> bool {
+    match (wanted, found) {
+        (Wanted::Nothing, None) => true,
+        (Wanted::Instance(asked), Some(Body::Instance(found))) => same(asked, found),
+        (Wanted::Status(status), Some(Body::Check(check))) => check.status == *status,
+        (Wanted::Body(Body::Instance(asked)), Some(Body::Instance(found))) => same(asked, found),
+        (Wanted::Body(asked), Some(found)) => *asked == found,
+        _ => false,
+    }
+}

@@ -1,0 +1,289 @@
+//! The truth that the invariants are judged against: every call of a client and every write of a
+//! node, whatever became of them.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tidings_types::{
+    Body, CheckStatus, Dot, Instance, Key, NodeId, Slot, Timestamp, Version, version::Rank,
+};
+
+use crate::workload::{self, Call, Op};
+
+/// Everything that was asked for and written in one run.
+#[derive(Debug, Default)]
+pub struct History {
+    calls: Vec<Asked>,
+    calls_by_key: BTreeMap<Key, Vec<usize>>,
+    writes: BTreeMap<Dot, Write>,
+    writes_by_key: BTreeMap<Key, Vec<Dot>>,
+}
+
+/// One call of a client.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What was asked for.
+    pub call: Call,
+    /// At which host.
+    pub host: usize,
+    /// When.
+    pub at: Timestamp,
+    /// When it was answered with success.
+    pub acked: Option<Timestamp>,
+    /// Whether the answer was a refusal: then nothing may have changed.
+    pub refused: bool,
+    /// Whether what it wrote may be gone: its owner lost its disk before any peer had it.
+    pub optional: bool,
+    /// The keys that it speaks of.
+    pub keys: Vec<Key>,
+    /// Of each key, what was in force at the host when it was asked.
+    pub before: Vec<Option<Rank>>,
+}
+
+/// One write of a node.
+#[derive(Clone, Debug)]
+pub struct Write {
+    /// What it is about.
+    pub key: Key,
+    /// The slot that it put.
+    pub slot: Slot,
+    /// The host that wrote it.
+    pub host: usize,
+    /// When.
+    pub at: Timestamp,
+    /// Whether it was on disk at its writer at some time.
+    pub durable: bool,
+    /// Whether some other host has shown it.
+    pub seen: bool,
+    /// Whether its writer's disk has lost it.
+    pub lost: bool,
+}
+
+impl Write {
+    /// Its place among the writes to its key; `None` for a removal.
+    pub fn rank(&self) -> Option<Rank> {
+        self.version().map(Version::rank)
+    }
+
+    /// Its version; `None` for a removal.
+    pub const fn version(&self) -> Option<&Version> {
+        match &self.slot {
+            Slot::Entry(entry) => Some(&entry.version),
+            Slot::RemovalMark => None,
+        }
+    }
+
+    /// The record that it put; `None` for a removal or a tombstone.
+    pub const fn body(&self) -> Option<&Arc<Body>> {
+        match &self.slot {
+            Slot::Entry(entry) => entry.body.as_ref(),
+            Slot::RemovalMark => None,
+        }
+    }
+
+    /// Whether it can be gone for good: never durable, or lost before anybody else had it.
+    pub const fn may_be_gone(&self) -> bool {
+        !self.durable || (self.lost && !self.seen)
+    }
+}
+
+/// The keys that a call at a host with that node speaks of.
+pub fn keys_of(op: &Op, member: impl Fn(usize) -> NodeId) -> Vec<Key> {
+    let me = member(op.via);
+    match &op.call {
+        Call::Register(id, _, status) => {
+            let check = status.map(|_| Key::Check(me, workload::check_id(id)));
+            std::iter::once(Key::Instance(me, id.clone()))
+                .chain(check)
+                .collect()
+        }
+        Call::Deregister(id) => vec![
+            Key::Instance(me, id.clone()),
+            Key::Check(me, workload::check_id(id)),
+        ],
+        Call::Check(id, _) => vec![Key::Check(me, workload::check_id(id))],
+        Call::RegisterExternal(node, id, _) => vec![
+            Key::ExternalNode(node.clone()),
+            Key::ExternalInstance(node.clone(), id.clone()),
+        ],
+        Call::DeregisterExternal(node, Some(id)) => {
+            vec![Key::ExternalInstance(node.clone(), id.clone())]
+        }
+        Call::Override(of, Some(id)) => {
+            let owner = member(*of);
+            vec![
+                Key::Instance(owner, id.clone()),
+                Key::Check(owner, workload::check_id(id)),
+            ]
+        }
+        // What a whole node has is known to its agent alone: the effect is judged by the writes.
+        Call::DeregisterExternal(_, None) | Call::Override(_, None) | Call::ForceLeave(_) => {
+            Vec::new()
+        }
+    }
+}
+
+impl History {
+    /// Notes a call and returns its number.
+    pub fn asked(&mut self, asked: Asked) -> usize {
+        let number = self.calls.len();
+        for key in &asked.keys {
+            self.calls_by_key
+                .entry(key.clone())
+                .or_default()
+                .push(number);
+        }
+        self.calls.push(asked);
+        number
+    }
+
+    /// The call of that number.
+    pub fn call(&self, number: usize) -> &Asked {
+        &self.calls[number]
+    }
+
+    /// The call of that number, to be answered.
+    pub fn call_mut(&mut self, number: usize) -> &mut Asked {
+        &mut self.calls[number]
+    }
+
+    /// The calls that speak of `key`, in the order in which they were made.
+    pub fn calls_on(&self, key: &Key) -> impl DoubleEndedIterator<Item = (usize, &Asked)> {
+        self.calls_by_key
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(|&number| (number, &self.calls[number]))
+    }
+
+    /// Every key that a call spoke of.
+    pub fn called_keys(&self) -> impl Iterator<Item = &Key> {
+        self.calls_by_key.keys()
+    }
+
+    /// Notes a write; returns the slot that was written under the same dot before, if any.
+    pub fn wrote(&mut self, dot: Dot, write: Write) -> Option<&Slot> {
+        if self.writes.contains_key(&dot) {
+            return self.writes.get(&dot).map(|write| &write.slot);
+        }
+        self.writes_by_key
+            .entry(write.key.clone())
+            .or_default()
+            .push(dot);
+        self.writes.insert(dot, write);
+        None
+    }
+
+    /// The write of that dot.
+    pub fn write(&self, dot: Dot) -> Option<&Write> {
+        self.writes.get(&dot)
+    }
+
+    /// The write of that dot, to note what became of it.
+    pub fn write_mut(&mut self, dot: Dot) -> Option<&mut Write> {
+        self.writes.get_mut(&dot)
+    }
+
+    /// The writes about `key`, oldest first.
+    pub fn writes_on(&self, key: &Key) -> impl DoubleEndedIterator<Item = (Dot, &Write)> {
+        self.writes_by_key
+            .get(key)
+            .into_iter()
+            .flatten()
+            .map(|dot| (*dot, &self.writes[dot]))
+    }
+
+    /// The newest write of `host` about `key` since `since`.
+    pub fn last_write(&self, host: usize, key: &Key, since: Timestamp) -> Option<(Dot, &Write)> {
+        self.writes_on(key)
+            .rev()
+            .find(|(_, w)| w.host == host && w.at >= since)
+    }
+
+    /// `host` shows nothing for a key any more: it holds its removal.
+    pub fn removal_seen(&mut self, host: usize, key: &Key) {
+        let last = self.writes_by_key.get(key).and_then(|dots| {
+            dots.iter()
+                .rev()
+                .find(|dot| matches!(self.writes[dot].slot, Slot::RemovalMark))
+        });
+        if let Some(write) = last.copied().and_then(|dot| self.writes.get_mut(&dot)) {
+            write.seen |= write.host != host;
+        }
+    }
+
+    /// The disk of `host` has lost what it made durable after `since`.
+    pub fn lost(&mut self, host: usize, since: Timestamp) {
+        for write in self.writes.values_mut() {
+            write.lost |= write.host == host && write.at >= since;
+        }
+        let gone: Vec<usize> = self
+            .calls
+            .iter()
+            .enumerate()
+            .filter(|(_, call)| call.host == host && call.at >= since)
+            .filter(|(_, call)| {
+                call.keys.iter().any(|key| {
+                    self.last_write(host, key, call.at)
+                        .is_some_and(|(_, write)| write.may_be_gone())
+                })
+            })
+            .map(|(number, _)| number)
+            .collect();
+        for number in gone {
+            self.calls[number].optional = true;
+        }
+    }
+
+    /// Whether some client asked for this record, its list of checks aside.
+    pub fn was_asked(&self, key: &Key, body: &Body) -> bool {
+        let name_of = |external: &_| workload::external_node(external);
+        match (key, body) {
+            (Key::Instance(..) | Key::ExternalInstance(..), Body::Instance(instance)) => self
+                .calls_on(key)
+                .any(|(_, asked)| asked.call.instance().is_some_and(|i| same(i, instance))),
+            (Key::ExternalNode(name), Body::ExternalNode(node)) => {
+                *node == name_of(name) && self.calls_on(key).next().is_some()
+            }
+            (Key::Check(..), Body::Check(check)) => {
+                let Some(service) = &check.service else {
+                    return false;
+                };
+                *check == workload::check(service, check.status)
+                    && self
+                        .calls_on(key)
+                        .any(|(_, a)| a.call.status() == Some(check.status))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Call {
+    /// The instance that is registered.
+    pub const fn instance(&self) -> Option<&Instance> {
+        match self {
+            Self::Register(_, instance, _) | Self::RegisterExternal(_, _, instance) => {
+                Some(instance)
+            }
+            _ => None,
+        }
+    }
+
+    /// The status that is reported.
+    pub const fn status(&self) -> Option<CheckStatus> {
+        match self {
+            Self::Register(_, _, status) => *status,
+            Self::Check(_, status) => Some(*status),
+            _ => None,
+        }
+    }
+}
+
+/// Whether two instances say the same, their lists of checks aside: the node names those.
+pub fn same(asked: &Instance, found: &Instance) -> bool {
+    let found = Instance {
+        checks: asked.checks.clone(),
+        ..found.clone()
+    };
+    *asked == found
+}

@@ -1,0 +1,200 @@
+//! One host: the node with the state of its driver.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    net::SocketAddr,
+};
+
+use tidings_node::{CommandId, Exchange, Node};
+use tidings_types::{Delta, Departure, Epoch, NodeId, Timestamp, Transfer};
+
+use crate::{
+    check::Floors, clock::WallClock, disk::Disk, plan::Comeback, random::Stream, reads::Reads,
+};
+
+/// Datagrams that a standing process finds waiting, at most: its socket buffer.
+pub(crate) const SOCKET_BUFFER: usize = 512;
+
+/// One host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    /// The running node; `None` while the process is not there.
+    pub(crate) node: Option<Node>,
+    /// Which run of the process it is.
+    pub(crate) run: u64,
+    /// When the run began: the zero of its monotonic clock.
+    pub(crate) started: Timestamp,
+    /// Which key the host holds; grows when the disk is lost.
+    pub(crate) identity: u64,
+    pub(crate) disk: Disk,
+    pub(crate) disk_full: bool,
+    /// Copies of the disk, with what the checks know of it, by the moment at which they were made.
+    pub(crate) images: BTreeMap<Timestamp, (Disk, Floors)>,
+    pub(crate) clock: WallClock,
+    pub(crate) paused: bool,
+    /// What a standing process finds when it goes on.
+    pub(crate) inbox: Vec<Arrival>,
+    /// The next timer, in the world's time.
+    pub(crate) timer: Option<Timestamp>,
+    /// Timers handled in one and the same instant.
+    pub(crate) spins: (u32, Timestamp),
+    /// Batches on their way to the disk, in order.
+    pub(crate) batches: VecDeque<(u64, Delta)>,
+    /// When the disk will have written the last of them.
+    pub(crate) disk_busy: Timestamp,
+    /// How often the disk was asked for something.
+    pub(crate) disk_asked: u64,
+    pub(crate) disk_draws: Stream,
+    pub(crate) reads: Reads,
+    /// Calls that were not answered yet: their number, and since when an answer is due.
+    pub(crate) open: BTreeMap<CommandId, (Option<usize>, Timestamp)>,
+    pub(crate) next_command: u64,
+    /// Requests of ours, by the session that carries them.
+    pub(crate) asking: BTreeMap<Exchange, u64>,
+    /// Requests of peers, by the session that carries them.
+    pub(crate) asked: BTreeMap<Exchange, u64>,
+    pub(crate) next_exchange: u64,
+    /// What happens after the goodbye.
+    pub(crate) departing: Option<Option<Comeback>>,
+    /// What the checks know that readers have seen here.
+    pub(crate) floors: Floors,
+}
+
+/// Something that reaches a host's driver.
+#[derive(Clone, Debug)]
+pub(crate) enum Arrival {
+    /// The node's timeout has come.
+    Timer,
+    /// A second has passed.
+    Second,
+    /// The seeds' names were resolved.
+    Seeds,
+    /// A datagram.
+    Datagram {
+        from: SocketAddr,
+        sender: NodeId,
+        payload: Vec<u8>,
+    },
+    /// The local network refused a datagram.
+    SendFailed(SocketAddr),
+    /// A peer's question on a session.
+    Request {
+        session: u64,
+        from: NodeId,
+        frame: Vec<u8>,
+    },
+    /// An answer on a session of ours.
+    Response { exchange: Exchange, frame: Vec<u8> },
+    /// A session of ours is over.
+    Finished { exchange: Exchange, complete: bool },
+    /// The oldest batch has been written.
+    Persisted,
+    /// Replicas have been written.
+    Saved {
+        save: u64,
+        transfers: Vec<Transfer>,
+        members: Vec<(NodeId, SocketAddr)>,
+        at: Timestamp,
+    },
+    /// An epoch was asked for, and the disk is ready to take one.
+    Epoch { above: Epoch },
+    /// A client's call.
+    Op(usize),
+    /// The process is asked to stop.
+    Depart(Departure, Option<Comeback>),
+}
+
+impl Host {
+    pub(crate) fn new(seed: u64, index: usize) -> Self {
+        Self {
+            node: None,
+            run: 0,
+            started: Timestamp::ZERO,
+            identity: 0,
+            disk: Disk::new(identity(seed, index, 0)),
+            disk_full: false,
+            images: BTreeMap::new(),
+            clock: WallClock::default(),
+            paused: false,
+            inbox: Vec::new(),
+            timer: None,
+            spins: (0, Timestamp::ZERO),
+            batches: VecDeque::new(),
+            disk_busy: Timestamp::ZERO,
+            disk_asked: 0,
+            disk_draws: Stream::new(seed, &format!("disk/{index}")),
+            reads: Reads::default(),
+            open: BTreeMap::new(),
+            next_command: 0,
+            asking: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            next_exchange: 0,
+            departing: None,
+            floors: Floors::default(),
+        }
+    }
+
+    /// The node that this host embodies now.
+    pub(crate) const fn me(&self) -> NodeId {
+        self.disk.node
+    }
+
+    /// Whether the process is there, standing or not.
+    pub(crate) const fn is_up(&self) -> bool {
+        self.node.is_some()
+    }
+
+    /// Whether the process is there and goes.
+    pub(crate) const fn is_running(&self) -> bool {
+        self.node.is_some() && !self.paused
+    }
+
+    /// The world's time on the process's monotonic clock.
+    pub(crate) fn local(&self, now: Timestamp) -> Timestamp {
+        Timestamp::ZERO + now.since(self.started)
+    }
+
+    /// Forgets everything that lives in the process's memory.
+    pub(crate) fn stop(&mut self) {
+        self.node = None;
+        self.paused = false;
+        self.inbox.clear();
+        self.timer = None;
+        self.batches.clear();
+        self.reads = Reads::default();
+        self.open.clear();
+        self.asking.clear();
+        self.asked.clear();
+        self.departing = None;
+    }
+
+    /// Keeps what reaches a standing process, as far as its socket buffer goes.
+    pub(crate) fn wait(&mut self, arrival: Arrival) {
+        let datagrams = || {
+            let waiting = self
+                .inbox
+                .iter()
+                .filter(|a| matches!(a, Arrival::Datagram { .. }));
+            waiting.count()
+        };
+        let dropped = match arrival {
+            // The clock is read once when it goes on; the timer is asked for anew.
+            Arrival::Timer | Arrival::Second | Arrival::Seeds => true,
+            Arrival::Datagram { .. } => datagrams() >= SOCKET_BUFFER,
+            _ => false,
+        };
+        if !dropped {
+            self.inbox.push(arrival);
+        }
+    }
+}
+
+/// The node that a host embodies with its `nth` key.
+pub(crate) fn identity(seed: u64, host: usize, nth: u64) -> NodeId {
+    let draws = Stream::new(seed, &format!("identity/{host}"));
+    let (low, high) = (draws.part(nth, 0), draws.part(nth, 1));
+    let mut bytes = [0; 16];
+    bytes[..8].copy_from_slice(&low.to_le_bytes());
+    bytes[8..].copy_from_slice(&high.to_le_bytes());
+    NodeId::from_bytes(bytes)
+}

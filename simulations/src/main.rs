@@ -1,0 +1,170 @@
+//! The command line of the simulator.
+
+mod output;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+use tidings_sim::{
+    Mutant, Scenario, Verdict, catalogue,
+    meta::{self, Comparison},
+};
+
+/// Exit code of `meta` when two runs differ.
+const NOT_DETERMINISTIC: u8 = 3;
+
+/// Runs the core of tidings through faults, deterministically.
+///
+/// Exit codes: 0 all passed, 1 an invariant is broken, 2 it could not be decided, 3 a run is not
+/// deterministic.
+#[derive(Parser)]
+#[command(name = "tidings-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Runs scenarios and judges them.
+    Run {
+        #[command(flatten)]
+        what: What,
+        /// Prints every event that people care about.
+        #[arg(long, short)]
+        verbose: bool,
+        /// Prints one JSON object per scenario.
+        #[arg(long)]
+        json: bool,
+        /// Adds the trace's hash of each second to the JSON.
+        #[arg(long, requires = "json")]
+        digests: bool,
+    },
+    /// Runs each scenario here and in a fresh process and compares the traces.
+    Meta {
+        #[command(flatten)]
+        what: What,
+        /// Another build of this program to compare with, such as the release build.
+        #[arg(long, value_name = "PROGRAM")]
+        against: Option<PathBuf>,
+    },
+    /// Lists the scenarios.
+    List {
+        /// Files or folders.
+        #[arg(default_value = catalogue::SCENARIOS)]
+        files: Vec<PathBuf>,
+    },
+    /// Takes single guards out of the core and expects a scenario to notice.
+    #[cfg(feature = "mutants")]
+    Mutants,
+}
+
+#[derive(Args)]
+struct What {
+    /// Scenario files, or folders of them.
+    #[arg(default_value = catalogue::SCENARIOS)]
+    files: Vec<PathBuf>,
+    /// Replaces the seed of each file.
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Replaces a field of each file: `config.jitter=false`, `nodes=7`.
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    settings: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Verb::Run {
+            what,
+            verbose,
+            json,
+            digests,
+        } => run(&what, verbose, json, digests),
+        Verb::Meta { what, against } => compare(&what, against),
+        Verb::List { files } => list(&files),
+        #[cfg(feature = "mutants")]
+        Verb::Mutants => mutants(),
+    };
+    match result {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            output::error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(what: &What, verbose: bool, json: bool, digests: bool) -> Result<u8> {
+    let mut worst = 0;
+    for file in catalogue::files(&what.files)? {
+        let sink = verbose.then(output::log);
+        let report = catalogue::run(&file, what.seed, &what.settings, Mutant::None, sink)?;
+        if json {
+            output::line(&report.json(digests).to_string());
+        } else {
+            output::line(&report.line());
+            if let Some(failure) = report.failure(&file, &what.settings) {
+                output::line(&failure);
+            }
+        }
+        worst = worse(worst, report.verdict.exit_code());
+    }
+    Ok(worst)
+}
+
+/// A broken invariant weighs more than a run that says nothing.
+const fn worse(a: u8, b: u8) -> u8 {
+    match (a, b) {
+        (1, _) | (_, 1) => 1,
+        _ if a > b => a,
+        _ => b,
+    }
+}
+
+fn compare(what: &What, against: Option<PathBuf>) -> Result<u8> {
+    let binary = against.map_or_else(meta::this_binary, Ok)?;
+    let mut worst = 0;
+    for file in catalogue::files(&what.files)? {
+        let (report, comparison) = meta::compare(&file, what.seed, &what.settings, &binary)?;
+        match comparison {
+            Comparison::Same => {
+                output::line(&format!("same   {:<32} {:016x}", report.name, report.hash))
+            }
+            Comparison::Differ { second } => {
+                let when =
+                    second.map_or_else(|| "at its end".to_owned(), |s| format!("in second {s}"));
+                output::line(&format!("DIFFER {:<32} first {when}", report.name));
+                worst = NOT_DETERMINISTIC;
+            }
+        }
+        if worst == 0 && report.verdict != Verdict::Pass {
+            worst = report.verdict.exit_code();
+        }
+    }
+    Ok(worst)
+}
+
+fn list(files: &[PathBuf]) -> Result<u8> {
+    for file in catalogue::files(files)? {
+        let scenario = Scenario::load(&file, &[])?;
+        output::line(&format!("{:<32} {}", scenario.name, scenario.about));
+    }
+    Ok(0)
+}
+
+#[cfg(feature = "mutants")]
+fn mutants() -> Result<u8> {
+    let mut worst = 0;
+    for trial in tidings_sim::mutants::TRIALS {
+        let report = trial.run()?;
+        let caught = trial.is_caught(&report);
+        let word = if caught { "caught" } else { "MISSED" };
+        output::line(&format!("{word} {:?} in {}", trial.mutant, trial.scenario));
+        if let Verdict::Broken(violation) = &report.verdict {
+            output::line(&format!("  {violation}"));
+        }
+        worst = worse(worst, u8::from(!caught));
+    }
+    Ok(worst)
+}

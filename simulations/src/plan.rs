@@ -1,0 +1,484 @@
+//! A scenario made concrete: names resolved, repetitions written out, contradictions refused.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use tidings_types::Timestamp;
+
+use crate::{
+    link::{Lane, Link},
+    scenario::{
+        CutLane, Deadlines, DiskFate, DiskSpeed, EventName, Fault, Goodbye, Hosts, Restart,
+        Scenario, Settings, Way,
+    },
+    span::Span,
+    workload::{self, Op},
+};
+
+/// Hosts in one world, at most.
+pub const HOSTS: usize = 64;
+/// Seeds in the seed list unless a scenario says otherwise.
+const SEEDS: usize = 3;
+
+/// Everything that will be done, in concrete terms.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The scenario's name.
+    pub name: String,
+    /// Every draw derives from this.
+    pub seed: u64,
+    /// How many hosts there are.
+    pub hosts: usize,
+    /// When each host starts.
+    pub boots: Vec<Timestamp>,
+    /// The hosts in the seed list.
+    pub seeds: Vec<usize>,
+    /// When everything is healed and left alone.
+    pub heal: Timestamp,
+    /// When the run ends.
+    pub end: Timestamp,
+    /// What differs from the node's default settings.
+    pub settings: Settings,
+    /// How links behave unless they are in `paths`.
+    pub link: Link,
+    /// Links that differ.
+    pub paths: Vec<(usize, usize, Link)>,
+    /// How fast disks are.
+    pub disk: DiskSpeed,
+    /// What clients do, by time.
+    pub ops: Vec<Op>,
+    /// What goes wrong.
+    pub trouble: Vec<Trouble>,
+    /// Moments at which a host's disk is copied, for a rollback.
+    pub images: Vec<(Timestamp, usize)>,
+    /// What queries must be answered.
+    pub reads: Vec<Query>,
+    /// What must come eventually.
+    pub deadlines: Deadlines,
+    /// Events that must happen.
+    pub sometimes: Vec<EventName>,
+    /// Events that must not happen.
+    pub never: Vec<EventName>,
+    /// How often a healthy, connected node may be called down.
+    pub false_downs_max: Option<u64>,
+}
+
+/// One thing that goes wrong, from `at` to `until`.
+#[derive(Clone, Debug)]
+pub struct Trouble {
+    /// When it begins.
+    pub at: Timestamp,
+    /// When it ends.
+    pub until: Timestamp,
+    /// What it is.
+    pub what: What,
+}
+
+/// What goes wrong.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// Nothing passes on these lanes of these directed links.
+    Cut(Vec<(usize, usize)>, Vec<Lane>),
+    /// These directed links behave differently.
+    Weather(Vec<(usize, usize)>, Link),
+    /// These processes stand still.
+    Pause(Vec<usize>),
+    /// These processes are killed.
+    Crash(Vec<usize>, Option<Comeback>),
+    /// These processes say goodbye and stop.
+    Depart(Vec<usize>, Goodbye, Option<Comeback>),
+    /// These wall clocks are wrong: offset in milliseconds, rate in parts per million, frozen.
+    Clock(Vec<usize>, i64, i64, bool),
+    /// The local host refuses to send on these directed links.
+    SendErrors(Vec<(usize, usize)>),
+    /// These disks refuse every write.
+    DiskFull(Vec<usize>),
+}
+
+/// How a process comes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Comeback {
+    /// How long after it stopped.
+    pub after: Duration,
+    /// What its disk holds then.
+    pub disk: DiskFate,
+    /// The moment whose content a rolled-back disk holds.
+    pub image: Option<Timestamp>,
+}
+
+/// A query with the answer that it must get.
+#[derive(Clone, Debug)]
+pub struct Query {
+    /// When.
+    pub at: Timestamp,
+    /// Asked of whom.
+    pub on: Vec<usize>,
+    /// The service asked for.
+    pub service: String,
+    /// The ports served, sorted.
+    pub ports: Vec<u16>,
+    /// How many instances are marked stale.
+    pub stale: Option<usize>,
+    /// How many instances are in conflict.
+    pub conflicts: Option<usize>,
+    /// Whether the agent takes itself for an island.
+    pub island: Option<bool>,
+}
+
+impl Plan {
+    /// Makes `scenario` concrete.
+    ///
+    /// # Errors
+    /// Says which part of the scenario contradicts itself.
+    pub fn new(scenario: &Scenario) -> Result<Self> {
+        ensure!(
+            (1..=HOSTS).contains(&scenario.nodes),
+            "nodes must be 1 to {HOSTS}, not {}",
+            scenario.nodes
+        );
+        let heal = moment(scenario.phases.chaos);
+        let planner = Planner { scenario, heal };
+        let ops = workload::expand(scenario).context("in the workload")?;
+        if let Some(late) = ops.iter().find(|op| op.at > heal) {
+            bail!("a workload item at {} comes after the chaos phase", late.at);
+        }
+        let trouble: Vec<Trouble> = scenario
+            .fault
+            .iter()
+            .enumerate()
+            .map(|(nth, fault)| {
+                planner
+                    .trouble(fault)
+                    .with_context(|| format!("in fault {nth}"))
+            })
+            .collect::<Result<_>>()?;
+        let seeds = scenario
+            .seeds
+            .clone()
+            .unwrap_or_else(|| (0..SEEDS.min(scenario.nodes)).collect());
+        Ok(Self {
+            name: scenario.name.clone(),
+            seed: scenario.seed,
+            hosts: scenario.nodes,
+            boots: planner.boots(),
+            seeds: planner.known(seeds)?,
+            heal,
+            end: heal + scenario.phases.quiet.get(),
+            settings: scenario.config,
+            link: scenario.links.default,
+            paths: planner.paths()?,
+            disk: scenario.disk,
+            images: images(&trouble),
+            reads: planner.reads()?,
+            deadlines: planner.deadlines()?,
+            sometimes: scenario.expect.sometimes.clone(),
+            never: scenario.expect.never.clone(),
+            false_downs_max: scenario.expect.false_downs_max,
+            ops,
+            trouble,
+        })
+    }
+}
+
+struct Planner<'a> {
+    scenario: &'a Scenario,
+    heal: Timestamp,
+}
+
+impl Planner<'_> {
+    fn boots(&self) -> Vec<Timestamp> {
+        let stagger = self.scenario.stagger.get();
+        (0..self.scenario.nodes)
+            .scan(Timestamp::ZERO, |at, _| {
+                let boot = *at;
+                *at = *at + stagger;
+                Some(boot)
+            })
+            .collect()
+    }
+
+    fn known(&self, hosts: Vec<usize>) -> Result<Vec<usize>> {
+        match hosts.iter().find(|&&host| host >= self.scenario.nodes) {
+            Some(host) => bail!("there is no host {host}"),
+            None => Ok(hosts),
+        }
+    }
+
+    fn hosts(&self, hosts: &Hosts) -> Result<Vec<usize>> {
+        let found = match hosts {
+            Hosts::One(host) => vec![*host],
+            Hosts::Many(hosts) => hosts.clone(),
+            Hosts::Group(name) if name == "all" => (0..self.scenario.nodes).collect(),
+            Hosts::Group(name) => match self.scenario.groups.get(name) {
+                Some(hosts) => hosts.clone(),
+                None => bail!("there is no group {name:?}"),
+            },
+        };
+        self.known(found)
+    }
+
+    /// The directed links between two sets of hosts, in the directions asked for.
+    fn links(&self, [a, b]: &[Hosts; 2], way: Way) -> Result<Vec<(usize, usize)>> {
+        let (a, b) = (self.hosts(a)?, self.hosts(b)?);
+        let mut links = Vec::new();
+        for &from in &a {
+            for &to in &b {
+                if way != Way::BToA {
+                    links.push((from, to));
+                }
+                if way != Way::AToB {
+                    links.push((to, from));
+                }
+            }
+        }
+        links.retain(|(from, to)| from != to);
+        links.sort_unstable();
+        links.dedup();
+        Ok(links)
+    }
+
+    fn paths(&self) -> Result<Vec<(usize, usize, Link)>> {
+        let mut paths = Vec::new();
+        for path in &self.scenario.links.path {
+            let between = [path.from.clone(), path.to.clone()];
+            let links = self.links(&between, Way::AToB).context("in links.path")?;
+            paths.extend(links.into_iter().map(|(from, to)| (from, to, path.link)));
+        }
+        Ok(paths)
+    }
+
+    fn trouble(&self, fault: &Fault) -> Result<Trouble> {
+        let forever = None;
+        let (at, length, what) = match fault {
+            Fault::Cut {
+                at,
+                r#for,
+                between,
+                way,
+                lane,
+            } => (
+                at,
+                r#for,
+                What::Cut(self.links(between, *way)?, lanes(*lane)),
+            ),
+            Fault::Weather {
+                at,
+                r#for,
+                between,
+                link,
+            } => (
+                at,
+                r#for,
+                What::Weather(self.links(between, Way::Both)?, *link),
+            ),
+            Fault::Pause { at, r#for, node } => (at, r#for, What::Pause(self.hosts(node)?)),
+            Fault::Crash { at, node, restart } => {
+                let comeback = self.comeback(*at, *restart)?;
+                (at, &forever, What::Crash(self.hosts(node)?, comeback))
+            }
+            Fault::Depart {
+                at,
+                node,
+                how,
+                restart,
+            } => {
+                let comeback = self.comeback(*at, *restart)?;
+                (
+                    at,
+                    &forever,
+                    What::Depart(self.hosts(node)?, *how, comeback),
+                )
+            }
+            Fault::Clock {
+                at,
+                r#for,
+                node,
+                offset,
+                rate_ppm,
+                frozen,
+            } => {
+                let what = What::Clock(self.hosts(node)?, offset.millis(), *rate_ppm, *frozen);
+                (at, r#for, what)
+            }
+            Fault::SendErrors {
+                at,
+                r#for,
+                node,
+                to,
+            } => {
+                let between = [node.clone(), to.clone()];
+                (
+                    at,
+                    r#for,
+                    What::SendErrors(self.links(&between, Way::AToB)?),
+                )
+            }
+            Fault::DiskFull { at, r#for, node } => (at, r#for, What::DiskFull(self.hosts(node)?)),
+        };
+        let at = moment(*at);
+        let until = length.map_or(self.heal, |length| at + length.get());
+        ensure!(at <= self.heal, "it begins after the chaos phase");
+        ensure!(until <= self.heal, "it lasts longer than the chaos phase");
+        Ok(Trouble { at, until, what })
+    }
+
+    fn comeback(&self, at: Span, restart: Option<Restart>) -> Result<Option<Comeback>> {
+        let Some(Restart { after, disk, image }) = restart else {
+            return Ok(None);
+        };
+        let image = image.map(moment);
+        ensure!(
+            moment(at) + after.get() <= self.heal,
+            "it restarts after the chaos phase"
+        );
+        ensure!(
+            image.is_some() == (disk == DiskFate::RolledBack),
+            "a rolled-back disk, and no other, names the moment of its image"
+        );
+        ensure!(
+            image.is_none_or(|image| image <= moment(at)),
+            "its image lies in the future"
+        );
+        Ok(Some(Comeback {
+            after: after.get(),
+            disk,
+            image,
+        }))
+    }
+
+    fn reads(&self) -> Result<Vec<Query>> {
+        let query = |read: &crate::scenario::ReadExpectation| {
+            let mut ports = read.ports.clone();
+            ports.sort_unstable();
+            Ok(Query {
+                at: moment(read.at),
+                on: self.hosts(&read.on)?,
+                service: read.service.clone(),
+                ports,
+                stale: read.stale,
+                conflicts: read.conflicts,
+                island: read.island,
+            })
+        };
+        let reads = self
+            .scenario
+            .expect
+            .reads
+            .iter()
+            .map(query)
+            .collect::<Result<Vec<_>>>();
+        reads.context("in expect.reads")
+    }
+
+    fn deadlines(&self) -> Result<Deadlines> {
+        let deadlines = self.scenario.expect.eventually;
+        let latest = [deadlines.E1, deadlines.E2, deadlines.E3]
+            .into_iter()
+            .flatten()
+            .max();
+        ensure!(
+            latest.is_none_or(|latest| latest <= self.scenario.phases.quiet),
+            "a deadline lies after the quiet phase"
+        );
+        Ok(deadlines)
+    }
+}
+
+fn images(trouble: &[Trouble]) -> Vec<(Timestamp, usize)> {
+    let mut images = Vec::new();
+    for trouble in trouble {
+        if let What::Crash(hosts, Some(comeback)) | What::Depart(hosts, _, Some(comeback)) =
+            &trouble.what
+            && let Some(image) = comeback.image
+        {
+            images.extend(hosts.iter().map(|&host| (image, host)));
+        }
+    }
+    images
+}
+
+fn lanes(lane: CutLane) -> Vec<Lane> {
+    match lane {
+        CutLane::All => vec![Lane::Datagram, Lane::Session],
+        CutLane::Datagram => vec![Lane::Datagram],
+        CutLane::Session => vec![Lane::Session],
+    }
+}
+
+fn moment(span: Span) -> Timestamp {
+    Timestamp::ZERO + span.get()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = r#"
+        name = "base"
+        about = "Four nodes."
+        nodes = 4
+        groups = { left = [0, 1], right = [2, 3] }
+        phases = { chaos = "10s", quiet = "5s" }
+        [expect]
+        eventually = { E1 = "5s" }
+    "#;
+
+    fn plan(more: &str) -> Result<Plan> {
+        Plan::new(&Scenario::parse(&format!("{BASE}\n{more}"), &[])?)
+    }
+
+    #[test]
+    fn a_cut_between_groups_names_every_directed_link_once() {
+        let cut = |way| {
+            let fault = format!(
+                "[[fault]]\nkind = \"cut\"\nat = \"1s\"\nbetween = [\"left\", \"right\"]\nway = \"{way}\""
+            );
+            match &plan(&fault).unwrap().trouble[0].what {
+                What::Cut(links, lanes) => (links.clone(), lanes.len()),
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(cut("both").0.len(), 8);
+        assert_eq!(cut("a-to-b").0, [(0, 2), (0, 3), (1, 2), (1, 3)]);
+        assert_eq!(cut("b-to-a").0, [(2, 0), (2, 1), (3, 0), (3, 1)]);
+    }
+
+    #[test]
+    fn a_fault_without_an_end_ends_with_the_chaos_phase() {
+        let plan = plan("[[fault]]\nkind = \"pause\"\nat = \"1s\"\nnode = \"all\"").unwrap();
+        assert_eq!(plan.trouble[0].until, plan.heal);
+    }
+
+    #[test]
+    fn contradictions_are_refused() {
+        for (more, mentions) in [
+            (
+                "[[fault]]\nkind = \"pause\"\nat = \"1s\"\nnode = 4",
+                "no host 4",
+            ),
+            (
+                "[[fault]]\nkind = \"pause\"\nat = \"1s\"\nnode = \"top\"",
+                "no group \"top\"",
+            ),
+            (
+                "[[fault]]\nkind = \"pause\"\nat = \"11s\"\nnode = 0",
+                "after the chaos",
+            ),
+            (
+                "[[fault]]\nkind = \"pause\"\nat = \"9s\"\nfor = \"2s\"\nnode = 0",
+                "longer",
+            ),
+            (
+                "[[fault]]\nkind = \"crash\"\nat = \"1s\"\nnode = 0\nrestart = { after = \"1s\", disk = \"rolled-back\" }",
+                "image",
+            ),
+            (
+                "[[workload]]\nkind = \"deregister\"\nat = \"12s\"\nvia = 0\nid = \"a\"",
+                "after the chaos",
+            ),
+        ] {
+            let error = format!("{:#}", plan(more).unwrap_err());
+            assert!(error.contains(mentions), "{more}: {error}");
+        }
+    }
+}

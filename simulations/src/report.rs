@@ -1,0 +1,121 @@
+//! What came of a run, in one line for people and in JSON for programs.
+
+use std::{fmt::Write, path::Path, time::Duration};
+
+use crate::check::Violation;
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The scenario.
+    pub name: String,
+    /// The seed that it ran with.
+    pub seed: u64,
+    /// How many hosts there were.
+    pub hosts: usize,
+    /// How long it was for those inside.
+    pub virtual_time: Duration,
+    /// How many events there were.
+    pub events: u64,
+    /// From the heal until all running agents held the same for good.
+    pub converged: Option<Duration>,
+    /// How often a healthy, connected node was called down.
+    pub false_downs: u64,
+    /// Whether it passed.
+    pub verdict: Verdict,
+    /// The trace's hash.
+    pub hash: u64,
+    /// The trace's hash at the end of each second.
+    pub digests: Vec<u64>,
+}
+
+/// Whether a run passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every invariant and expectation held.
+    Pass,
+    /// One did not.
+    Broken(Violation),
+    /// Nothing can be said, for this reason.
+    Undecided(String),
+}
+
+impl Verdict {
+    /// The word for it.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Broken(_) => "FAIL",
+            Self::Undecided(_) => "UNDECIDED",
+        }
+    }
+
+    /// The exit code of a program that ran it.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Broken(_) => 1,
+            Self::Undecided(_) => 2,
+        }
+    }
+}
+
+impl Report {
+    /// One line.
+    pub fn line(&self) -> String {
+        let converged = self
+            .converged
+            .map_or_else(|| "-".to_owned(), |span| format!("{span:?}"));
+        format!(
+            "{:<9} {:<32} seed {:<6} {:>2} nodes {:>9.1} s {:>10} events  converged in {:<9} trace {:016x}",
+            self.verdict.as_str(),
+            self.name,
+            self.seed,
+            self.hosts,
+            self.virtual_time.as_secs_f64(),
+            self.events,
+            converged,
+            self.hash,
+        )
+    }
+
+    /// Why it did not pass, and how to see it again; `None` if it passed.
+    pub fn failure(&self, file: &Path, settings: &[String]) -> Option<String> {
+        let reason = match &self.verdict {
+            Verdict::Pass => return None,
+            Verdict::Broken(violation) => violation.to_string(),
+            Verdict::Undecided(reason) => reason.clone(),
+        };
+        let mut text = format!("  {reason}\n  replay: cargo run --release -p tidings-sim -- run");
+        write!(text, " {} --seed {}", file.display(), self.seed)
+            .expect("a string takes every text");
+        for setting in settings {
+            write!(text, " --set {setting}").expect("a string takes every text");
+        }
+        text.push_str(" --verbose");
+        Some(text)
+    }
+
+    /// For programs. The digests of each second only if `digests`.
+    pub fn json(&self, digests: bool) -> serde_json::Value {
+        let hex = |hash: &u64| format!("{hash:016x}");
+        let violation = match &self.verdict {
+            Verdict::Broken(violation) => Some(violation),
+            _ => None,
+        };
+        serde_json::json!({
+            "name": self.name,
+            "seed": self.seed,
+            "nodes": self.hosts,
+            "virtual_seconds": self.virtual_time.as_secs_f64(),
+            "events": self.events,
+            "converged_seconds": self.converged.map(|span| span.as_secs_f64()),
+            "false_downs": self.false_downs,
+            "verdict": self.verdict.as_str(),
+            "invariant": violation.map(|violation| violation.invariant),
+            "reason": violation.map(ToString::to_string),
+            "trace": hex(&self.hash),
+            "digests": digests.then(|| self.digests.iter().map(hex).collect::<Vec<_>>()),
+        })
+    }
+}

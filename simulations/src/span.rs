@@ -1,0 +1,118 @@
+//! Lengths of time as a scenario writes them: `"500us"`, `"2ms"`, `"1.5s"`, `"3m"`, `"26h"`.
+
+use std::{str::FromStr, time::Duration};
+
+use serde::Deserialize;
+
+/// A length of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Span(Duration);
+
+impl Span {
+    /// That many milliseconds.
+    pub const fn from_millis(ms: u64) -> Self {
+        Self(Duration::from_millis(ms))
+    }
+
+    /// As the standard library has it.
+    pub const fn get(self) -> Duration {
+        self.0
+    }
+}
+
+/// A length of time, forwards or backwards: `"1h"`, `"-30s"`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Shift {
+    back: bool,
+    by: Span,
+}
+
+impl Shift {
+    /// Milliseconds, negative when backwards.
+    pub fn millis(self) -> i64 {
+        let ms = i64::try_from(self.by.0.as_millis()).unwrap_or(i64::MAX);
+        if self.back { -ms } else { ms }
+    }
+}
+
+/// The text is no length of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanError(String);
+
+impl std::fmt::Display for SpanError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{:?} is no length of time; write a number and one of us, ms, s, m, h",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for SpanError {}
+
+impl FromStr for Span {
+    type Err = SpanError;
+
+    fn from_str(text: &str) -> Result<Self, SpanError> {
+        let wrong = || SpanError(text.to_owned());
+        let unit_at = text
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .ok_or_else(wrong)?;
+        let (number, unit) = text.split_at(unit_at);
+        let seconds = match unit {
+            "us" => 1e-6,
+            "ms" => 1e-3,
+            "s" => 1.0,
+            "m" => 60.0,
+            "h" => 3_600.0,
+            _ => return Err(wrong()),
+        };
+        let number: f64 = number.parse().map_err(|_| wrong())?;
+        Duration::try_from_secs_f64(number * seconds)
+            .map(Self)
+            .map_err(|_| wrong())
+    }
+}
+
+impl TryFrom<String> for Span {
+    type Error = SpanError;
+
+    fn try_from(text: String) -> Result<Self, SpanError> {
+        text.parse()
+    }
+}
+
+impl TryFrom<String> for Shift {
+    type Error = SpanError;
+
+    fn try_from(text: String) -> Result<Self, SpanError> {
+        let (back, span) = text
+            .strip_prefix('-')
+            .map_or((false, text.as_str()), |span| (true, span));
+        let by = span.parse()?;
+        Ok(Self { back, by })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_with_their_units() {
+        let micros = |text: &str| text.parse::<Span>().map(|s| s.get().as_micros());
+        assert_eq!(micros("500us"), Ok(500));
+        assert_eq!(micros("1.5s"), Ok(1_500_000));
+        assert_eq!(micros("26h"), Ok(26 * 3_600 * 1_000_000));
+        for bad in ["", "5", "s", "5 s", "5d", "-1s", "1e400s"] {
+            assert!(micros(bad).is_err(), "{bad:?}");
+        }
+        assert_eq!(
+            Shift::try_from("-1h".to_owned()).map(Shift::millis),
+            Ok(-3_600_000)
+        );
+    }
+}

@@ -1,0 +1,215 @@
+//! The proof of determinism: a rolling hash over everything that went into and came out of the
+//! nodes, and its value at the end of each second.
+
+use std::{
+    fmt::{self, Debug, Write},
+    hash::{Hash, Hasher},
+};
+
+use tidings_node::{Input, Output};
+use tidings_types::{Timestamp, Update};
+
+/// A 64-bit hash that is the same in every process and build.
+#[derive(Clone, Copy, Debug)]
+pub struct Fold(u64);
+
+impl Default for Fold {
+    fn default() -> Self {
+        Self(0x9e37_79b9_7f4a_7c15)
+    }
+}
+
+impl Fold {
+    const fn word(&mut self, word: u64) {
+        let mixed = (self.0 ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        self.0 = mixed ^ mixed.rotate_right(29);
+    }
+}
+
+impl Hasher for Fold {
+    fn write(&mut self, bytes: &[u8]) {
+        let (words, rest) = bytes.as_chunks::<8>();
+        for &word in words {
+            self.word(u64::from_le_bytes(word));
+        }
+        let mut last = [0; 8];
+        last[..rest.len()].copy_from_slice(rest);
+        // The length tells "a" from "a\0".
+        self.word(u64::from_le_bytes(last) ^ (bytes.len() as u64) << 56);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Write for Fold {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        Hasher::write(self, text.as_bytes());
+        Ok(())
+    }
+}
+
+/// Where the lines of a run's log go.
+pub type Sink = Box<dyn FnMut(&str)>;
+
+/// The rolling hash of one run, and its log if somebody wants one.
+#[derive(Default)]
+pub struct Trace {
+    fold: Fold,
+    steps: u64,
+    digests: Vec<u64>,
+    sink: Option<Sink>,
+}
+
+impl Debug for Trace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Trace({:016x} after {} steps)",
+            self.fold.finish(),
+            self.steps
+        )
+    }
+}
+
+impl Trace {
+    /// A trace whose log lines go to `sink`.
+    pub fn new(sink: Option<Sink>) -> Self {
+        Self {
+            sink,
+            ..Self::default()
+        }
+    }
+
+    /// The hash of everything so far.
+    pub fn hash(&self) -> u64 {
+        self.fold.finish()
+    }
+
+    /// The hash at the end of each second so far.
+    pub fn digests(&self) -> &[u64] {
+        &self.digests
+    }
+
+    /// Inputs and outputs so far.
+    pub const fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Notes the end of a second.
+    pub fn second(&mut self) {
+        self.digests.push(self.fold.finish());
+    }
+
+    /// Writes a line to the log, if there is one.
+    pub fn log(&mut self, now: Timestamp, host: Option<usize>, line: impl FnOnce() -> String) {
+        if let Some(sink) = &mut self.sink {
+            let line = line();
+            match host {
+                Some(host) => sink(&format!("{now:>14} n{host:<2} {line}")),
+                None => sink(&format!("{now:>14} --  {line}")),
+            }
+        }
+    }
+
+    /// Takes an input into the hash.
+    pub fn input(&mut self, now: Timestamp, host: usize, input: &Input) {
+        self.begin(now, host);
+        match input {
+            Input::Datagram {
+                from,
+                sender,
+                payload,
+            } => {
+                self.bytes(1, &(from, sender), payload);
+            }
+            Input::Request {
+                exchange,
+                from,
+                frame,
+            } => self.bytes(2, &(exchange, from), frame),
+            Input::Response { exchange, frame } => self.bytes(3, exchange, frame),
+            Input::WallClock(ms) => self.bytes(4, ms, &[]),
+            Input::Timeout => self.fold.word(5),
+            other => self.debug(other),
+        }
+    }
+
+    /// Takes an output into the hash.
+    pub fn output(&mut self, now: Timestamp, host: usize, output: &Output) {
+        self.begin(now, host);
+        match output {
+            Output::Datagram {
+                to,
+                receiver,
+                payload,
+            } => self.bytes(6, &(to, receiver), payload),
+            Output::Request {
+                exchange,
+                to,
+                addr,
+                frame,
+            } => {
+                self.bytes(7, &(exchange, to, addr), frame);
+            }
+            Output::Respond { exchange, frame } => self.bytes(8, exchange, frame),
+            Output::Publish(Update::Record {
+                key,
+                body,
+                dot,
+                conflicts,
+            }) => {
+                self.bytes(9, &(key, body, dot, conflicts), &[]);
+            }
+            other => self.debug(other),
+        }
+    }
+
+    fn begin(&mut self, now: Timestamp, host: usize) {
+        self.steps += 1;
+        self.fold.word(now.as_micros());
+        self.fold.word(host as u64);
+    }
+
+    fn bytes(&mut self, kind: u64, head: &impl Hash, bytes: &[u8]) {
+        self.fold.word(kind);
+        head.hash(&mut self.fold);
+        Hasher::write(&mut self.fold, bytes);
+    }
+
+    fn debug(&mut self, value: &impl Debug) {
+        write!(self.fold, "{value:?}").expect("a hash takes every text");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(bytes: &[u8]) -> u64 {
+        let mut fold = Fold::default();
+        Hasher::write(&mut fold, bytes);
+        fold.finish()
+    }
+
+    #[test]
+    fn lengths_and_contents_tell_hashes_apart() {
+        assert_eq!(hash(b"abc"), hash(b"abc"));
+        assert_ne!(hash(b"a"), hash(b"a\0"));
+        assert_ne!(hash(b"12345678a"), hash(b"12345678b"));
+        assert_ne!(hash(b""), Fold::default().finish());
+    }
+
+    #[test]
+    fn the_log_names_time_and_host() {
+        let (lines, sink) = std::sync::mpsc::channel();
+        let mut trace = Trace::new(Some(Box::new(move |line: &str| {
+            lines.send(line.to_owned()).unwrap();
+        })));
+        trace.log(Timestamp::from_micros(1_500_000), Some(3), || {
+            "crash".to_owned()
+        });
+        assert_eq!(sink.recv().unwrap().trim(), "1.500000s n3  crash");
+    }
+}

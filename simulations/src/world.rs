@@ -1,0 +1,349 @@
+//! The world: hosts, links, disks and clocks, driven by one event heap.
+//!
+//! It obeys the law of the node's loop: one input, then every output, then the timer. Nothing
+//! happens between events, so an idle hour costs nothing.
+//!
+//! | Module | Does |
+//! |---|---|
+//! | `boot` | starts, stops and rolls back processes |
+//! | `outputs` | carries out what a node wants done |
+//! | `arrivals` | hands a node what reaches its host |
+//! | `trouble` | begins and ends faults |
+//! | `quiet` | judges what must come eventually |
+
+mod arrivals;
+mod boot;
+mod outputs;
+mod quiet;
+mod trouble;
+
+use std::{
+    any::Any,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use tidings_node::Input;
+use tidings_types::Timestamp;
+
+use crate::{
+    check::{Checks, Violation},
+    heap::EventHeap,
+    host::{Arrival, Host},
+    link::Network,
+    plan::{Comeback, Plan},
+    report::{Report, Verdict},
+    session::{Sessions, Towards},
+    trace::{Sink, Trace},
+};
+
+/// Events in one run, at most; a run that needs more cannot be judged.
+const EVENTS: u64 = 400_000_000;
+/// Outputs of one input, at most.
+const OUTPUTS: usize = 1_000_000;
+/// Timers that a node may have in one instant.
+const SPINS: u32 = 1_000;
+/// How often convergence is looked at in the quiet phase.
+const LOOK: Duration = Duration::from_millis(10);
+
+/// Guards that are taken away from the core, to see whether a scenario notices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mutant {
+    /// The core as it is.
+    #[default]
+    None,
+    /// Without the silence watchdog.
+    NoWatchdog,
+    /// Without the filter for stale "you are down" notices.
+    NoTurnUndeadFilter,
+    /// With tombstones and overrides that hold nothing down.
+    NoTombstones,
+}
+
+/// One run of one plan.
+#[derive(Debug)]
+pub struct World {
+    plan: Plan,
+    mutant: Mutant,
+    now: Timestamp,
+    heap: EventHeap<Event>,
+    hosts: Vec<Host>,
+    network: Network,
+    sessions: Sessions,
+    checks: Checks,
+    trace: Trace,
+    quiet: quiet::Quiet,
+}
+
+/// Something that happens.
+#[derive(Debug)]
+enum Event {
+    /// A host's process starts, if that stop was the last one.
+    Boot { host: usize, after_run: u64 },
+    /// Something reaches a host, or only one run of its process.
+    Arrive {
+        host: usize,
+        run: Option<u64>,
+        arrival: Arrival,
+    },
+    /// A frame of a session comes to its end of the link.
+    Frame { session: u64, towards: Towards },
+    /// A session may have been silent for too long.
+    Silence { session: u64 },
+    /// A process stops of its own accord.
+    Stop {
+        host: usize,
+        run: u64,
+        comeback: Option<Comeback>,
+    },
+    /// A fault begins.
+    Begin(usize),
+    /// A fault ends.
+    End(usize),
+    /// A host's disk is copied.
+    Image(usize),
+    /// A query is asked whose answer is known.
+    Query(usize),
+    /// A second has passed.
+    Second,
+    /// The quiet phase begins.
+    Heal,
+    /// Convergence is looked at.
+    Look,
+}
+
+type Step = Result<(), Violation>;
+
+impl World {
+    /// A world in which nothing has happened yet. Log lines go to `sink`.
+    pub fn new(plan: Plan, mutant: Mutant, sink: Option<Sink>) -> Self {
+        let mut network = Network::new(plan.seed, plan.hosts, plan.link);
+        for &(from, to, link) in &plan.paths {
+            network.lay(from, to, link);
+        }
+        let mut world = Self {
+            now: Timestamp::ZERO,
+            heap: EventHeap::default(),
+            hosts: (0..plan.hosts)
+                .map(|host| Host::new(plan.seed, host))
+                .collect(),
+            network,
+            sessions: Sessions::default(),
+            checks: Checks::default(),
+            trace: Trace::new(sink),
+            quiet: quiet::Quiet::default(),
+            mutant,
+            plan,
+        };
+        world.schedule_plan();
+        world
+    }
+
+    /// Runs to the end, or to the first broken invariant.
+    pub fn run(mut self) -> Report {
+        let mut events = 0;
+        let mut result = Ok(());
+        while let Some((at, _, event)) = self.heap.pop() {
+            if at > self.plan.end || events == EVENTS {
+                break;
+            }
+            self.now = at;
+            events += 1;
+            result = self.happen(event);
+            if result.is_err() {
+                break;
+            }
+        }
+        let result = result.and_then(|()| self.judge_end());
+        let verdict = match result {
+            Err(violation) => Verdict::Broken(violation),
+            Ok(()) if events == EVENTS => Verdict::Undecided("it took too many events".to_owned()),
+            Ok(()) => self.quiet.verdict(),
+        };
+        self.report(events, verdict)
+    }
+
+    fn report(self, events: u64, verdict: Verdict) -> Report {
+        Report {
+            name: self.plan.name,
+            seed: self.plan.seed,
+            hosts: self.plan.hosts,
+            virtual_time: self.now.since(Timestamp::ZERO),
+            events,
+            converged: self.quiet.converged(self.plan.heal),
+            false_downs: self.checks.false_downs(),
+            verdict,
+            hash: self.trace.hash(),
+            digests: self.trace.digests().to_vec(),
+        }
+    }
+
+    fn schedule_plan(&mut self) {
+        let plan = &self.plan;
+        for (nth, trouble) in plan.trouble.iter().enumerate() {
+            self.heap.push(trouble.at, Event::Begin(nth));
+            self.heap.push(trouble.until, Event::End(nth));
+        }
+        for &(at, host) in &plan.images {
+            self.heap.push(at, Event::Image(host));
+        }
+        for (host, &at) in plan.boots.iter().enumerate() {
+            self.heap.push(at, Event::Boot { host, after_run: 0 });
+        }
+        for (nth, op) in plan.ops.iter().enumerate() {
+            let arrival = Arrival::Op(nth);
+            self.heap.push(
+                op.at,
+                Event::Arrive {
+                    host: op.via,
+                    run: None,
+                    arrival,
+                },
+            );
+        }
+        for (nth, query) in plan.reads.iter().enumerate() {
+            self.heap.push(query.at, Event::Query(nth));
+        }
+        self.heap.push(plan.heal, Event::Heal);
+        self.heap
+            .push(Timestamp::ZERO + Duration::from_secs(1), Event::Second);
+    }
+
+    fn happen(&mut self, event: Event) -> Step {
+        match event {
+            Event::Boot { host, after_run } => self.boot(host, after_run),
+            Event::Arrive { host, run, arrival } => self.arrive(host, run, arrival),
+            Event::Frame { session, towards } => {
+                self.frame(session, towards);
+                Ok(())
+            }
+            Event::Silence { session } => {
+                self.silence(session);
+                Ok(())
+            }
+            Event::Stop {
+                host,
+                run,
+                comeback,
+            } => {
+                if self.hosts[host].run == run {
+                    self.leave(host, comeback);
+                }
+                Ok(())
+            }
+            Event::Begin(nth) => self.begin(nth),
+            Event::End(nth) => self.end(nth),
+            Event::Image(host) => {
+                let image = (
+                    self.hosts[host].disk.clone(),
+                    self.hosts[host].floors.saved(),
+                );
+                self.hosts[host].images.insert(self.now, image);
+                Ok(())
+            }
+            Event::Query(nth) => self.query(nth),
+            Event::Second => self.second(),
+            Event::Heal => self.heal(),
+            Event::Look => self.look(),
+        }
+    }
+
+    /// What is looked at once a second.
+    fn second(&mut self) -> Step {
+        self.trace.second();
+        self.heap
+            .push(self.now + Duration::from_secs(1), Event::Second);
+        self.checks
+            .equal_fingerprints_mean_equal_content(self.now, &self.hosts)?;
+        self.checks
+            .every_call_is_answered(self.now, &self.hosts, self.plan.disk.max.get())
+    }
+
+    /// Hands `input` to a host's node and carries out everything that follows.
+    fn feed(&mut self, host: usize, input: Input) -> Step {
+        let local = self.hosts[host].local(self.now);
+        self.trace.input(self.now, host, &input);
+        let Some(node) = &mut self.hosts[host].node else {
+            return Ok(());
+        };
+        let handled = catch_unwind(AssertUnwindSafe(|| node.handle(local, input)));
+        self.survived(host, handled)?;
+        self.drain(host)
+    }
+
+    /// Carries out what the node wants, then asks when it wants to be woken.
+    fn drain(&mut self, host: usize) -> Step {
+        for _ in 0..OUTPUTS {
+            let Some(node) = &mut self.hosts[host].node else {
+                return Ok(());
+            };
+            let polled = catch_unwind(AssertUnwindSafe(|| node.poll_output()));
+            let Some(output) = self.survived(host, polled)? else {
+                self.set_timer(host);
+                return Ok(());
+            };
+            self.trace.output(self.now, host, &output);
+            self.carry_out(host, output)?;
+        }
+        Err(self.violation(
+            "A1",
+            host,
+            format!("one input has more than {OUTPUTS} outputs"),
+        ))
+    }
+
+    fn set_timer(&mut self, host: usize) {
+        let state = &mut self.hosts[host];
+        let due = state
+            .node
+            .as_ref()
+            .and_then(tidings_node::Node::poll_timeout);
+        let due = due.map(|due| (state.started + due.since(Timestamp::ZERO)).max(self.now));
+        if let Some(at) = due
+            && state.timer != due
+        {
+            let run = Some(state.run);
+            self.heap.push(
+                at,
+                Event::Arrive {
+                    host,
+                    run,
+                    arrival: Arrival::Timer,
+                },
+            );
+        }
+        state.timer = due;
+    }
+
+    /// A panic of the node is a broken invariant, not the end of the simulator.
+    fn survived<T>(
+        &self,
+        host: usize,
+        result: Result<T, Box<dyn Any + Send>>,
+    ) -> Result<T, Violation> {
+        result.map_err(|panic| {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            self.violation("A1", host, format!("the node panicked: {text}"))
+        })
+    }
+
+    fn violation(&self, invariant: &'static str, host: usize, text: String) -> Violation {
+        Violation {
+            invariant,
+            at: self.now,
+            host: Some(host),
+            text,
+        }
+    }
+
+    /// Hosts whose process is there and goes.
+    fn core(&self) -> Vec<usize> {
+        (0..self.hosts.len())
+            .filter(|&host| self.hosts[host].is_running())
+            .collect()
+    }
+}

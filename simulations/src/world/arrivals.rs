@@ -1,0 +1,214 @@
+//! What reaches a host becomes an input of its node.
+
+use std::time::Duration;
+
+use tidings_node::{CommandId, Exchange, Input};
+use tidings_types::{Command, Departure, Epoch};
+
+use super::{Event, SPINS, Step, World};
+use crate::{
+    history::{Asked, keys_of},
+    host::Arrival,
+    plan::Comeback,
+    random::Stream,
+};
+
+/// How often the seeds' names are resolved.
+pub(super) const RESOLVE: Duration = Duration::from_secs(30);
+
+impl World {
+    pub(super) fn arrive(&mut self, host: usize, run: Option<u64>, arrival: Arrival) -> Step {
+        let state = &mut self.hosts[host];
+        if !state.is_up() || run.is_some_and(|run| run != state.run) {
+            return Ok(());
+        }
+        if state.paused {
+            state.wait(arrival);
+            return Ok(());
+        }
+        match arrival {
+            Arrival::Timer => self.timer(host),
+            Arrival::Second => self.tell_time(host),
+            Arrival::Seeds => {
+                let at = self.now + RESOLVE;
+                self.arrive_at(at, host, Arrival::Seeds);
+                self.feed(host, Input::Seeds(self.seed_addrs()))
+            }
+            Arrival::Datagram {
+                from,
+                sender,
+                payload,
+            } => self.feed(
+                host,
+                Input::Datagram {
+                    from,
+                    sender,
+                    payload,
+                },
+            ),
+            Arrival::SendFailed(to) => self.feed(host, Input::SendFailed { to }),
+            Arrival::Request {
+                session,
+                from,
+                frame,
+            } => {
+                let exchange = Exchange(state.next_exchange);
+                state.next_exchange += 1;
+                state.asked.insert(exchange, session);
+                self.feed(
+                    host,
+                    Input::Request {
+                        exchange,
+                        from,
+                        frame,
+                    },
+                )
+            }
+            Arrival::Response { exchange, frame } => {
+                self.feed(host, Input::Response { exchange, frame })
+            }
+            Arrival::Finished { exchange, complete } => {
+                state.asking.remove(&exchange);
+                self.feed(host, Input::Finished { exchange, complete })
+            }
+            Arrival::Persisted => self.persisted(host),
+            Arrival::Saved {
+                save,
+                transfers,
+                members,
+                at,
+            } => {
+                let kept = !state.disk_full;
+                if kept {
+                    let saved = state.disk.save(transfers, members);
+                    saved.map_err(|text| self.violation("A7", host, text))?;
+                    self.hosts[host].floors.kept(at);
+                }
+                self.feed(host, Input::Saved { save, kept })
+            }
+            Arrival::Epoch { above } => self.take_epoch(host, above),
+            Arrival::Op(nth) => self.op(host, nth),
+            Arrival::Depart(how, comeback) => self.depart(host, how, comeback),
+        }
+    }
+
+    /// The node's timer, unless it has been set anew since.
+    fn timer(&mut self, host: usize) -> Step {
+        let state = &mut self.hosts[host];
+        if state.timer != Some(self.now) {
+            return Ok(());
+        }
+        state.timer = None;
+        let (spins, last) = state.spins;
+        state.spins = if last == self.now {
+            (spins + 1, last)
+        } else {
+            (0, self.now)
+        };
+        if spins > SPINS {
+            return Err(self.violation("A1", host, "the node's timer does not move".to_owned()));
+        }
+        self.feed(host, Input::Timeout)
+    }
+
+    /// A second has passed on the wall clock.
+    fn tell_time(&mut self, host: usize) -> Step {
+        let next = self.now + Duration::from_secs(1);
+        self.arrive_at(next, host, Arrival::Second);
+        self.read_clock(host)
+    }
+
+    fn read_clock(&mut self, host: usize) -> Step {
+        let wall_ms = self.hosts[host].clock.read(self.now);
+        self.feed(host, Input::WallClock(wall_ms))
+    }
+
+    fn persisted(&mut self, host: usize) -> Step {
+        let Some((batch, delta)) = self.hosts[host].batches.pop_front() else {
+            return Ok(());
+        };
+        let result = if self.hosts[host].disk_full {
+            Err("no space left on device".to_owned())
+        } else {
+            self.make_durable(host, &delta)?;
+            Ok(())
+        };
+        self.feed(host, Input::Persisted { batch, result })
+    }
+
+    fn take_epoch(&mut self, host: usize, above: Epoch) -> Step {
+        let seed = self.plan.seed;
+        let state = &mut self.hosts[host];
+        let wall_ms = state.clock.read(self.now);
+        let random = Stream::new(seed, &format!("epoch/{host}")).part(state.run, state.disk_asked);
+        let epoch = Epoch::after(above.max(state.disk.epoch), wall_ms, random);
+        state.disk.epoch = epoch;
+        self.checks.booted(host, epoch);
+        self.trace
+            .log(self.now, Some(host), || format!("takes epoch {epoch:?}"));
+        self.feed(host, Input::EpochTaken(epoch))
+    }
+
+    fn op(&mut self, host: usize, nth: usize) -> Step {
+        self.read_clock(host)?;
+        let op = self.plan.ops[nth].clone();
+        let member = |of: usize| self.hosts[of].me();
+        let command = op.call.command(member);
+        let keys = keys_of(&op, member);
+        let rank_of = |key| {
+            let shown = self.hosts[host].reads.record(key)?;
+            self.checks.history().write(shown.dot)?.rank()
+        };
+        let before = keys.iter().map(rank_of).collect();
+        let asked = Asked {
+            call: op.call,
+            host,
+            at: self.now,
+            acked: None,
+            refused: false,
+            optional: false,
+            keys,
+            before,
+        };
+        let number = self.checks.history_mut().asked(asked);
+        self.command(host, command, Some(number))
+    }
+
+    fn depart(&mut self, host: usize, how: Departure, comeback: Option<Comeback>) -> Step {
+        if self.hosts[host].departing.is_some() {
+            return Ok(());
+        }
+        self.hosts[host].departing = Some(comeback);
+        self.command(host, Command::Depart(how), None)
+    }
+
+    fn command(&mut self, host: usize, command: Command, call: Option<usize>) -> Step {
+        let state = &mut self.hosts[host];
+        let id = CommandId(state.next_command);
+        state.next_command += 1;
+        state.open.insert(id, (call, self.now));
+        self.trace.log(self.now, Some(host), || {
+            format!("is asked {id:?}: {command:?}")
+        });
+        self.feed(host, Input::Command { id, command })
+    }
+
+    /// Lets everything that waited reach a process that goes on.
+    pub(super) fn resume(&mut self, host: usize) {
+        let state = &mut self.hosts[host];
+        state.paused = false;
+        state.timer = None;
+        for (_, due) in state.open.values_mut() {
+            *due = self.now;
+        }
+        let run = Some(state.run);
+        for arrival in std::mem::take(&mut state.inbox) {
+            self.heap
+                .push(self.now, Event::Arrive { host, run, arrival });
+        }
+        for arrival in [Arrival::Second, Arrival::Seeds] {
+            self.arrive_at(self.now, host, arrival);
+        }
+        self.set_timer(host);
+    }
+}

@@ -1,0 +1,206 @@
+//! Processes that start and stop, and the disks that they find.
+
+use std::net::SocketAddr;
+
+use tidings_node::{Boot, Config, Input, Node};
+use tidings_types::{ClusterId, Epoch, Timestamp};
+
+use super::{Event, Mutant, Step, World};
+use crate::{
+    check::Floors,
+    disk::Disk,
+    host::{Arrival, identity},
+    plan::Comeback,
+    random::{Stream, below},
+    scenario::DiskFate,
+    workload::{gossip_addr, node_name},
+};
+
+/// The cluster of every world.
+const CLUSTER: ClusterId = ClusterId::from_bytes(*b"tidings-simulate");
+
+impl World {
+    /// Starts a host's process, unless something else happened to it in the meantime.
+    pub(super) fn boot(&mut self, host: usize, after_run: u64) -> Step {
+        if self.hosts[host].is_up() || self.hosts[host].run != after_run {
+            return Ok(());
+        }
+        let config = self.config(host);
+        let seed = self.plan.seed;
+        let state = &mut self.hosts[host];
+        state.run += 1;
+        state.started = self.now;
+        let wall_ms = state.clock.read(self.now);
+        let random = Stream::new(seed, &format!("epoch/{host}")).draw(state.run);
+        state.disk.epoch = Epoch::after(state.disk.epoch, wall_ms, random);
+        let boot = Boot {
+            node: state.me(),
+            cluster: CLUSTER,
+            epoch: state.disk.epoch,
+            addr: gossip_addr(host),
+            seed: Stream::new(seed, &format!("node/{host}")).draw(state.run),
+            wall_ms,
+            own: state.disk.own(),
+            own_damaged: false,
+            replicas: state
+                .disk
+                .replicas()
+                .into_iter()
+                .map(|feed| (feed, false))
+                .collect(),
+            members: state.disk.members(),
+        };
+        let (run, epoch) = (state.run, state.disk.epoch);
+        self.checks.booted(host, epoch);
+        self.trace.log(self.now, Some(host), || {
+            format!("starts, run {run}, epoch {epoch:?}")
+        });
+        let made = std::panic::catch_unwind(|| Node::new(config, boot, Timestamp::ZERO));
+        self.hosts[host].node = Some(self.survived(host, made)?);
+        self.drain(host)?;
+        self.feed(host, Input::Seeds(self.seed_addrs()))?;
+        let second = self.now + std::time::Duration::from_secs(1);
+        self.heap.push(
+            second,
+            Event::Arrive {
+                host,
+                run: Some(run),
+                arrival: Arrival::Second,
+            },
+        );
+        let resolve = self.now + super::arrivals::RESOLVE;
+        self.heap.push(
+            resolve,
+            Event::Arrive {
+                host,
+                run: Some(run),
+                arrival: Arrival::Seeds,
+            },
+        );
+        Ok(())
+    }
+
+    pub(super) fn seed_addrs(&self) -> Vec<SocketAddr> {
+        self.plan
+            .seeds
+            .iter()
+            .map(|&host| gossip_addr(host))
+            .collect()
+    }
+
+    fn config(&self, host: usize) -> Config {
+        let settings = self.plan.settings;
+        let mut config = Config::new(node_name(host), gossip_addr(host).ip().to_string());
+        if settings.jitter == Some(false) {
+            config.membership.jitter_percent = 0;
+        }
+        for (setting, span) in [
+            (&mut config.repair_after, settings.repair_after),
+            (&mut config.stale_for, settings.stale_for),
+            (&mut config.save_every, settings.save_every),
+            (&mut config.island_half_life, settings.island_half_life),
+        ] {
+            if let Some(span) = span {
+                *setting = span.get();
+            }
+        }
+        self.mutate(&mut config);
+        config
+    }
+
+    #[cfg(feature = "mutants")]
+    const fn mutate(&self, config: &mut Config) {
+        match self.mutant {
+            Mutant::None => {}
+            Mutant::NoWatchdog => config.membership.mutants.no_watchdog = true,
+            Mutant::NoTurnUndeadFilter => config.membership.mutants.no_turn_undead_filter = true,
+            Mutant::NoTombstones => config.mutants.no_tombstones = true,
+        }
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    fn mutate(&self, _: &mut Config) {
+        assert!(
+            self.mutant == Mutant::None,
+            "mutants need the feature `mutants`"
+        );
+    }
+
+    /// Kills a host's process: what was on its way to the disk is there in part.
+    pub(super) fn crash(&mut self, host: usize, comeback: Option<Comeback>) -> Step {
+        if !self.hosts[host].is_up() {
+            return Ok(());
+        }
+        let state = &mut self.hosts[host];
+        let waiting = state.batches.len();
+        let draw = state.disk_draws.draw(u64::MAX - state.run);
+        let bound = u64::try_from(waiting).unwrap_or(u64::MAX).saturating_add(1);
+        let kept = usize::try_from(below(draw, bound)).unwrap_or(waiting);
+        let batches: Vec<_> = state.batches.drain(..kept).collect();
+        for (_, delta) in batches {
+            self.make_durable(host, &delta)?;
+        }
+        self.trace.log(self.now, Some(host), || {
+            format!("is killed, {kept} of {waiting} batches on disk")
+        });
+        self.stop(host, comeback);
+        Ok(())
+    }
+
+    /// Stops a host's process after its goodbye: the disk is closed properly.
+    pub(super) fn leave(&mut self, host: usize, comeback: Option<Comeback>) {
+        self.trace.log(self.now, Some(host), || "stops".to_owned());
+        self.stop(host, comeback);
+    }
+
+    fn stop(&mut self, host: usize, comeback: Option<Comeback>) {
+        self.sessions.forget_client(host);
+        let state = &mut self.hosts[host];
+        state.stop();
+        let run = state.run;
+        let Some(comeback) = comeback else {
+            state.floors = state.floors.saved();
+            return;
+        };
+        self.replace_disk(host, comeback);
+        let at = self.now + comeback.after;
+        self.heap.push(
+            at,
+            Event::Boot {
+                host,
+                after_run: run,
+            },
+        );
+    }
+
+    fn replace_disk(&mut self, host: usize, comeback: Comeback) {
+        let seed = self.plan.seed;
+        let state = &mut self.hosts[host];
+        let lost_since = match comeback.disk {
+            DiskFate::Intact => {
+                state.floors = state.floors.saved();
+                return;
+            }
+            DiskFate::Empty | DiskFate::Lost => {
+                if comeback.disk == DiskFate::Lost {
+                    state.identity += 1;
+                }
+                state.disk = Disk::new(identity(seed, host, state.identity));
+                state.floors = Floors::default();
+                Timestamp::ZERO
+            }
+            DiskFate::RolledBack => {
+                let at = comeback.image.unwrap_or(Timestamp::ZERO);
+                if let Some((disk, floors)) = state.images.get(&at) {
+                    state.disk = disk.clone();
+                    state.floors = floors.clone();
+                }
+                at
+            }
+        };
+        self.checks.history_mut().lost(host, lost_since);
+        self.trace.log(self.now, Some(host), || {
+            format!("has its disk {:?}", comeback.disk)
+        });
+    }
+}

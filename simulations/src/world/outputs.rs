@@ -1,0 +1,319 @@
+//! What a node wants done is done here, in the order in which it wants it.
+
+use std::net::SocketAddr;
+
+use tidings_node::{Exchange, Output};
+use tidings_types::{Delta, NodeId, limits::PAYLOAD_BYTES};
+
+use super::{Event, Step, World};
+use crate::{
+    host::Arrival,
+    link::{Lane, in_order},
+    random::uniform,
+    session::{Carried, RETRY, Session, TIMEOUT, Towards},
+    workload::{gossip_addr, host_at},
+};
+
+impl World {
+    pub(super) fn carry_out(&mut self, host: usize, output: Output) -> Step {
+        match output {
+            Output::Datagram {
+                to,
+                receiver,
+                payload,
+            } => {
+                return self.send(host, to, receiver, payload);
+            }
+            Output::Request {
+                exchange,
+                to,
+                addr,
+                frame,
+            } => {
+                self.ask(host, exchange, to, addr, frame);
+            }
+            Output::Respond { exchange, frame } => {
+                self.answer(host, exchange, Carried::Response(frame));
+            }
+            Output::Finish { exchange, complete } => {
+                self.answer(host, exchange, Carried::Finish(complete));
+                self.hosts[host].asked.remove(&exchange);
+            }
+            Output::Persist { batch, delta } => {
+                self.checks
+                    .persist(self.now, host, &self.hosts[host], &delta)?;
+                let at = self.disk_ready(host);
+                self.hosts[host].disk_busy = at;
+                self.hosts[host].batches.push_back((batch, delta));
+                self.arrive_at(at, host, Arrival::Persisted);
+            }
+            Output::Save {
+                save,
+                transfers,
+                members,
+            } => {
+                let at = self.disk_ready(host);
+                let arrival = Arrival::Saved {
+                    save,
+                    transfers,
+                    members,
+                    at: self.now,
+                };
+                self.arrive_at(at, host, arrival);
+            }
+            Output::TakeEpoch { above } => {
+                let at = self.disk_ready(host);
+                self.arrive_at(at, host, Arrival::Epoch { above });
+            }
+            Output::Publish(update) => {
+                self.checks
+                    .publish(self.now, host, &mut self.hosts[host].floors, &update)?;
+                self.hosts[host].reads.apply(update);
+            }
+            Output::Reply { id, result } => {
+                let open = self.hosts[host].open.remove(&id);
+                self.trace.log(self.now, Some(host), || {
+                    format!("answers {id:?}: {result:?}")
+                });
+                let state = &self.hosts[host];
+                return self.checks.reply(self.now, host, state, open, &result);
+            }
+            Output::Departed => {
+                let run = self.hosts[host].run;
+                let comeback = self.hosts[host].departing.take().flatten();
+                self.heap.push(
+                    self.now,
+                    Event::Stop {
+                        host,
+                        run,
+                        comeback,
+                    },
+                );
+            }
+            Output::Event(event) => {
+                self.trace
+                    .log(self.now, Some(host), || format!("{event:?}"));
+                return self
+                    .checks
+                    .event(self.now, host, &event, &self.hosts, &self.network);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(
+        &mut self,
+        host: usize,
+        to: SocketAddr,
+        receiver: Option<NodeId>,
+        payload: Vec<u8>,
+    ) -> Step {
+        if payload.len() > PAYLOAD_BYTES {
+            let text = format!(
+                "a datagram of {} bytes, the limit is {PAYLOAD_BYTES}",
+                payload.len()
+            );
+            return Err(self.violation("A10", host, text));
+        }
+        let Some(target) = host_at(to, self.hosts.len()) else {
+            return Ok(());
+        };
+        if self.network.is_refused(host, target) {
+            self.arrive_at(self.now, host, Arrival::SendFailed(to));
+            return Ok(());
+        }
+        let fate = self.network.datagram(host, target);
+        let is_cut = self.network.is_cut(host, target, Lane::Datagram);
+        let (from, sender) = (gossip_addr(host), self.hosts[host].me());
+        let meant = receiver.is_none_or(|id| id == self.hosts[target].me());
+        if is_cut || !meant {
+            return Ok(());
+        }
+        for delay in fate.into_iter().flatten() {
+            let arrival = Arrival::Datagram {
+                from,
+                sender,
+                payload: payload.clone(),
+            };
+            let event = Event::Arrive {
+                host: target,
+                run: None,
+                arrival,
+            };
+            self.heap.push(self.now + delay, event);
+        }
+        Ok(())
+    }
+
+    fn ask(
+        &mut self,
+        host: usize,
+        exchange: Exchange,
+        to: NodeId,
+        addr: SocketAddr,
+        frame: Vec<u8>,
+    ) {
+        let target = host_at(addr, self.hosts.len());
+        let Some(target) = target.filter(|&target| !self.network.is_refused(host, target)) else {
+            self.arrive_at(
+                self.now,
+                host,
+                Arrival::Finished {
+                    exchange,
+                    complete: false,
+                },
+            );
+            return;
+        };
+        let client = (host, self.hosts[host].run);
+        let mut session = Session::new(client, exchange, target, to, self.now);
+        session.send(
+            Towards::Server,
+            Carried::Request(self.hosts[host].me(), frame),
+        );
+        // One round trip for the handshake, then the question itself.
+        let handshake = self.network.frame(host, target) + self.network.frame(target, host);
+        let delay = handshake + self.network.frame(host, target);
+        let at = in_order(&mut session.last[Towards::Server.index()], self.now, delay);
+        let number = self.sessions.open(session);
+        self.hosts[host].asking.insert(exchange, number);
+        self.heap.push(
+            at,
+            Event::Frame {
+                session: number,
+                towards: Towards::Server,
+            },
+        );
+        self.heap
+            .push(self.now + TIMEOUT, Event::Silence { session: number });
+    }
+
+    fn answer(&mut self, host: usize, exchange: Exchange, carried: Carried) {
+        let Some(&number) = self.hosts[host].asked.get(&exchange) else {
+            return;
+        };
+        let Some(session) = self.sessions.get(number) else {
+            return;
+        };
+        session.send(Towards::Client, carried);
+        let (from, to) = session.ends(Towards::Client);
+        let delay = self.network.frame(from, to);
+        let at = in_order(&mut session.last[Towards::Client.index()], self.now, delay);
+        self.heap.push(
+            at,
+            Event::Frame {
+                session: number,
+                towards: Towards::Client,
+            },
+        );
+    }
+
+    /// A frame of a session comes to its end of the link: it passes, waits for a cut to end, or
+    /// finds that its process is gone.
+    pub(super) fn frame(&mut self, number: u64, towards: Towards) {
+        let Some(session) = self.sessions.get(number) else {
+            return;
+        };
+        let (from, to) = session.ends(towards);
+        let cut = |from, to| self.network.is_cut(from, to, Lane::Session);
+        // Without acknowledgements nothing passes for long: one direction is enough to block both.
+        if cut(from, to) || cut(to, from) || !self.hosts[to].is_up() {
+            self.heap.push(
+                self.now + RETRY,
+                Event::Frame {
+                    session: number,
+                    towards,
+                },
+            );
+            return;
+        }
+        let run = self.hosts[to].run;
+        let expected = match towards {
+            Towards::Server => session.server.1.unwrap_or(run),
+            Towards::Client => session.client.1,
+        };
+        let stranger = towards == Towards::Server && self.hosts[to].me() != session.to;
+        if run != expected || stranger {
+            self.break_off(number);
+            return;
+        }
+        let Some(carried) = session.receive(towards) else {
+            return;
+        };
+        session.progress = self.now;
+        session.server.1.get_or_insert(run);
+        let exchange = session.exchange;
+        let arrival = match carried {
+            Carried::Request(from, frame) => Arrival::Request {
+                session: number,
+                from,
+                frame,
+            },
+            Carried::Response(frame) => Arrival::Response { exchange, frame },
+            Carried::Finish(complete) => {
+                self.sessions.close(number);
+                Arrival::Finished { exchange, complete }
+            }
+        };
+        self.arrive_at(self.now, to, arrival);
+    }
+
+    /// Breaks a session of which nothing has arrived for too long.
+    pub(super) fn silence(&mut self, number: u64) {
+        let Some(session) = self.sessions.get(number) else {
+            return;
+        };
+        let due = session.progress + TIMEOUT;
+        if due > self.now {
+            self.heap.push(due, Event::Silence { session: number });
+        } else {
+            self.break_off(number);
+        }
+    }
+
+    fn break_off(&mut self, number: u64) {
+        if let Some(session) = self.sessions.close(number) {
+            let (host, run) = session.client;
+            let arrival = Arrival::Finished {
+                exchange: session.exchange,
+                complete: false,
+            };
+            self.heap.push(
+                self.now,
+                Event::Arrive {
+                    host,
+                    run: Some(run),
+                    arrival,
+                },
+            );
+        }
+    }
+
+    /// When the disk will have done what it is asked for now, after all before.
+    fn disk_ready(&mut self, host: usize) -> tidings_types::Timestamp {
+        let speed = self.plan.disk;
+        let state = &mut self.hosts[host];
+        let draw = state.disk_draws.draw(state.disk_asked);
+        state.disk_asked += 1;
+        (self.now + uniform(draw, speed.min.get(), speed.max.get())).max(state.disk_busy)
+    }
+
+    /// Puts a batch on a host's disk.
+    pub(super) fn make_durable(&mut self, host: usize, delta: &Delta) -> Step {
+        let put = self.hosts[host].disk.persist(delta);
+        put.map_err(|text| self.violation("A7", host, text))?;
+        self.checks.durable(self.hosts[host].me(), delta);
+        Ok(())
+    }
+
+    /// Lets something reach the present run of a host's process at `at`.
+    pub(super) fn arrive_at(
+        &mut self,
+        at: tidings_types::Timestamp,
+        host: usize,
+        arrival: Arrival,
+    ) {
+        let run = Some(self.hosts[host].run);
+        self.heap.push(at, Event::Arrive { host, run, arrival });
+    }
+}

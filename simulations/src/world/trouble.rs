@@ -1,0 +1,109 @@
+//! Faults begin and end.
+
+use tidings_types::Departure;
+
+use super::{Step, World};
+use crate::{clock::WallClock, host::Arrival, plan::What, scenario::Goodbye};
+
+impl World {
+    pub(super) fn begin(&mut self, nth: usize) -> Step {
+        let what = self.plan.trouble[nth].what.clone();
+        self.trace
+            .log(self.now, None, || format!("begins: {what:?}"));
+        match what {
+            What::Cut(links, lanes) => {
+                for (from, to) in links {
+                    lanes
+                        .iter()
+                        .for_each(|&lane| self.network.cut(from, to, lane));
+                }
+            }
+            What::Weather(links, link) => {
+                links
+                    .iter()
+                    .for_each(|&(from, to)| self.network.disturb(from, to, link));
+            }
+            What::Pause(hosts) => {
+                for host in hosts {
+                    self.hosts[host].paused = self.hosts[host].is_up();
+                }
+            }
+            What::Crash(hosts, comeback) => {
+                return hosts
+                    .into_iter()
+                    .try_for_each(|host| self.crash(host, comeback));
+            }
+            What::Depart(hosts, how, comeback) => {
+                let how = match how {
+                    Goodbye::Left => Departure::Left,
+                    Goodbye::Restarting => Departure::Restarting,
+                };
+                for host in hosts {
+                    self.arrive_at(self.now, host, Arrival::Depart(how, comeback));
+                }
+            }
+            What::Clock(hosts, offset_ms, rate_ppm, frozen) => {
+                let clock = WallClock::wrong(offset_ms, rate_ppm, frozen, self.now);
+                hosts
+                    .iter()
+                    .for_each(|&host| self.hosts[host].clock = clock);
+            }
+            What::SendErrors(links) => {
+                links
+                    .iter()
+                    .for_each(|&(from, to)| self.network.refuse(from, to, true));
+            }
+            What::DiskFull(hosts) => {
+                hosts
+                    .iter()
+                    .for_each(|&host| self.hosts[host].disk_full = true);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn end(&mut self, nth: usize) -> Step {
+        let what = self.plan.trouble[nth].what.clone();
+        if !matches!(what, What::Crash(..) | What::Depart(..)) {
+            self.trace.log(self.now, None, || format!("ends: {what:?}"));
+        }
+        match what {
+            What::Cut(links, lanes) => {
+                for (from, to) in links {
+                    lanes
+                        .iter()
+                        .for_each(|&lane| self.network.mend(from, to, lane));
+                }
+            }
+            What::Weather(links, _) => {
+                links
+                    .iter()
+                    .for_each(|&(from, to)| self.network.settle(from, to));
+            }
+            What::Pause(hosts) => {
+                for host in hosts {
+                    if self.hosts[host].paused {
+                        self.resume(host);
+                    }
+                }
+            }
+            What::Crash(..) | What::Depart(..) => {}
+            What::Clock(hosts, ..) => {
+                hosts
+                    .iter()
+                    .for_each(|&host| self.hosts[host].clock = WallClock::default());
+            }
+            What::SendErrors(links) => {
+                links
+                    .iter()
+                    .for_each(|&(from, to)| self.network.refuse(from, to, false));
+            }
+            What::DiskFull(hosts) => {
+                hosts
+                    .iter()
+                    .for_each(|&host| self.hosts[host].disk_full = false);
+            }
+        }
+        Ok(())
+    }
+}
