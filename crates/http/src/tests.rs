@@ -1,1 +1,10 @@
+//! The API as a client meets it: requests in, bytes out, with a small stand-in for the node.
 
+mod agent;
+mod blocking;
+mod catalog;
+mod fake_node;
+mod ground;
+mod health;
+mod rules;
+mod server;

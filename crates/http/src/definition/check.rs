@@ -1,0 +1,254 @@
+//! A check as written, and what of it can be run.
+
+use tidings_types::{Check, CheckKind, CheckStatus, HttpCheck, limits::CHECK_OUTPUT_BYTES};
+
+use crate::{
+    failure::Failure,
+    json_in::{DecodeError, Object},
+};
+
+/// A check definition as written; nothing but its JSON types has been looked at.
+#[derive(Debug)]
+pub(crate) struct WrittenCheck {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    notes: String,
+    pub(crate) status: String,
+    pub(crate) service_id: String,
+    http: HttpCheck,
+    tcp: String,
+    tcp_use_tls: bool,
+    ttl_ms: u64,
+    interval_ms: u64,
+    timeout_ms: u64,
+    success_before_passing: i64,
+    failures_before_warning: i64,
+    failures_before_critical: i64,
+    deregister_after_ms: u64,
+    output_bytes_max: i64,
+    /// The kinds asked for that nobody runs here: their names.
+    others: Vec<&'static str>,
+    /// Whether one of them is run every so often, as all but aliases are.
+    others_need_interval: bool,
+}
+
+impl WrittenCheck {
+    pub(crate) fn decode(mut object: Object) -> Result<Self, DecodeError> {
+        let mut others = Vec::new();
+        for (kind, fields) in OTHER_KINDS {
+            for field in *fields {
+                let lists = object.strings_or_text(&[field])?;
+                if lists.iter().any(|text| !text.is_empty()) && !others.contains(kind) {
+                    others.push(kind);
+                }
+            }
+        }
+        for field in OTHER_FLAGS {
+            object.bool(&[field])?;
+        }
+        object.ignore(&["Namespace", "Partition", "Shell"]);
+        let number = |object: &mut Object, name| object.int(&[name]).map(Option::unwrap_or_default);
+        let written = Self {
+            id: object.string(&["CheckID", "ID"])?,
+            name: object.string(&["Name"])?,
+            notes: object.string(&["Notes"])?,
+            status: object.string(&["Status"])?,
+            service_id: object.string(&["ServiceID", "service_id"])?,
+            http: http_fields(&mut object)?,
+            tcp: object.string(&["TCP"])?,
+            tcp_use_tls: object
+                .bool(&["TCPUseTLS", "tcp_use_tls"])?
+                .unwrap_or_default(),
+            ttl_ms: object.duration_ms(&["TTL"])?,
+            interval_ms: object.duration_ms(&["Interval"])?,
+            timeout_ms: object.duration_ms(&["Timeout"])?,
+            success_before_passing: number(&mut object, "SuccessBeforePassing")?,
+            failures_before_warning: number(&mut object, "FailuresBeforeWarning")?,
+            failures_before_critical: number(&mut object, "FailuresBeforeCritical")?,
+            deregister_after_ms: object.duration_ms(DEREGISTER)?,
+            output_bytes_max: number(&mut object, "OutputMaxSize")?,
+            others_need_interval: others.iter().any(|kind| *kind != "alias"),
+            others,
+        };
+        object.finish()?;
+        Ok(written)
+    }
+
+    pub(crate) fn into_check(self, status: CheckStatus) -> Result<Check, Failure> {
+        self.validate()?;
+        let kind = self.kind()?;
+        let is_ttl = matches!(kind, CheckKind::Ttl { .. });
+        let count = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
+        let output_bytes_max = match usize::try_from(self.output_bytes_max) {
+            Ok(1..=CHECK_OUTPUT_BYTES) => count(self.output_bytes_max),
+            _ => OUTPUT_BYTES,
+        };
+        Ok(Check {
+            name: self.name,
+            notes: self.notes,
+            service: None,
+            kind,
+            interval_ms: if is_ttl {
+                0
+            } else {
+                self.interval_ms.max(INTERVAL_MS_MIN)
+            },
+            timeout_ms: match self.timeout_ms {
+                _ if is_ttl => 0,
+                0 => TIMEOUT_MS,
+                timeout_ms => timeout_ms,
+            },
+            success_before_passing: count(self.success_before_passing),
+            failures_before_warning: count(self.failures_before_warning),
+            failures_before_critical: count(self.failures_before_critical),
+            deregister_after_ms: self.deregister_after_ms,
+            output_bytes_max,
+            status,
+            output: String::new(),
+        })
+    }
+
+    /// The rules that hold between the fields, in Consul's words.
+    fn validate(&self) -> Result<(), Failure> {
+        let is_alias = self.others.contains(&"alias");
+        let needs_interval =
+            !self.http.url.is_empty() || !self.tcp.is_empty() || self.others_need_interval;
+        let broken = if self.interval_ms > 0 && self.ttl_ms > 0 {
+            "Interval and TTL cannot both be specified"
+        } else if needs_interval && self.interval_ms == 0 {
+            "Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks"
+        } else if is_alias && self.interval_ms > 0 {
+            "Interval cannot be set for Alias checks"
+        } else if is_alias && self.ttl_ms > 0 {
+            "TTL must be not be set for Alias checks"
+        } else if !needs_interval && !is_alias && self.ttl_ms == 0 {
+            "TTL must be > 0 for TTL checks"
+        } else if self.output_bytes_max < 0 {
+            "MaxOutputMaxSize must be positive"
+        } else if self.failures_before_warning > self.failures_before_critical {
+            "FailuresBeforeWarning can't be higher than FailuresBeforeCritical"
+        } else {
+            return Ok(());
+        };
+        Err(invalid_check(broken))
+    }
+
+    /// Of several kinds the first of gRPC, HTTP, TTL, TCP counts, then any other.
+    fn kind(&self) -> Result<CheckKind, Failure> {
+        let unsupported = |kind: &str| {
+            invalid_check(format_args!(
+                "{kind} checks are not supported yet; use an HTTP, TCP or TTL check"
+            ))
+        };
+        if self.others.contains(&"gRPC") {
+            Err(unsupported("gRPC"))
+        } else if !self.http.url.is_empty() {
+            Ok(CheckKind::Http(self.http.clone()))
+        } else if self.ttl_ms > 0 {
+            Ok(CheckKind::Ttl {
+                ttl_ms: self.ttl_ms,
+            })
+        } else if !self.tcp.is_empty() && self.tcp_use_tls {
+            Err(unsupported("TCP with TLS"))
+        } else if !self.tcp.is_empty() {
+            Ok(CheckKind::Tcp {
+                address: self.tcp.clone(),
+            })
+        } else {
+            Err(unsupported(self.others.first().copied().unwrap_or("such")))
+        }
+    }
+}
+
+/// Cuts `output` at a character's end to `bytes_max`, or if that is 0 to the general limit.
+pub(crate) fn cut_output(mut output: String, bytes_max: u32) -> String {
+    let limit = match bytes_max {
+        0 => OUTPUT_BYTES,
+        bytes_max => bytes_max.min(OUTPUT_BYTES),
+    };
+    let limit = usize::try_from(limit).unwrap_or(CHECK_OUTPUT_BYTES);
+    if output.len() > limit {
+        let ends = (0..=limit).rev();
+        let end = ends.into_iter().find(|&at| output.is_char_boundary(at));
+        output.truncate(end.unwrap_or_default());
+    }
+    output
+}
+
+/// The fields of an HTTP check.
+pub(crate) fn http_fields(object: &mut Object) -> Result<HttpCheck, DecodeError> {
+    Ok(HttpCheck {
+        url: object.string(&["HTTP"])?,
+        method: object.string(&["Method"])?,
+        header: object.string_lists(&["Header"])?,
+        body: object.string(&["Body"])?,
+        disable_redirects: object.bool(&["DisableRedirects"])?.unwrap_or_default(),
+        tls_skip_verify: object
+            .bool(&["TLSSkipVerify", "tls_skip_verify"])?
+            .unwrap_or_default(),
+        tls_server_name: object.string(&["TLSServerName", "tls_server_name"])?,
+    })
+}
+
+pub(crate) fn invalid_check(why: impl std::fmt::Display) -> Failure {
+    Failure::bad(format_args!("Invalid check: {why}"))
+}
+
+/// A check that says nothing, to build others from.
+pub(crate) const fn blank_check() -> Check {
+    Check {
+        name: String::new(),
+        notes: String::new(),
+        service: None,
+        kind: CheckKind::Manual {
+            label: String::new(),
+        },
+        interval_ms: 0,
+        timeout_ms: 0,
+        success_before_passing: 0,
+        failures_before_warning: 0,
+        failures_before_critical: 0,
+        deregister_after_ms: 0,
+        output_bytes_max: OUTPUT_BYTES,
+        status: CheckStatus::Critical,
+        output: String::new(),
+    }
+}
+
+/// The spellings of the span after which a critical check takes its instance away.
+pub(crate) const DEREGISTER: &[&str] = &[
+    "DeregisterCriticalServiceAfter",
+    "deregister_critical_service_after",
+];
+
+/// Kinds of checks that nobody runs here yet, in Consul's order of precedence, and the fields that
+/// ask for them.
+const OTHER_KINDS: &[(&str, &[&str])] = &[
+    ("gRPC", &["GRPC"]),
+    ("UDP", &["UDP"]),
+    (
+        "alias",
+        &["AliasNode", "AliasService", "alias_node", "alias_service"],
+    ),
+    ("Docker", &["DockerContainerID", "docker_container_id"]),
+    ("script", &["Args", "ScriptArgs", "script_args", "Script"]),
+    ("H2PING", &["H2PING"]),
+    ("OSService", &["OSService"]),
+    ("proxied", &["ProxyHTTP", "ProxyGRPC"]),
+];
+
+/// Flags of those kinds; without the kind they mean nothing.
+const OTHER_FLAGS: &[&str] = &[
+    "GRPCUseTLS",
+    "grpc_use_tls",
+    "H2PingUseTLS",
+    "h2ping_use_tls",
+];
+
+/// A shorter interval is raised to this.
+const INTERVAL_MS_MIN: u64 = 1_000;
+/// How long one run of a check may take unless it says.
+const TIMEOUT_MS: u64 = 10_000;
+/// [`CHECK_OUTPUT_BYTES`], as a check's record holds it.
+const OUTPUT_BYTES: u32 = 4_096;
+const _: () = assert!(OUTPUT_BYTES as usize == CHECK_OUTPUT_BYTES);

@@ -1,0 +1,518 @@
+//! `/v1/agent/...`
+
+use super::ground::Ground;
+
+const WEB: &str = r#"{"Name":"web","ID":"web-1","Tags":["v1","a"],"Address":"10.1.1.1","Port":8080,
+    "Meta":{"env":"qa"},"Check":{"TTL":"10s"}}"#;
+
+#[tokio::test]
+async fn a_registration_is_shown_as_consul_shows_it() {
+    let ground = Ground::new();
+    ground.get("/v1/agent/services").await.is(200, "{}");
+    ground.get("/v1/agent/checks").await.is(200, "{}");
+    ground.done("/v1/agent/service/register", WEB).await;
+    let services = ground.get("/v1/agent/services").await;
+    services.is(
+        200,
+        concat!(
+            r#"{"web-1":{"ID":"web-1","Service":"web","Tags":["v1","a"],"Meta":{"env":"qa"},"#,
+            r#""Port":8080,"Address":"10.1.1.1","TaggedAddresses":{"#,
+            r#""lan_ipv4":{"Address":"10.1.1.1","Port":8080},"#,
+            r#""wan_ipv4":{"Address":"10.1.1.1","Port":8080}},"#,
+            r#""Weights":{"Passing":1,"Warning":1},"EnableTagOverride":false,"Datacenter":"dc1"}}"#,
+        ),
+    );
+    assert_eq!(services.header("content-type"), Some("application/json"));
+    assert_eq!(services.header("x-consul-index"), None);
+    ground.get("/v1/agent/checks").await.is(
+        200,
+        concat!(
+            r#"{"service:web-1":{"Node":"one","CheckID":"service:web-1","#,
+            r#""Name":"Service 'web' check","Status":"critical","Notes":"","Output":"","#,
+            r#""ServiceID":"web-1","ServiceName":"web","ServiceTags":["v1","a"],"Type":"ttl","#,
+            r#""Interval":"0s","Timeout":"0s","ExposedPort":0,"Definition":{},"#,
+            r#""CreateIndex":0,"ModifyIndex":0}}"#,
+        ),
+    );
+}
+
+#[tokio::test]
+async fn an_identical_registration_keeps_status_and_index() {
+    let ground = Ground::new();
+    ground.done("/v1/agent/service/register", WEB).await;
+    ground
+        .done("/v1/agent/check/pass/service:web-1?note=fine", "")
+        .await;
+    let before = ground.get("/v1/health/service/web").await;
+    ground.done("/v1/agent/service/register", WEB).await;
+    let after = ground.get("/v1/health/service/web").await;
+    assert_eq!(before.body, after.body);
+    assert_eq!(before.index(), after.index());
+    assert!(after.body.contains(r#""Status":"passing""#));
+    assert!(after.body.contains(r#""Output":"fine""#));
+}
+
+#[tokio::test]
+async fn keys_match_in_any_case_and_nulls_are_nothing() {
+    let ground = Ground::new();
+    let body = r#"{"name":"Db","id":null,"tags":null,"port":5432,"meta":null,"check":null,
+        "checks":[{"http":"http://localhost/","interval":10000000000,"status":"passing",
+        "deregister_critical_service_after":"30s"}],"enable_tag_override":true,
+        "tagged_addresses":{"wan":{"address":"192.0.2.1","port":1}},"connect":{"native":false},
+        "weights":{"passing":10,"warning":0},"namespace":"default"} and what follows is ignored"#;
+    ground.done("/v1/agent/service/register", body).await;
+    let services = ground.get("/v1/agent/services").await.json();
+    let db = &services["Db"];
+    assert_eq!((&db["Service"], &db["Port"]), (&"Db".into(), &5432.into()));
+    assert_eq!(db["Tags"], serde_json::json!([]));
+    assert_eq!(db["Meta"], serde_json::json!({}));
+    assert_eq!(db["Weights"]["Passing"], 10);
+    assert_eq!(db["TaggedAddresses"]["wan"]["Address"], "192.0.2.1");
+    let check = ground
+        .view
+        .own_check(&tidings_types::CheckId::new("service:Db").unwrap());
+    let check = check.unwrap();
+    assert_eq!(check.check.interval_ms, 10_000);
+    assert_eq!(check.check.timeout_ms, 10_000);
+    assert_eq!(check.check.deregister_after_ms, 30_000, "30 s are 30 s");
+    let checks = ground.get("/v1/agent/checks").await.json();
+    assert_eq!(checks["service:Db"]["Interval"], "10s");
+    assert_eq!(checks["service:Db"]["Type"], "http");
+}
+
+#[tokio::test]
+async fn bad_registrations_are_refused_in_consuls_words() {
+    let ground = Ground::new();
+    for (body, text) in BAD_SERVICES {
+        let answer = ground.put("/v1/agent/service/register", body).await;
+        answer.is(400, text);
+    }
+    for (fields, text) in BAD_CHECKS {
+        let body = format!(r#"{{"Name":"a","Check":{{{fields}}}}}"#);
+        let answer = ground.put("/v1/agent/service/register", &body).await;
+        answer.is(400, text);
+    }
+    let tagged = r#"{"Name":"a","TaggedAddresses":{"lan_ipv4":{"Address":"::1","Port":1}}}"#;
+    let text = r#"Service tagged address "lan_ipv4" must be a valid ipv4 address"#;
+    ground
+        .put("/v1/agent/service/register", tagged)
+        .await
+        .is(500, text);
+    let long = format!(r#"{{"Name":"{}"}}"#, "x".repeat(300));
+    assert_eq!(
+        ground.put("/v1/agent/service/register", &long).await.status,
+        400
+    );
+    ground.get("/v1/agent/services").await.is(200, "{}");
+}
+
+#[tokio::test]
+async fn deregistration_of_what_is_not_there_is_404() {
+    let ground = Ground::new();
+    let text =
+        "Unknown service ID \"web\". Ensure that the service ID is passed, not the service name.";
+    ground
+        .put("/v1/agent/service/deregister/web", "")
+        .await
+        .is(404, text);
+    let text =
+        "Unknown service ID \"\". Ensure that the service ID is passed, not the service name.";
+    ground
+        .put("/v1/agent/service/deregister/", "")
+        .await
+        .is(404, text);
+    let text = "Unknown check ID \"c\". Ensure that the check ID is passed, not the check name.";
+    ground
+        .put("/v1/agent/check/deregister/c", "")
+        .await
+        .is(404, text);
+    ground.put("/v1/agent/check/pass/c", "").await.is(404, text);
+    ground
+        .put("/v1/agent/check/update/c", r#"{"Status":"passing"}"#)
+        .await
+        .is(404, text);
+
+    ground
+        .done("/v1/agent/service/register", r#"{"Name":"a/b c"}"#)
+        .await;
+    ground
+        .done("/v1/agent/service/deregister/a%2Fb%20c", "")
+        .await;
+    ground.get("/v1/agent/services").await.is(200, "{}");
+}
+
+#[tokio::test]
+async fn replacing_checks_drops_those_that_are_not_listed() {
+    let ground = Ground::new();
+    ground.done("/v1/agent/service/register", WEB).await;
+    let other = r#"{"Name":"web","ID":"web-1","Checks":[{"CheckID":"x","TTL":"1s"}]}"#;
+    let ids = async || {
+        let checks = ground.get("/v1/agent/checks").await.json();
+        checks
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+    };
+    ground
+        .done(
+            "/v1/agent/service/register?replace-existing-checks=false",
+            other,
+        )
+        .await;
+    assert_eq!(ids().await, ["service:web-1", "x"]);
+    ground
+        .done("/v1/agent/service/register?replace-existing-checks", other)
+        .await;
+    assert_eq!(ids().await, ["x"]);
+}
+
+#[tokio::test]
+async fn several_checks_are_numbered() {
+    let ground = Ground::new();
+    let body = r#"{"Name":"web","Check":{"TTL":"1s"},"Checks":[{},{"TCP":"h:1","Interval":"100ms"},null]}"#;
+    ground.done("/v1/agent/service/register", body).await;
+    let checks = ground.get("/v1/agent/checks").await.json();
+    assert_eq!(checks["service:web:1"]["Type"], "ttl");
+    assert_eq!(checks["service:web:2"]["Type"], "tcp");
+    assert_eq!(
+        checks["service:web:2"]["Interval"], "1s",
+        "a shorter interval is raised"
+    );
+    assert_eq!(
+        checks.as_object().unwrap().len(),
+        2,
+        "an all-zero check is none"
+    );
+}
+
+#[tokio::test]
+async fn checks_are_registered_and_reported_on() {
+    let ground = Ground::new();
+    let put = async |body: &str| ground.put("/v1/agent/check/register", body).await;
+    put(r#"{"TTL":"1s"}"#).await.is(400, "Missing check name");
+    put(r#"{"Name":"c","TTL":"1s","Status":"x"}"#)
+        .await
+        .is(400, "Bad check status");
+    put(r#"{"Name":"c","TTL":"1s","ServiceID":"no"}"#)
+        .await
+        .is(404, "ServiceID \"no\" does not exist");
+    put(r#"{"Name":"disk","TTL":"100ms","Notes":"n"}"#)
+        .await
+        .is(200, "");
+    put(r#"{"ID":"tcp","Name":"c","TCP":"h:1","Interval":"5s"}"#)
+        .await
+        .is(200, "");
+
+    ground
+        .done("/v1/agent/check/warn/disk?note=50%25", "")
+        .await;
+    let check = ground.get("/v1/agent/checks").await.json()["disk"].clone();
+    assert_eq!(
+        (&check["Status"], &check["Output"]),
+        (&"warning".into(), &"50%".into())
+    );
+    ground.done("/v1/agent/check/fail/disk", "").await;
+    let update = r#"{"status":"passing","output":"ok"}"#;
+    ground.done("/v1/agent/check/update/disk", update).await;
+    assert_eq!(
+        *ground.calls.lock().unwrap(),
+        ["reported disk: 50%", "reported disk: ", "reported disk: ok"]
+    );
+    let bad = r#"{"Status":"unknown"}"#;
+    let text = "Invalid check status: 'unknown'";
+    ground
+        .put("/v1/agent/check/update/disk", bad)
+        .await
+        .is(400, text);
+    let text = "CheckID \"tcp\" does not have associated TTL";
+    ground
+        .put("/v1/agent/check/pass/tcp", "")
+        .await
+        .is(500, text);
+    ground.done("/v1/agent/check/deregister/disk", "").await;
+    assert_eq!(ground.calls.lock().unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn output_noise_moves_no_index_and_is_bounded() {
+    let ground = Ground::new();
+    ground.done("/v1/agent/service/register", WEB).await;
+    ground.done("/v1/agent/check/pass/service:web-1", "").await;
+    let before = ground.get("/v1/health/service/web").await.index();
+    let noise = format!(r#"{{"Status":"passing","Output":"{}"}}"#, "é".repeat(4_000));
+    ground
+        .done("/v1/agent/check/update/service:web-1", &noise)
+        .await;
+    let after = ground.get("/v1/health/service/web").await;
+    assert_eq!(after.index(), before);
+    assert!(after.body.contains(&"é".repeat(2_048)) && !after.body.contains(&"é".repeat(2_049)));
+}
+
+#[tokio::test]
+async fn maintenance_is_a_critical_check() {
+    let ground = Ground::new();
+    let path = "/v1/agent/service/maintenance/web";
+    ground
+        .put("/v1/agent/service/maintenance/", "")
+        .await
+        .is(400, "Missing service ID");
+    ground
+        .put(path, "")
+        .await
+        .is(400, "Missing value for enable");
+    ground
+        .put(&format!("{path}?enable=maybe"), "")
+        .await
+        .is(400, "Invalid value for enable: \"maybe\"");
+    assert_eq!(
+        ground.put(&format!("{path}?enable=true"), "").await.status,
+        404
+    );
+
+    ground
+        .done("/v1/agent/service/register", r#"{"Name":"web"}"#)
+        .await;
+    ground
+        .done(&format!("{path}?enable=true&reason=rack+move"), "")
+        .await;
+    ground
+        .done(&format!("{path}?enable=1&reason=other"), "")
+        .await;
+    let check = ground.get("/v1/agent/checks").await.json()["_service_maintenance:web"].clone();
+    assert_eq!(check["Name"], "Service Maintenance Mode");
+    assert_eq!(check["Notes"], "rack move");
+    assert_eq!(
+        (&check["Status"], &check["Type"]),
+        (&"critical".into(), &"maintenance".into())
+    );
+    ground
+        .get("/v1/health/service/web?passing")
+        .await
+        .is(200, "[]");
+    let health = ground.get("/v1/agent/health/service/id/web").await;
+    assert_eq!(
+        (health.status.as_u16(), health.header("x-consul-reason")),
+        (503, Some("maintenance"))
+    );
+    ground.done(&format!("{path}?enable=false"), "").await;
+    ground.done(&format!("{path}?enable=false"), "").await;
+    ground.done("/v1/agent/maintenance?enable=true", "").await;
+    let checks = ground.get("/v1/agent/checks").await.json();
+    assert_eq!(
+        checks.as_object().unwrap().keys().collect::<Vec<_>>(),
+        ["_node_maintenance"]
+    );
+    ground
+        .get("/v1/health/service/web?passing")
+        .await
+        .is(200, "[]");
+}
+
+#[tokio::test]
+async fn health_of_own_instances_is_a_status_code() {
+    let ground = Ground::new();
+    let by = |what: &str| format!("/v1/agent/health/service/{what}");
+    let missing = r#"{"AggregatedStatus":"critical","Service":null,"Checks":null}"#;
+    ground.get(&by("id/web-1")).await.is(404, missing);
+    ground
+        .get(&by("id/web-1?format=text"))
+        .await
+        .is(404, "ServiceId web-1 not found");
+    ground.get(&by("name/web")).await.is(404, "[]");
+    ground
+        .get(&by("name/web?format=text"))
+        .await
+        .is(404, "ServiceName web Not Found");
+    ground.done("/v1/agent/service/register", WEB).await;
+    ground.done("/v1/agent/check/warn/service:web-1", "").await;
+    let text = ground.get(&by("name/web?format=text")).await;
+    text.is(429, "warning");
+    assert_eq!(text.header("content-type"), Some("text/plain"));
+    assert_eq!(text.header("x-consul-reason"), Some("warning"));
+    ground.done("/v1/agent/check/pass/service:web-1", "").await;
+    let health = ground.get(&by("id/web-1")).await;
+    assert_eq!(health.status, 200);
+    assert_eq!(health.json()["AggregatedStatus"], "passing");
+    assert_eq!(health.json()["Service"]["ID"], "web-1");
+}
+
+#[tokio::test]
+async fn one_service_blocks_on_its_hash() {
+    let ground = Ground::new();
+    ground
+        .get("/v1/agent/service/web-1")
+        .await
+        .is(404, "unknown service ID: web-1");
+    ground.done("/v1/agent/service/register", WEB).await;
+    let first = ground
+        .get("/v1/agent/service/web-1?hash=other&wait=10m")
+        .await;
+    let hash = first.header("x-consul-contenthash").unwrap().to_owned();
+    assert_eq!(first.json()["ContentHash"], hash.as_str());
+    assert_eq!(first.header("x-tidings-sync"), Some("pending"));
+    let again = ground
+        .get(&format!("/v1/agent/service/web-1?hash={hash}&wait=1ms"))
+        .await;
+    assert_eq!(again.body, first.body);
+
+    let path = format!("/v1/agent/service/web-1?hash={hash}&wait=10m");
+    let change = async {
+        while ground.view.watched() == 0 {
+            tokio::task::yield_now().await;
+        }
+        // A change of its check is none of the service itself.
+        ground.done("/v1/agent/check/pass/service:web-1", "").await;
+        let other = WEB.replace("8080", "9090");
+        ground.done("/v1/agent/service/register", &other).await;
+    };
+    let (answer, ()) = tokio::join!(ground.get(&path), change);
+    assert_eq!(answer.json()["Port"], 9090);
+    assert_ne!(answer.header("x-consul-contenthash"), Some(hash.as_str()));
+}
+
+#[tokio::test]
+async fn the_agent_tells_of_itself_and_its_cluster() {
+    let ground = Ground::new();
+    ground.two_more();
+    let itself = ground.get("/v1/agent/self").await.json();
+    assert_eq!(itself["Config"]["NodeName"], "one");
+    assert_eq!(itself["Config"]["Datacenter"], "dc1");
+    assert_eq!(
+        itself["Config"]["NodeID"],
+        "01010101-0101-0101-0101-010101010101"
+    );
+    assert_eq!(
+        itself["DebugConfig"]["SerfAdvertiseAddrLAN"],
+        "tcp://10.0.0.1:8301"
+    );
+    assert_eq!(itself["Member"]["Name"], "one");
+    assert_eq!(itself["Meta"]["rack"], "r1");
+    let members = ground.get("/v1/agent/members").await.json();
+    let names: Vec<_> = members
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| &m["Name"])
+        .collect();
+    assert_eq!(names, ["one", "three", "two"]);
+    assert_eq!(
+        (&members[1]["Status"], &members[1]["Addr"]),
+        (&1.into(), &"10.0.0.3".into())
+    );
+    assert_eq!(members[1]["Tags"]["role"], "consul");
+    let text = "Cannot provide a segment with wan=true";
+    ground
+        .get("/v1/agent/members?wan=1&segment=a")
+        .await
+        .is(400, text);
+    assert_eq!(
+        ground.get("/v1/agent/version").await.json()["HumanVersion"],
+        "0.1.0"
+    );
+    assert_eq!(ground.get("/v1/agent/host").await.status, 200);
+}
+
+#[tokio::test]
+async fn joining_and_leaving_reach_the_agent() {
+    let ground = Ground::new();
+    ground.two_more();
+    ground.done("/v1/agent/join/127.0.0.1", "").await;
+    ground.done("/v1/agent/join/127.0.0.1:8302?wan=", "").await;
+    ground.done("/v1/agent/join/[::1]:8302", "").await;
+    assert_eq!(ground.put("/v1/agent/join/", "").await.status, 400);
+    assert_eq!(
+        ground.put("/v1/agent/join/256.0.0.1:x", "").await.status,
+        500
+    );
+    ground.done("/v1/agent/force-leave/two", "").await;
+    let text = "agent: No node found with name 'nobody'";
+    ground
+        .put("/v1/agent/force-leave/nobody", "")
+        .await
+        .is(500, text);
+    ground.done("/v1/agent/leave", "").await;
+    assert_eq!(*ground.calls.lock().unwrap(), ["leave"]);
+}
+
+const BAD_SERVICES: &[(&str, &str)] = &[
+    (
+        r#"{"Foo":1}"#,
+        r#"Request decode failed: json: unknown field "Foo""#,
+    ),
+    ("", "Request decode failed: EOF"),
+    (r#"{"ID":"x"}"#, "Missing service name"),
+    ("null", "Missing service name"),
+    (
+        r#"{"Name":"a","Address":"0.0.0.0"}"#,
+        "Invalid service address",
+    ),
+    (r#"{"Name":"a","Address":"::"}"#, "Invalid service address"),
+    (
+        r#"{"Name":"a","Port":"x"}"#,
+        "Request decode failed: json: cannot unmarshal string into Go struct field \
+         ServiceDefinition.Port of type int",
+    ),
+    (
+        r#"{"Name":"a","Port":70000}"#,
+        "Invalid port: 70000 is not within 0 and 65535",
+    ),
+    (
+        r#"{"Name":"a","Weights":{"Passing":0,"Warning":1}}"#,
+        "Invalid Weights: Passing must be within 1 and 65535, not 0",
+    ),
+    (
+        r#"{"Name":"a","Meta":{"a b":""}}"#,
+        "Invalid Service Meta: Couldn't load metadata pair ('a b', ''): Key contains invalid \
+         characters",
+    ),
+    (
+        r#"{"Name":"a","Connect":{"Native":true}}"#,
+        "Request decode failed: Invalid request body: \"Connect\" is not supported: tidings has \
+         no service mesh",
+    ),
+];
+
+const BAD_CHECKS: &[(&str, &str)] = &[
+    (
+        r#""Interval":"nope""#,
+        r#"Request decode failed: time: invalid duration "nope""#,
+    ),
+    (
+        r#""success_before_passing":1"#,
+        r#"Request decode failed: json: unknown field "success_before_passing""#,
+    ),
+    (
+        r#""TTL":"1s","Interval":"1s""#,
+        "Invalid check: Interval and TTL cannot both be specified",
+    ),
+    (
+        r#""Name":"b""#,
+        "Invalid check: TTL must be > 0 for TTL checks",
+    ),
+    (
+        r#""HTTP":"http://x""#,
+        "Invalid check: Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks",
+    ),
+    (
+        r#""TTL":"1s","Status":"good""#,
+        "Status for checks must 'passing', 'warning', 'critical'",
+    ),
+    (
+        r#""GRPC":"x:1","Interval":"1s""#,
+        "Invalid check: gRPC checks are not supported yet; use an HTTP, TCP or TTL check",
+    ),
+    (
+        r#""Args":["rm"],"Interval":"1s""#,
+        "Invalid check: script checks are not supported yet; use an HTTP, TCP or TTL check",
+    ),
+    (
+        r#""AliasService":"x""#,
+        "Invalid check: alias checks are not supported yet; use an HTTP, TCP or TTL check",
+    ),
+    (
+        r#""TTL":"1s","OutputMaxSize":-1"#,
+        "Invalid check: MaxOutputMaxSize must be positive",
+    ),
+];

@@ -1,0 +1,223 @@
+//! One agent under test, and how to ask it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+    time::{Duration, SystemTime},
+};
+
+use axum::{
+    Router,
+    body::{Body, to_bytes},
+    http::{HeaderMap, Request, StatusCode},
+};
+use tidings_types::{
+    Body as Record, CheckId, Key, Liveness, MemberStatus, Node, NodeId, NodeName, Roster,
+    RosterEntry, Timestamp, Update,
+};
+use tidings_view::{View, ViewSettings, channel, commands};
+use tower_service::Service;
+
+use super::fake_node::{self, FakeNode, Shared};
+use crate::{AgentInfo, Hooks, HttpState, Limits, router};
+
+/// The index before anything is there.
+pub(super) const FIRST: u64 = 100;
+
+pub(super) fn node_id(n: u8) -> NodeId {
+    NodeId::from_bytes([n; 16])
+}
+
+/// An agent called `one` with a roster of itself.
+pub(super) struct Ground {
+    pub(super) router: Router,
+    pub(super) state: HttpState,
+    pub(super) view: View,
+    node: Shared,
+    pub(super) calls: Arc<Mutex<Vec<String>>>,
+}
+
+/// What came back.
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    pub(super) body: String,
+}
+
+impl Reply {
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    pub(super) fn index(&self) -> u64 {
+        self.header("x-consul-index").unwrap().parse().unwrap()
+    }
+
+    #[track_caller]
+    pub(super) fn is(&self, status: u16, body: &str) {
+        assert_eq!((self.status.as_u16(), self.body.as_str()), (status, body));
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap()
+    }
+}
+
+impl Ground {
+    pub(super) fn new() -> Self {
+        Self::with(Limits::default())
+    }
+
+    pub(super) fn with(limits: Limits) -> Self {
+        let name = NodeName::new("one").unwrap();
+        let (writer, view) = channel(ViewSettings::new(node_id(1), name, "dc1", FIRST));
+        let (sender, receiver) = commands(16);
+        let node = Arc::new(Mutex::new(FakeNode::new(node_id(1), writer)));
+        tokio::spawn(fake_node::run(Arc::clone(&node), receiver));
+        let calls = Arc::new(Mutex::new(Vec::new()));
+        let info = AgentInfo {
+            version: "0.1.0".to_owned(),
+            revision: "abc".to_owned(),
+            gossip: "10.0.0.1:8301".parse().unwrap(),
+            http: "127.0.0.1:8500".parse().unwrap(),
+            dns: "127.0.0.1:8600".parse().unwrap(),
+            cluster: "test".to_owned(),
+            dev: false,
+            started: SystemTime::now(),
+        };
+        let hooks = Recorder(Arc::clone(&calls));
+        let state = HttpState::new(view.clone(), sender, info, hooks, limits);
+        let ground = Self {
+            router: router(state.clone()),
+            state,
+            view,
+            node,
+            calls,
+        };
+        ground.members(&[(1, MemberStatus::Alive, Liveness::Live)]);
+        ground.node().write([node_record(1, "one")]);
+        ground
+    }
+
+    pub(super) fn node(&self) -> MutexGuard<'_, FakeNode> {
+        self.node.lock().unwrap()
+    }
+
+    /// The cluster as the failure detector sees it, one second after each was heard.
+    pub(super) fn members(&self, members: &[(u8, MemberStatus, Liveness)]) {
+        let island = members.iter().any(|(_, _, l)| *l == Liveness::Stale);
+        let reachable = members.iter().filter(|(_, s, _)| s.is_reachable()).count();
+        let entries = members.iter().map(|&(n, status, liveness)| {
+            let entry = RosterEntry {
+                addr: format!("10.0.0.{n}:8301").parse().unwrap(),
+                status,
+                liveness,
+                since: Timestamp::ZERO,
+                heard: Timestamp::ZERO,
+            };
+            (node_id(n), entry)
+        });
+        let roster = Roster {
+            members: entries.collect(),
+            unknown: Liveness::Hidden,
+            reachable,
+            expected: members.len(),
+            island,
+        };
+        let now = Timestamp::ZERO + Duration::from_secs(1);
+        self.node()
+            .writer
+            .apply(now, Update::Roster(Arc::new(roster)));
+    }
+
+    /// Nodes `two` and `three`, with an instance of `web` each.
+    pub(super) fn two_more(&self) {
+        let alive = |n| (n, MemberStatus::Alive, Liveness::Live);
+        self.members(&[alive(1), alive(2), alive(3)]);
+        let mut changes = vec![node_record(2, "two"), node_record(3, "three")];
+        for n in [2, 3] {
+            let id = tidings_types::ServiceId::new("web").unwrap();
+            changes.push((
+                Key::Instance(node_id(n), id),
+                Some(Record::Instance(web(n))),
+            ));
+        }
+        self.node().write(changes);
+    }
+
+    pub(super) async fn send(&self, request: Request<Body>) -> Reply {
+        let response = self.router.clone().call(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, usize::MAX).await.unwrap();
+        Reply {
+            status: parts.status,
+            headers: parts.headers,
+            body: String::from_utf8(body.to_vec()).unwrap(),
+        }
+    }
+
+    pub(super) async fn ask(&self, method: &str, path: &str, body: &str) -> Reply {
+        let request = Request::builder().method(method).uri(path);
+        self.send(request.body(Body::from(body.to_owned())).unwrap())
+            .await
+    }
+
+    pub(super) async fn get(&self, path: &str) -> Reply {
+        self.ask("GET", path, "").await
+    }
+
+    pub(super) async fn put(&self, path: &str, body: &str) -> Reply {
+        self.ask("PUT", path, body).await
+    }
+
+    /// A write that must succeed with an empty body.
+    #[track_caller]
+    pub(super) fn done(&self, path: &str, body: &str) -> impl Future<Output = ()> {
+        let (path, body) = (path.to_owned(), body.to_owned());
+        async move { self.put(&path, &body).await.is(200, "") }
+    }
+}
+
+fn node_record(n: u8, name: &str) -> (Key, Option<Record>) {
+    let record = Node {
+        name: NodeName::new(name).unwrap(),
+        gossip: format!("10.0.0.{n}:8301").parse().unwrap(),
+        address: format!("10.0.0.{n}"),
+        datacenter: "dc1".to_owned(),
+        meta: BTreeMap::from([("rack".to_owned(), format!("r{n}"))]),
+        build: "0.1.0".to_owned(),
+        departure: None,
+    };
+    (Key::Node(node_id(n)), Some(Record::Node(record)))
+}
+
+fn web(n: u8) -> tidings_types::Instance {
+    tidings_types::Instance {
+        service: tidings_types::ServiceName::new("web").unwrap(),
+        tags: vec!["v1".to_owned(), format!("n{n}")],
+        address: String::new(),
+        port: 8000 + u16::from(n),
+        socket_path: String::new(),
+        meta: BTreeMap::new(),
+        tagged_addresses: BTreeMap::new(),
+        weights: tidings_types::Weights::default(),
+        enable_tag_override: false,
+        kind: String::new(),
+        checks: vec![],
+    }
+}
+
+/// Writes down what the agent is asked for.
+#[derive(Debug)]
+struct Recorder(Arc<Mutex<Vec<String>>>);
+
+impl Hooks for Recorder {
+    fn check_reported(&self, check: &CheckId, output: &str) {
+        let call = format!("reported {check}: {output}");
+        self.0.lock().unwrap().push(call);
+    }
+
+    fn leave(&self) {
+        self.0.lock().unwrap().push("leave".to_owned());
+    }
+}
