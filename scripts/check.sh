@@ -1,0 +1,100 @@
+#!/usr/bin/env bash
+# Checks everything that this repository claims, in the order of STEPS. CI runs exactly this.
+#
+#   scripts/check.sh                 all steps; what needs a missing tool or right is skipped, loudly
+#   scripts/check.sh --install       the same, but missing tools are installed first (Debian, root)
+#   scripts/check.sh lint tests      these steps only
+#
+# All steps run, whatever fails before them; the last line counts them, and the exit code is zero
+# only if none failed. With CI=true missing tools are installed, and what is missing then, fails.
+# Logs and the tools that cargo builds lie under target/check.
+set -uo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
+# shellcheck source=scripts/check/run.sh
+source scripts/check/run.sh
+# shellcheck source=scripts/check/tools.sh
+source scripts/check/tools.sh
+# shellcheck source=scripts/check/leaks.sh
+source scripts/check/leaks.sh
+
+STEPS=(
+  "format      rustfmt has nothing to change"
+  "lint        clippy finds nothing, in tests and in the simulator's mutants either"
+  "shell       shellcheck finds nothing in the scripts"
+  "docs        the documentation builds, and its links lead somewhere"
+  "licences    licences, banned crates and sources are as .deny.toml says"
+  "advisories  no dependency has a known weakness that .deny.toml does not explain"
+  "wasm        the core builds where there is no operating system"
+  "tests       unit tests, laws and dialogues of every crate"
+  "rules       dependency direction and the habits of this code base"
+  "release     the binary and the simulator build as they are shipped"
+  "scenarios   the simulator finds no broken promise in any scenario"
+  "meta        every scenario has the same trace in two processes, and in debug and release"
+  "mutants     the simulator notices each guard that is taken out of the core"
+  "leaks       no process, namespace, port or file is left behind"
+)
+
+step_format() {
+  cargo fmt --all --check -- -l || { echo "to be formatted: the files above; cargo fmt --all does it"; return 1; }
+}
+
+step_lint() {
+  cargo clippy --locked --workspace --all-targets --features tidings-sim/mutants -- -D warnings
+}
+
+step_shell() {
+  need shellcheck shellcheck
+  shellcheck --external-sources .ci/run scripts/*.sh scripts/*/*.sh
+}
+
+step_docs() {
+  RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+}
+
+step_licences() {
+  need_cargo_deny
+  "$CARGO_DENY" --config .deny.toml check licenses bans sources
+}
+
+step_advisories() {
+  need_cargo_deny
+  timeout 120 "$CARGO_DENY" --config .deny.toml fetch db ||
+    unreachable "the advisory database, https://github.com/RustSec/advisory-db"
+  "$CARGO_DENY" --config .deny.toml check --disable-fetch advisories
+}
+
+step_wasm() {
+  need_wasm_target
+  cargo check --locked --target wasm32-unknown-unknown -p tidings-node
+}
+
+step_tests() {
+  cargo test --locked --workspace --features tidings-sim/mutants --exclude tidings-tests
+}
+
+step_rules() {
+  cargo test --locked --workspace --features tidings-sim/mutants \
+    --test dependency_direction --test tidy
+}
+
+step_release() {
+  cargo build --locked --release
+  cargo build --locked --release -p tidings-sim
+}
+
+step_scenarios() {
+  "$TARGET/release/tidings-sim" run
+}
+
+step_meta() {
+  cargo build --locked --workspace --features tidings-sim/mutants --bin tidings-sim
+  "$TARGET/debug/tidings-sim" meta
+  "$TARGET/debug/tidings-sim" meta --against "$TARGET/release/tidings-sim"
+}
+
+step_mutants() {
+  cargo build --locked --workspace --features tidings-sim/mutants --bin tidings-sim
+  "$TARGET/debug/tidings-sim" mutants
+}
+
+main "$@"
