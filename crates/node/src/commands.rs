@@ -17,7 +17,7 @@ impl Node {
         if self.depart.is_some() {
             return self.refuse(id, Refusal::ShuttingDown);
         }
-        if self.own.awaits_epoch() {
+        if self.own.is_paused() {
             if let Err(id) = self.own.hold(id, command) {
                 self.refuse(id, Refusal::Busy);
             }

@@ -7,7 +7,7 @@
 
 use std::collections::VecDeque;
 
-use tidings_types::{Delta, Outcome, Refusal};
+use tidings_types::{Delta, Outcome, Refusal, Transfer};
 
 use crate::{CommandId, Event, Node, Output};
 
@@ -24,8 +24,16 @@ pub(crate) struct Durable {
 #[derive(Debug)]
 struct Batch {
     number: u64,
-    delta: Delta,
+    content: Content,
     replies: Vec<(CommandId, Outcome)>,
+}
+
+#[derive(Debug)]
+enum Content {
+    /// What this node wrote: seen by nobody yet.
+    Written(Delta),
+    /// What peers gave back: seen already.
+    Relearned,
 }
 
 impl Durable {
@@ -44,24 +52,42 @@ impl Node {
     /// Hands out what is staged as one batch; `reply` is released when it is on disk.
     pub(crate) fn persist(&mut self, reply: Option<(CommandId, Outcome)>) {
         if let Some(delta) = self.writer.take_batch(&self.registry) {
-            let number = self.durable.next;
-            self.durable.next += 1;
-            self.out.push_back(Output::Persist {
-                batch: number,
-                delta: delta.clone(),
-            });
-            let batch = Batch {
-                number,
-                delta,
-                replies: reply.into_iter().collect(),
-            };
-            self.durable.in_flight.push_back(batch);
+            let transfer = Transfer::Delta(delta.clone());
+            self.begin_batch(transfer, Content::Written(delta), reply);
         } else if let Some((id, outcome)) = reply {
             match self.durable.in_flight.back_mut() {
                 Some(batch) => batch.replies.push((id, outcome)),
                 None => self.reply(id, Ok(outcome)),
             }
         }
+    }
+
+    /// Hands out the whole own feed, some of which peers gave back. Nothing may be on its way: what
+    /// is there would be replaced.
+    pub(crate) fn persist_relearned(&mut self) {
+        debug_assert!(self.durable.is_idle(), "no batch is on its way");
+        if let Some(snapshot) = self.registry.snapshot(self.me) {
+            self.begin_batch(Transfer::Snapshot(snapshot), Content::Relearned, None);
+        }
+    }
+
+    fn begin_batch(
+        &mut self,
+        transfer: Transfer,
+        content: Content,
+        reply: Option<(CommandId, Outcome)>,
+    ) {
+        let number = self.durable.next;
+        self.durable.next += 1;
+        self.out.push_back(Output::Persist {
+            batch: number,
+            transfer,
+        });
+        self.durable.in_flight.push_back(Batch {
+            number,
+            content,
+            replies: reply.into_iter().collect(),
+        });
     }
 
     /// The disk has spoken of `number`.
@@ -86,12 +112,15 @@ impl Node {
 
     /// Applied, published, answered, and only then sent: in this order.
     fn on_durable(&mut self, batch: Batch) {
-        let applied = self.writer.commit(&mut self.registry, batch.delta.clone());
+        let Content::Written(delta) = batch.content else {
+            return;
+        };
+        let applied = self.writer.commit(&mut self.registry, delta.clone());
         self.publish(&applied.touched);
         for (id, outcome) in batch.replies {
             self.reply(id, Ok(outcome));
         }
-        self.push_own(batch.delta);
+        self.push_own(delta);
     }
 
     /// The batch and all after it are in doubt: they may be found again after a restart, so their
@@ -105,6 +134,9 @@ impl Node {
             .take_while(|batch| batch.number < number)
             .count();
         for batch in self.durable.in_flight.split_off(doubtful) {
+            if matches!(batch.content, Content::Relearned) {
+                self.own.relearned();
+            }
             for (id, _) in batch.replies {
                 self.reply(
                     id,

@@ -101,6 +101,8 @@ impl Node {
         for (snapshot, damaged) in own.into_iter().chain(boot.replicas) {
             let (owner, lineage) = (snapshot.state.owner, snapshot.state.lineage.clone());
             match self.registry.restore(snapshot, damaged) {
+                // A damaged replica is saved whole once it is whole again.
+                Ok(()) if self.registry.is_damaged(owner) => {}
                 Ok(()) => self.saves.restored(owner, lineage),
                 Err(rejected) => self.on_refused(self.me, &rejected.to_string()),
             }

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tidings_types::{Delta, Epoch, NodeId, Outcome, Refusal, Transfer, Update};
+use tidings_types::{Epoch, NodeId, Outcome, Refusal, Transfer, Update};
 
 use crate::{CommandId, Event, Exchange};
 
@@ -46,13 +46,14 @@ pub enum Output {
         /// Whether the peer may take the answers for whole.
         complete: bool,
     },
-    /// Put this change of the own feed on disk, and say when it is there. Batches are handed out,
-    /// and become durable, in order.
+    /// Put this of the own feed on disk, and say when it is there. Batches are handed out, and
+    /// become durable, in order.
     Persist {
         /// The batch's number.
         batch: u64,
-        /// The change.
-        delta: Delta,
+        /// A delta that this node made, or its whole feed after peers gave some of it back: then it
+        /// takes the place of what is there.
+        transfer: Transfer,
     },
     /// Save this of other feeds within the next seconds. Nothing waits for it.
     Save {

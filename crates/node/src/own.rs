@@ -15,7 +15,7 @@ use tidings_wire::Request;
 
 use crate::{CommandId, Event, Node, Output, exchange::Purpose};
 
-/// Commands that wait for a new epoch; beyond, they are refused as busy.
+/// Commands that wait while the own feed must not be written; beyond, they are refused as busy.
 const WAITING: usize = 1_024;
 /// Peers that are asked at once how much they hold.
 const ASKED_AT_ONCE: usize = 8;
@@ -23,21 +23,25 @@ const ASKED_AT_ONCE: usize = 8;
 /// The state of the own feed beyond its content.
 #[derive(Debug, Default)]
 pub(crate) struct Own {
-    /// Commands that wait for a new epoch; `Some` from the asking until it is taken.
+    /// Commands that wait; `Some` while the own feed must not be written.
     waiting: Option<VecDeque<(CommandId, Command)>>,
+    /// Whether a new epoch was asked for.
+    awaits_epoch: bool,
     /// The greatest epoch met of this node, if it is above the present one.
     exceeded: Option<Epoch>,
+    /// Whether peers gave back something that is not on the own disk.
+    relearned: bool,
     /// Peers that have said in this run how much they hold.
     asked: BTreeSet<NodeId>,
 }
 
 impl Own {
-    /// Whether a new epoch is awaited: nothing may be written.
-    pub(crate) const fn awaits_epoch(&self) -> bool {
+    /// Whether nothing may be written for now.
+    pub(crate) const fn is_paused(&self) -> bool {
         self.waiting.is_some()
     }
 
-    /// Keeps a command until the new epoch is there; gives it back if too many wait.
+    /// Keeps a command until the feed may be written again; gives it back if too many wait.
     pub(crate) fn hold(&mut self, id: CommandId, command: Command) -> Result<(), CommandId> {
         match &mut self.waiting {
             Some(waiting) if waiting.len() < WAITING => {
@@ -46,6 +50,15 @@ impl Own {
             }
             _ => Err(id),
         }
+    }
+
+    /// Takes note that the own feed in memory holds more than the disk.
+    pub(crate) const fn relearned(&mut self) {
+        self.relearned = true;
+    }
+
+    fn pause(&mut self) {
+        self.waiting.get_or_insert_default();
     }
 }
 
@@ -58,20 +71,38 @@ impl Node {
             self.out
                 .push_back(Output::Event(Event::GreaterEpochMet { epoch }));
         }
+        self.own.pause();
+        self.on_feed_settled();
+    }
+
+    /// A peer gave back some of this node's own feed.
+    pub(crate) fn on_relearned(&mut self) {
+        self.own.relearned();
+        self.own.pause();
         self.on_feed_settled();
     }
 
     /// Follows up what had to wait until no batch was on its way.
     pub(crate) fn on_feed_settled(&mut self) {
-        if self.own.exceeded.is_some() && self.durable.is_idle() {
-            self.take_epoch();
+        if !self.own.is_paused() || self.own.awaits_epoch || !self.durable.is_idle() {
+            return;
+        }
+        if std::mem::take(&mut self.own.relearned) {
+            self.persist_relearned();
+        }
+        if self.own.exceeded.is_some() {
+            if self.durable.is_idle() {
+                self.take_epoch();
+            }
+        } else {
+            self.resume();
         }
     }
 
     /// Asks for an epoch above every one known of this node; until it is there nothing is written.
     pub(crate) fn take_epoch(&mut self) {
-        if self.own.waiting.is_none() {
-            self.own.waiting = Some(VecDeque::new());
+        self.own.pause();
+        if !std::mem::replace(&mut self.own.awaits_epoch, true) {
             let above = self
                 .own
                 .exceeded
@@ -81,11 +112,20 @@ impl Node {
         }
     }
 
+    /// Lets the own feed be written again and carries out what waited for that.
+    fn resume(&mut self) {
+        let waiting = self.own.waiting.take().unwrap_or_default();
+        self.reassert();
+        for (id, command) in waiting {
+            self.on_command(id, command);
+        }
+    }
+
     /// The new epoch is on disk.
     pub(crate) fn on_epoch_taken(&mut self, epoch: Epoch) {
-        let Some(waiting) = self.own.waiting.take() else {
+        if !std::mem::take(&mut self.own.awaits_epoch) {
             return;
-        };
+        }
         if self.own.exceeded.take_if(|met| *met < epoch).is_some() {
             // What no longer fits the feed was counted against its limits before; it is given up.
             let _ = self
@@ -97,16 +137,17 @@ impl Node {
         }
         self.status_dirty = true;
         self.persist(None);
-        self.reassert();
-        for (id, command) in waiting {
-            self.on_command(id, command);
+        if self.own.relearned || self.own.exceeded.is_some() {
+            self.on_feed_settled();
+        } else {
+            self.resume();
         }
     }
 
     /// Registers this node's own record if it is not in force: it is the node's word that it is
     /// there, and an override of it is refused as long as it lives.
     pub(crate) fn reassert(&mut self) {
-        if self.own.awaits_epoch() || self.depart.is_some() {
+        if self.own.is_paused() || self.depart.is_some() {
             return;
         }
         let key = Key::Node(self.me);
@@ -116,30 +157,32 @@ impl Node {
         }
     }
 
-    /// Moves the watermark and the floor when it is time and allowed.
+    /// Moves the watermark and the floor, or settles for a feed that lost something to damage: each
+    /// when it is due, and nobody who can be asked holds more of it.
     pub(crate) fn tidy_own_feed(&mut self) {
-        if self.own.awaits_epoch() || !self.durable.is_idle() {
+        let damaged = self.registry.is_damaged(self.me);
+        let due = damaged || self.writer.is_tidying_due(&self.registry);
+        if !due || self.own.is_paused() || !self.durable.is_idle() {
             return;
         }
-        if !self.writer.is_tidying_due(&self.registry) || self.roster.is_island() {
+        if self.roster.is_island() || !self.roster.is_settled(self.now, self.config.stale_for) {
             return;
         }
         let asked = &self.own.asked;
         let peers = self.roster.reachable_peers();
         let left: Vec<_> = peers.filter(|(peer, _)| !asked.contains(peer)).collect();
-        if left.is_empty() {
+        if left.is_empty() && damaged {
+            self.registry.accept_damage(self.me);
+            self.on_relearned();
+        } else if left.is_empty() {
             self.writer.move_watermark(&self.registry);
             self.writer.restamp(&self.registry);
             self.persist(None);
         }
         for (peer, addr) in left.into_iter().take(ASKED_AT_ONCE) {
             if !self.exchanges.is_asking_position(peer) {
-                self.ask(
-                    peer,
-                    addr,
-                    &Request::Positions(vec![self.me]),
-                    Purpose::Positions,
-                );
+                let request = Request::Positions(vec![self.me]);
+                self.ask(peer, addr, &request, Purpose::Positions);
             }
         }
     }

@@ -105,6 +105,7 @@ impl Node {
     /// Joins a transfer that was pulled; whether it brought something.
     pub(crate) fn take(&mut self, peer: NodeId, transfer: Transfer) -> bool {
         let owner = transfer.state().owner;
+        let was_damaged = self.registry.is_damaged(owner);
         let joined = match transfer {
             Transfer::Snapshot(snapshot) => {
                 let giver = if owner == peer {
@@ -116,8 +117,11 @@ impl Node {
             }
             delta @ Transfer::Delta(_) => self.registry.apply(delta),
         };
-        self.on_joined_transfer(peer, owner, joined)
-            .is_some_and(|applied| applied.advanced)
+        let applied = self.on_joined_transfer(peer, owner, joined);
+        if owner == self.me && was_damaged && !self.registry.is_damaged(owner) {
+            self.on_relearned();
+        }
+        applied.is_some_and(|applied| applied.advanced)
     }
 
     /// Follows up a transfer that was applied, or refused.
@@ -135,6 +139,9 @@ impl Node {
                         .push_back(Output::Event(Event::Alarm { owner, peer }));
                 }
                 self.publish(&applied.touched);
+                if owner == self.me && (applied.advanced || !applied.touched.is_empty()) {
+                    self.on_relearned();
+                }
                 if applied.touched.contains(&Key::Node(self.me)) {
                     self.reassert();
                 }

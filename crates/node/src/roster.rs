@@ -94,6 +94,11 @@ impl RosterState {
         reachable.map(|(&node, member)| (node, member.addr))
     }
 
+    /// Whether those who can be met have been: a member list was pulled, or there was time enough.
+    pub(crate) const fn is_settled(&self, now: Timestamp, stale_for: Duration) -> bool {
+        self.joined || now.since(self.started).as_micros() >= stale_for.as_micros()
+    }
+
     /// Whether this agent takes itself to be cut off.
     pub(crate) const fn is_island(&self) -> bool {
         self.island
@@ -159,8 +164,7 @@ impl RosterState {
     }
 
     fn unknown(&self, now: Timestamp, stale_for: Duration) -> Liveness {
-        let waiting = !self.joined && now.since(self.started) < stale_for;
-        if waiting || self.island {
+        if !self.is_settled(now, stale_for) || self.island {
             Liveness::Stale
         } else {
             Liveness::Hidden

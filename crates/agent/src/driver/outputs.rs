@@ -16,12 +16,14 @@ impl Driver {
     /// Carries out everything that the node wants done, in order.
     ///
     /// Updates of the view are collected and applied together before the first output that
-    /// somebody else can see: one number and one wake-up for what one input changed.
+    /// somebody else can see: one number and one wake-up for what one input changed. Events are
+    /// logged last, when the view knows the names of those they speak of.
     pub(super) fn carry_out(&mut self) {
-        let mut updates = Vec::new();
+        let (mut updates, mut events) = (Vec::new(), Vec::new());
         while let Some(output) = self.parts.node.poll_output() {
             match output {
                 Output::Publish(update) => updates.push(update),
+                Output::Event(event) => events.push(event),
                 output => {
                     self.show(mem::take(&mut updates));
                     self.carry_out_one(output);
@@ -29,6 +31,9 @@ impl Driver {
             }
         }
         self.show(updates);
+        for event in events {
+            log_event(&event, &self.parts.view);
+        }
     }
 
     fn carry_out_one(&mut self, output: Output) {
@@ -58,8 +63,8 @@ impl Driver {
             Output::Finish { exchange, complete } => {
                 self.sessions.finish(exchange, complete);
             }
-            Output::Persist { batch, delta } => {
-                let refused = self.parts.feed.persist(batch, Transfer::Delta(delta));
+            Output::Persist { batch, transfer } => {
+                let refused = self.parts.feed.persist(batch, transfer);
                 self.later.extend(refused);
             }
             Output::Save {
@@ -118,7 +123,6 @@ impl Driver {
         let save = Save {
             batch: number,
             transfers,
-            healed: Vec::new(),
             members: Some(members),
         };
         if let Err(error) = self.parts.registry.save(save) {

@@ -11,9 +11,9 @@ use std::{
 
 use tidings_node::{Boot, CommandId, Config, Event, Exchange, Input, Node, Output};
 use tidings_types::{
-    Body, Check, CheckKind, CheckStatus, ClusterId, Command, Delta, Epoch, Instance, Key, NodeId,
+    Body, Check, CheckKind, CheckStatus, ClusterId, Command, Epoch, Instance, Key, NodeId,
     NodeName, Outcome, Refusal, Roster, ServiceId, ServiceName, Snapshot, Status, Timestamp,
-    Update, Weights,
+    Transfer, Update, Weights,
 };
 
 const START_MS: u64 = 1_763_000_000_000;
@@ -35,7 +35,7 @@ pub(crate) struct Peer {
     pub(crate) replies: BTreeMap<CommandId, Result<Outcome, Refusal>>,
     pub(crate) events: Vec<Event>,
     /// What the disk was given, in order; answered at once unless `disk_holds`.
-    pub(crate) persists: Vec<(u64, Delta)>,
+    pub(crate) persists: Vec<(u64, Transfer)>,
     pub(crate) disk_holds: bool,
     pub(crate) departed: bool,
     pub(crate) published: usize,
@@ -237,9 +237,9 @@ impl World {
                 self.input(n, Input::EpochTaken(epoch));
             }
             Output::Save { save, .. } => self.input(n, Input::Saved { save, kept: true }),
-            Output::Persist { batch, delta } => {
+            Output::Persist { batch, transfer } => {
                 let peer = self.peers.get_mut(&n).expect("it spoke");
-                peer.persists.push((batch, delta));
+                peer.persists.push((batch, transfer));
                 if !peer.disk_holds {
                     self.input(
                         n,
