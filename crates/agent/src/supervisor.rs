@@ -136,6 +136,7 @@ impl Running {
         }
         self.transport.close().await;
         drop(self.watchdog);
+        tracing::info!("stopped");
     }
 }
 

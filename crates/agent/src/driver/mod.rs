@@ -246,6 +246,13 @@ impl Driver {
 
     fn depart(&mut self, departure: Departure) {
         if self.stop_by.is_none() {
+            tracing::info!(
+                "{}",
+                match departure {
+                    Departure::Left => "leaving the cluster for good",
+                    Departure::Restarting => "going away to come back",
+                }
+            );
             self.stop_by = Some(self.parts.clock.now() + GOODBYE);
             self.tell_wall_clock();
             let id = self.new_command();

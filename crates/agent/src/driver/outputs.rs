@@ -124,6 +124,7 @@ impl Driver {
             batch: number,
             transfers,
             members: Some(members),
+            ..Save::default()
         };
         if let Err(error) = self.parts.registry.save(save) {
             tracing::debug!(%error, "replicas are saved later");
