@@ -49,12 +49,7 @@ pub(crate) fn itself(call: &Call) -> Answer {
             server_mode: true,
             version: &info.version,
         },
-        coord: Coord {
-            vec: [0.0; 8],
-            error: 1.5,
-            adjustment: 0.0,
-            height: 1e-5,
-        },
+        coord: None,
         member: Member::of(view, me, roster.members.get(&me), info.gossip),
         stats: stats(call),
         meta: own.facts.meta.clone(),
@@ -264,7 +259,8 @@ const fn serf_status(status: MemberStatus) -> u8 {
 struct Itself<'a> {
     config: Config<'a>,
     debug_config: DebugConfig<'a>,
-    coord: Coord,
+    /// Nobody measures distances here.
+    coord: Option<()>,
     member: Member,
     stats: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     meta: BTreeMap<String, String>,
@@ -309,15 +305,6 @@ struct DebugConfig<'a> {
     serf_port_lan: u16,
     server_mode: bool,
     version: &'a str,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Coord {
-    vec: [f64; 8],
-    error: f64,
-    adjustment: f64,
-    height: f64,
 }
 
 #[derive(Debug, Serialize)]

@@ -100,7 +100,7 @@ impl Written {
             None => None,
             Some(mut service) => {
                 let written = WrittenService::decode(&mut service)?;
-                service.ignore(&["CreateIndex", "ModifyIndex", "RaftIndex"]);
+                service.ignore(&["ContentHash", "CreateIndex", "Datacenter", "ModifyIndex"]);
                 for (field, why) in UNSUPPORTED {
                     service.unsupported(field, why)?;
                 }

@@ -266,9 +266,9 @@ impl Object {
         }
     }
 
-    /// Whether every field that is left says nothing.
+    /// Whether every field that is left holds what it would hold had it not been sent.
     pub(crate) fn is_zero(&self) -> bool {
-        self.fields.iter().all(|(_, value)| says_nothing(value))
+        self.fields.iter().all(|(_, value)| is_zero(value))
     }
 
     /// Refuses what nobody took.
@@ -312,17 +312,21 @@ const fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Whether the value is what its field would hold had it not been sent. `default` is the name of
-/// the only namespace and partition there is.
-fn says_nothing(value: &Value) -> bool {
+/// Whether the value is what its field would hold had it not been sent.
+fn is_zero(value: &Value) -> bool {
     match value {
         Value::Null | Value::Bool(false) => true,
         Value::Bool(true) => false,
         Value::Number(number) => number.as_f64() == Some(0.0),
-        Value::String(text) => text.is_empty() || text == "default",
+        Value::String(text) => text.is_empty(),
         Value::Array(items) => items.is_empty(),
-        Value::Object(fields) => fields.values().all(says_nothing),
+        Value::Object(fields) => fields.values().all(is_zero),
     }
+}
+
+/// Whether the value asks for nothing: `default` is the only namespace and partition there is.
+fn says_nothing(value: &Value) -> bool {
+    is_zero(value) || value.as_str() == Some("default")
 }
 
 #[cfg(test)]

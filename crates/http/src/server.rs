@@ -77,6 +77,8 @@ impl Server {
         let mut builder = http1::Builder::new();
         builder
             .timer(TokioTimer::new())
+            // As Go writes them, for clients that compare the bytes.
+            .title_case_headers(true)
             .header_read_timeout(limits.read_timeout)
             .max_buf_size(limits.head_bytes.max(HEAD_BYTES_MIN))
             .max_headers(HEADERS);

@@ -612,3 +612,67 @@ async fn a_full_queue_of_commands_says_so_at_once() {
 fn commands_left(commands: &Commands) -> bool {
     commands.room() > 0
 }
+
+/// The one invariant: an index never stands for data that is newer than what is read after it.
+#[test]
+fn readers_beside_the_writer_never_see_less_than_their_index_promises() {
+    let (mut writer, view) = view();
+    writer.apply_all(at(1), [members(&[ALIVE, ALIVE]), node(2, "two")]);
+    let start = view.index_high_water();
+    let rounds = 2_000;
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let watch = Watch::service("web");
+                    let mut last = 0;
+                    while last < start + rounds {
+                        let index = view.index(&watch);
+                        let listed = view.lookup("web");
+                        assert!(index >= last, "an index fell");
+                        last = index;
+                        let Some(promised) = index.checked_sub(start).filter(|n| *n > 0) else {
+                            continue;
+                        };
+                        let port = u64::from(listed[0].instance.instance.port);
+                        assert!(port >= promised, "{port} is older than {promised}");
+                    }
+                })
+            })
+            .collect();
+        for round in 1..=rounds {
+            writer.apply(at(1), registered(2, "web", u16::try_from(round).unwrap()));
+        }
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    });
+}
+
+/// A client that long-polls misses no last word, however its polls fall between the changes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_long_poll_always_reaches_the_last_change() {
+    let (mut writer, view) = view();
+    writer.apply_all(at(1), [members(&[ALIVE, ALIVE]), node(2, "two")]);
+    let poller = tokio::spawn({
+        let view = view.clone();
+        async move {
+            let (watch, mut index) = (Watch::service("web"), 0);
+            loop {
+                let deadline = Instant::now() + Duration::from_secs(60);
+                view.changed(&watch, index, deadline).await;
+                assert!(Instant::now() < deadline, "a change was missed");
+                index = view.index(&watch);
+                if ports(&view, "web") == [1_000] {
+                    return;
+                }
+            }
+        }
+    });
+    for round in 1..=1_000 {
+        writer.apply(at(1), registered(2, "web", round));
+        tokio::task::yield_now().await;
+    }
+    poller.await.unwrap();
+    assert_eq!(view.watched(), 0);
+}

@@ -221,6 +221,29 @@ async fn external_records_come_and_go() {
 }
 
 #[tokio::test]
+async fn what_a_read_returned_can_be_written() {
+    let ground = Ground::new();
+    // As Go's client sends it: every field is there, most of them empty.
+    let body = r#"{"ID":"","Node":"n","Address":"192.0.2.7","TaggedAddresses":null,"NodeMeta":null,
+        "Datacenter":"dc1","Service":{"ID":"s","Service":"s","Tags":null,"Meta":null,"Port":1,
+        "Address":"","Weights":{"Passing":0,"Warning":0},"EnableTagOverride":false,
+        "Proxy":{"Mode":"","MeshGateway":{},"Expose":{}},"Connect":{},"PeerName":"",
+        "CreateIndex":7,"ModifyIndex":7},"Check":{"Node":"n","CheckID":"c","Name":"c",
+        "Status":"passing","Notes":"","Output":"","ServiceID":"s","ServiceName":"s","Type":"x",
+        "ExposedPort":0,"Definition":{"HTTP":"","Header":null,"TCPUseTLS":false,"Interval":"0s"},
+        "Namespace":""},"Checks":null,"SkipNodeUpdate":false,"Locality":null}"#;
+    ground
+        .put("/v1/catalog/register", body)
+        .await
+        .is(200, "true");
+    let found = ground.get("/v1/health/service/s?passing").await.json();
+    assert_eq!(found[0]["Service"]["Weights"]["Passing"], 1);
+    assert_eq!(found[0]["Checks"][0]["Type"], "x");
+    assert_eq!(found[0]["Checks"][0]["Definition"], serde_json::json!({}));
+    assert_eq!(found[0]["Node"]["Meta"], serde_json::Value::Null);
+}
+
+#[tokio::test]
 async fn bad_catalog_writes_are_refused() {
     let ground = Ground::new();
     let cases = [
