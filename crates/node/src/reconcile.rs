@@ -45,6 +45,18 @@ impl Node {
         }
     }
 
+    /// A peer answers that did not: whatever differs between the two is no news in flight.
+    pub(crate) fn on_back(&mut self, node: NodeId) {
+        let long_ago = self.now - self.config.repair_after;
+        if let Some(peer) = self.peers.get_mut(node) {
+            match &mut peer.differs_since {
+                Some(since) => *since = (*since).min(long_ago),
+                None => peer.met = false,
+            }
+            self.timers.set_by(Timer::Repair, self.now);
+        }
+    }
+
     /// Asks those peers that have differed for too long.
     pub(crate) fn on_repair_due(&mut self) {
         let due = self

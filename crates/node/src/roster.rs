@@ -40,6 +40,7 @@ pub(crate) struct RosterState {
     island: bool,
     last_loss: Timestamp,
     published: Option<Arc<Roster>>,
+    published_at: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -75,6 +76,7 @@ impl RosterState {
             island: false,
             last_loss: now,
             published: None,
+            published_at: now,
         }
     }
 
@@ -213,16 +215,15 @@ impl Node {
         let was_island = self.roster.island;
         self.roster
             .judge(now, expected, self.config.island_half_life);
-        self.publish_roster(expected);
-        if was_island != self.roster.island {
-            let reachable = 1 + self.roster.reachable_peers().count();
-            let entered = self.roster.island;
+        let roster = self.describe_roster(expected);
+        if was_island != roster.island {
             self.out.push_back(Output::Event(Event::Island {
-                entered,
-                reachable,
+                entered: roster.island,
+                reachable: roster.reachable,
                 expected,
             }));
         }
+        self.publish_roster(roster);
         let again = jittered(LOOK_EVERY, &mut self.rng);
         self.timers.set(Timer::Roster, now + again);
     }
@@ -253,6 +254,7 @@ impl Node {
     fn track(&mut self, known: &BTreeMap<NodeId, Fate>) {
         let now = self.now;
         let mut seen = BTreeSet::new();
+        let mut back = Vec::new();
         let members: Vec<_> = self.membership.members().collect();
         for member in members {
             seen.insert(member.node);
@@ -273,12 +275,8 @@ impl Node {
             tracked.addr = member.addr;
             tracked.heard = member.heard;
             let answers = member.state != State::Down;
-            if answers
-                && !tracked.answers
-                && let Some(peer) = self.peers.get_mut(member.node)
-            {
-                peer.met = false;
-                peer.differs_since = None;
+            if answers && !tracked.answers {
+                back.push(member.node);
             }
             tracked.answers = answers;
             if tracked.status == status {
@@ -295,9 +293,10 @@ impl Node {
             }));
         }
         self.roster.members.retain(|node, _| seen.contains(node));
+        back.into_iter().for_each(|node| self.on_back(node));
     }
 
-    fn publish_roster(&mut self, expected: usize) {
+    fn describe_roster(&self, expected: usize) -> Roster {
         let (now, stale_for) = (self.now, self.config.stale_for);
         let state = &self.roster;
         let entry = |member: &Tracked| RosterEntry {
@@ -307,29 +306,35 @@ impl Node {
             since: member.since,
             heard: member.heard.unwrap_or(state.started),
         };
-        let mut members: BTreeMap<NodeId, RosterEntry> = state
-            .members
-            .iter()
+        let members = state.members.iter();
+        let mut members: BTreeMap<NodeId, RosterEntry> = members
             .map(|(&node, member)| (node, entry(member)))
             .collect();
         members.insert(state.me, self.own_roster_entry());
-        let roster = Roster {
-            reachable: members
-                .values()
-                .filter(|member| member.status.is_reachable())
-                .count(),
+        let reachable = members.values().filter(|m| m.status.is_reachable());
+        Roster {
+            reachable: reachable.count(),
             members,
             unknown: state.unknown(now, stale_for),
             expected,
             island: state.island,
+        }
+    }
+
+    /// Publishes the roster at once if it changed; when each member was last heard follows at the
+    /// pace of the looks.
+    fn publish_roster(&mut self, roster: Roster) {
+        let state = &mut self.roster;
+        let told = self.now.since(state.published_at) < LOOK_EVERY;
+        let changed = match state.published.as_deref() {
+            Some(last) if told => differs(last, &roster),
+            Some(last) => *last != roster,
+            None => true,
         };
-        if state
-            .published
-            .as_deref()
-            .is_none_or(|last| differs(last, &roster))
-        {
+        if changed {
             let roster = Arc::new(roster);
-            self.roster.published = Some(Arc::clone(&roster));
+            state.published = Some(Arc::clone(&roster));
+            state.published_at = self.now;
             self.out.push_back(Output::Publish(Update::Roster(roster)));
         }
     }
@@ -366,7 +371,7 @@ fn status(state: State, fate: Fate) -> MemberStatus {
     }
 }
 
-/// Whether readers must be told: when a live member was last heard is no news.
+/// Whether readers must be told at once: when a live member was last heard is no news.
 fn differs(last: &Roster, next: &Roster) -> bool {
     let silent = |entry: &RosterEntry| RosterEntry {
         heard: Timestamp::ZERO,

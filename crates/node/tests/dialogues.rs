@@ -7,7 +7,7 @@ use std::time::Duration;
 use tidings_node::{Event, Input};
 use tidings_types::{
     Body, CheckId, CheckStatus, Command, Departure, ExternalNode, Instance, Key, Liveness,
-    MemberStatus, NodeName, Refusal, Snapshot, Sync,
+    MemberStatus, NodeName, Refusal, Snapshot, Sync, Transfer,
 };
 use world::{World, id, instance, name, register, service, ttl_check};
 
@@ -302,6 +302,16 @@ fn an_agent_that_lost_its_disk_gets_its_registrations_back() {
     world.run(Duration::from_secs(1));
     world.start(3, None);
     world.until("back", |w| w.agree() && port(w, 3, &web(3)) == Some(80));
+    let saved = world.peers[&3]
+        .persists
+        .iter()
+        .any(|(_, transfer)| match transfer {
+            Transfer::Snapshot(snapshot) => {
+                snapshot.changes.iter().any(|change| change.key == web(3))
+            }
+            Transfer::Delta(_) => false,
+        });
+    assert!(saved, "the next restart finds it on its own disk");
 }
 
 #[test]
