@@ -58,7 +58,7 @@ pub struct InstanceView {
     /// Its record.
     pub instance: InstanceBody,
     /// Its own checks: those that it names, in its order (one that is not here is
-    /// [`missing`](CheckView::missing) and critical), then others that speak for it.
+    /// [`missing`](field@CheckView::missing) and critical), then others that speak for it.
     pub checks: Vec<Arc<CheckView>>,
     /// The checks of its whole node, by id. `serfHealth` is not among them: see
     /// [`Overlay::serf_health`](crate::Overlay::serf_health).

@@ -21,6 +21,7 @@
 //! | [`watch`] | [`Watch`]: what a blocking query waits for |
 //! | [`writer`] | [`ViewWriter`]: applies updates, numbers changes, wakes waiters |
 
+mod batch;
 pub mod command;
 pub mod joined;
 pub mod overlay;

@@ -34,16 +34,17 @@ pub(crate) enum Effect {
     Moved,
 }
 
-/// What a record did, and to which services (folded names, perhaps repeated).
+/// What a record did, and to which instances: each with the folded name of its service, perhaps
+/// repeated. One that changes its service is named with both.
 pub(crate) struct Touched {
     pub(crate) effect: Effect,
-    pub(crate) services: Vec<String>,
+    pub(crate) instances: Vec<(String, ServiceId)>,
 }
 
 impl Touched {
     const NOTHING: Self = Self {
         effect: Effect::None,
-        services: Vec::new(),
+        instances: Vec::new(),
     };
 }
 
@@ -84,7 +85,7 @@ impl Slot {
         self.join_all();
         Touched {
             effect,
-            services: self.service_names(),
+            instances: self.every_instance(),
         }
     }
 
@@ -96,16 +97,16 @@ impl Slot {
         mut origin: Origin,
     ) -> Touched {
         let before = self.instances.get(id).cloned();
-        let mut services: Vec<String> = before
+        let mut instances: Vec<_> = before
             .iter()
-            .map(|view| view.instance.service.folded())
+            .map(|view| (view.instance.service.folded(), id.clone()))
             .collect();
         let Some(instance) = body else {
             let effect = match self.instances.remove(id) {
                 Some(_) => Effect::Moved,
                 None => Effect::None,
             };
-            return Touched { effect, services };
+            return Touched { effect, instances };
         };
         let effect = match before {
             Some(before) if before.instance == instance => {
@@ -122,10 +123,10 @@ impl Slot {
             }
             None => Effect::Moved,
         };
-        services.push(instance.service.folded());
+        instances.push((instance.service.folded(), id.clone()));
         let view = self.join(id, &instance, origin);
         self.instances.insert(id.clone(), Arc::new(view));
-        Touched { effect, services }
+        Touched { effect, instances }
     }
 
     /// Puts or removes a check.
@@ -174,26 +175,26 @@ impl Slot {
         };
         Touched {
             effect,
-            services: self.rejoin(spoken_for),
+            instances: self.rejoin(spoken_for),
         }
     }
 
-    /// Joins the instances for which a changed check speaks; returns their services.
-    fn rejoin(&mut self, spoken_for: Vec<Option<ServiceId>>) -> Vec<String> {
+    /// Joins the instances for which a changed check speaks, and names them.
+    fn rejoin(&mut self, spoken_for: Vec<Option<ServiceId>>) -> Vec<(String, ServiceId)> {
         if spoken_for.contains(&None) {
             self.node_checks = self.speaking_for(&None).cloned().collect();
             self.join_all();
-            return self.service_names();
+            return self.every_instance();
         }
-        let mut services = Vec::new();
+        let mut instances = Vec::new();
         for id in spoken_for.into_iter().flatten() {
             if let Some(view) = self.instances.get(&id).cloned() {
-                services.push(view.instance.service.folded());
+                instances.push((view.instance.service.folded(), id.clone()));
                 let view = self.join(&id, &view.instance, view.origin);
                 self.instances.insert(id, Arc::new(view));
             }
         }
-        services
+        instances
     }
 
     fn join_all(&mut self) {
@@ -242,10 +243,11 @@ impl Slot {
         }
     }
 
-    pub(crate) fn service_names(&self) -> Vec<String> {
-        self.instances
-            .values()
-            .map(|view| view.instance.service.folded())
+    /// Every instance with the folded name of its service.
+    pub(crate) fn every_instance(&self) -> Vec<(String, ServiceId)> {
+        let instances = self.instances.iter();
+        instances
+            .map(|(id, view)| (view.instance.service.folded(), id.clone()))
             .collect()
     }
 }

@@ -6,13 +6,14 @@ use std::{
 };
 
 use tidings_types::{
-    Body, CheckId, Departure, Epoch, Key, Lineage, NodeId, NodeName, Roster, ServiceId, Status,
-    Timestamp, Update,
+    Body, CheckId, Departure, Epoch, Key, Lineage, NodeId, NodeName, ServiceId, Status, Timestamp,
+    Update,
 };
 
 use crate::{
     CheckBody, InstanceBody, InstanceView, NodeFacts, NodeKey, Origin, Overlay, Service, View,
     Watch,
+    batch::{Batch, Dirty},
     overlay::Namesake,
     shared::{INDEX_MAX, Shared},
     slot::{Effect, Slot, Touched},
@@ -60,7 +61,6 @@ pub fn channel(settings: ViewSettings) -> (ViewWriter, View) {
     let shared = Arc::new(Shared::new(me, name, datacenter, first_index, no_status()));
     let writer = ViewWriter {
         shared: Arc::clone(&shared),
-        homes: BTreeMap::new(),
         agents: BTreeMap::new(),
         absent: BTreeSet::new(),
         absent_max: absent_services,
@@ -75,50 +75,11 @@ pub fn channel(settings: ViewSettings) -> (ViewWriter, View) {
 #[derive(Debug)]
 pub struct ViewWriter {
     shared: Arc<Shared>,
-    /// Where the instances of each service (folded name) stand.
-    homes: BTreeMap<String, BTreeSet<(NodeKey, ServiceId)>>,
     /// The agent nodes that have a record: their names, and how they said goodbye.
     agents: BTreeMap<NodeId, (NodeName, Option<Departure>)>,
     /// Services without instances that keep their index, oldest first.
     absent: BTreeSet<(u64, String)>,
     absent_max: usize,
-}
-
-/// What one call of [`ViewWriter::apply_all`] has changed so far.
-#[derive(Debug, Default)]
-struct Batch {
-    /// The number of everything that changes in this call.
-    index: u64,
-    /// Services to put together again (folded names), and whether their index moves.
-    services: BTreeMap<String, bool>,
-    /// Nodes whose index moves.
-    nodes: BTreeSet<NodeKey>,
-    node_table: bool,
-    service_table: bool,
-    check_table: bool,
-    roster: Option<Arc<Roster>>,
-    /// Whether names or departures changed, which the overlay looks at.
-    relay: bool,
-}
-
-impl Batch {
-    fn touch(&mut self, node: &NodeKey, touched: Touched) {
-        let moved = touched.effect == Effect::Moved;
-        for service in touched.services {
-            *self.services.entry(service).or_default() |= moved;
-        }
-        if moved {
-            self.nodes.insert(node.clone());
-        }
-    }
-
-    fn moved(&self) -> bool {
-        self.node_table
-            || self.service_table
-            || self.check_table
-            || !self.nodes.is_empty()
-            || self.services.values().any(|&moved| moved)
-    }
 }
 
 impl ViewWriter {
@@ -219,23 +180,14 @@ impl ViewWriter {
     }
 
     fn instance(
-        &mut self,
+        &self,
         batch: &mut Batch,
         node: &NodeKey,
         id: &ServiceId,
         body: Option<InstanceBody>,
         origin: Origin,
     ) {
-        let home = body.as_ref().map(|instance| instance.service.folded());
         let touched = self.change(node, |slot| slot.put_instance(id, body, origin));
-        for service in &touched.services {
-            let homes = self.homes.entry(service.clone()).or_default();
-            if Some(service) == home.as_ref() {
-                homes.insert((node.clone(), id.clone()));
-            } else {
-                homes.remove(&(node.clone(), id.clone()));
-            }
-        }
         let moved = touched.effect == Effect::Moved;
         batch.service_table |= moved;
         batch.check_table |= moved;
@@ -284,8 +236,8 @@ impl ViewWriter {
         if moved {
             self.shared.last_index.store(batch.index, Ordering::Release);
         }
-        for (service, &moved) in &batch.services {
-            self.put_together(service, moved.then_some(batch.index));
+        for (service, dirty) in &batch.services {
+            self.put_together(service, dirty, batch.index);
         }
         if !moved {
             return;
@@ -309,7 +261,8 @@ impl ViewWriter {
     }
 
     fn wake(&self, batch: Batch) {
-        let services = batch.services.into_iter().filter(|&(_, moved)| moved);
+        let services = batch.services.into_iter();
+        let services = services.filter(|(_, dirty)| dirty.moved);
         let services = services.map(|(service, _)| Watch::Service(service));
         let nodes = batch.nodes.into_iter().map(Watch::Node);
         let tables = [
@@ -356,6 +309,7 @@ impl ViewWriter {
         }
     }
 
+    /// Moves the index of everything that stands on `node`; nothing is joined anew.
     fn mark_whole_node(&self, batch: &mut Batch, node: &NodeKey) {
         let Some(slot) = self.shared.nodes.get(node) else {
             return;
@@ -363,42 +317,36 @@ impl ViewWriter {
         batch.node_table |= slot.facts.known;
         batch.check_table = true;
         batch.service_table |= !slot.instances.is_empty();
-        let services = slot.service_names();
-        drop(slot);
-        batch.touch(
-            node,
-            Touched {
-                effect: Effect::Moved,
-                services,
-            },
-        );
+        for (service, _) in slot.every_instance() {
+            batch.services.entry(service).or_default().moved = true;
+        }
+        batch.nodes.insert(node.clone());
     }
 
-    /// Publishes a service as its instances stand now; `index` is its new index, if it moves.
-    fn put_together(&mut self, name: &str, index: Option<u64>) {
-        let instances = self.gather(name);
+    /// Publishes a service as its instances stand now, under the index `new_index` if it moves.
+    fn put_together(&mut self, name: &str, dirty: &Dirty, new_index: u64) {
         let before = self.shared.services.get(name).map(|s| Arc::clone(&s));
-        let old_index = before.as_ref().map(|service| service.index);
-        let index = index
-            .or(old_index)
-            .unwrap_or_else(|| self.shared.absent_index());
-        if let Some(old) = old_index {
-            self.absent.remove(&(old, name.to_owned()));
-        }
-        let spelling = instances
-            .first()
-            .map(|first| first.instance.service.clone());
-        let Some(spelling) = spelling.or_else(|| before.map(|service| service.name.clone())) else {
-            self.homes.remove(name);
+        let instances = self.place(name, dirty, before.as_deref());
+        let spelling = instances.first().map(|first| &first.instance.service);
+        let Some(spelling) = spelling.or_else(|| before.as_ref().map(|service| &service.name))
+        else {
             return;
         };
+        let old_index = before.as_ref().map(|service| service.index);
+        let index = match old_index {
+            _ if dirty.moved => new_index,
+            Some(old_index) => old_index,
+            None => self.shared.absent_index(),
+        };
+        if let Some(old_index) = old_index {
+            self.absent.remove(&(old_index, name.to_owned()));
+        }
         if instances.is_empty() {
-            self.homes.remove(name);
             self.absent.insert((index, name.to_owned()));
         }
         let service = Service {
-            name: spelling,
-            instances: instances.into(),
+            name: spelling.clone(),
+            instances,
             index,
         };
         self.shared
@@ -407,19 +355,34 @@ impl ViewWriter {
         self.forget_absent();
     }
 
-    /// The instances of a service, in the order in which they are answered.
-    fn gather(&self, name: &str) -> Vec<Arc<InstanceView>> {
-        let homes = self.homes.get(name).into_iter().flatten();
-        let mut instances: Vec<_> = homes
-            .filter_map(|(node, id)| {
-                let slot = self.shared.nodes.get(node)?;
-                slot.instances.get(id).cloned()
-            })
-            .collect();
-        instances.sort_by(|a, b| {
-            (&a.node.name, &a.id, &a.node.key).cmp(&(&b.node.name, &b.id, &b.node.key))
-        });
-        instances
+    /// The instances of a service in the order in which they are answered: those of before, but
+    /// the dirty ones as they stand now. A service of thousands is not gathered for one of them.
+    fn place(
+        &self,
+        name: &str,
+        dirty: &Dirty,
+        before: Option<&Service>,
+    ) -> Arc<[Arc<InstanceView>]> {
+        let before = before.map(|service| &service.instances);
+        if let (true, Some(before)) = (dirty.instances.is_empty(), before) {
+            return Arc::clone(before);
+        }
+        let kept = before.into_iter().flat_map(|instances| instances.iter());
+        let kept = kept.filter(|view| !dirty.holds(view));
+        let mut instances: Vec<_> = kept.cloned().collect();
+        for (node, ids) in &dirty.instances {
+            let Some(slot) = self.shared.nodes.get(node) else {
+                continue;
+            };
+            for view in ids.iter().filter_map(|id| slot.instances.get(id)) {
+                // One that changed its service is dirty in the old one too.
+                if view.instance.service.folded() == name {
+                    let at = instances.partition_point(|other| order(other, view).is_lt());
+                    instances.insert(at, Arc::clone(view));
+                }
+            }
+        }
+        instances.into()
     }
 
     /// Forgets the services that have been away longest.
@@ -478,6 +441,11 @@ impl ViewWriter {
                 .remove_if(&before, |_, bearers| bearers.is_empty());
         }
     }
+}
+
+/// The order in which the instances of a service are answered.
+fn order(a: &InstanceView, b: &InstanceView) -> std::cmp::Ordering {
+    (&a.node.name, &a.id, &a.node.key).cmp(&(&b.node.name, &b.id, &b.node.key))
 }
 
 /// Before the node has published its figures.
