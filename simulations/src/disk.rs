@@ -37,12 +37,20 @@ impl Disk {
         }
     }
 
-    /// Puts a batch of the own feed on disk.
+    /// Puts a batch of the own feed on disk: a change on top of what is there, or a whole feed in
+    /// its place.
     ///
     /// # Errors
-    /// The batch builds on something that is not there: after a restart, a hole would be taken for
+    /// The change builds on something that is not there: after a restart, a hole would be taken for
     /// removals.
-    pub fn persist(&mut self, delta: &Delta) -> Result<(), String> {
+    pub fn persist(&mut self, transfer: &Transfer) -> Result<(), String> {
+        let delta = match transfer {
+            Transfer::Delta(delta) => delta,
+            Transfer::Snapshot(Snapshot { state, changes }) => {
+                self.own = Some(StoredFeed::new(state, changes));
+                return Ok(());
+            }
+        };
         match &mut self.own {
             Some(feed) => feed.join_delta(delta),
             None if delta.from.is_empty() => {
@@ -211,7 +219,7 @@ mod tests {
     }
 
     /// Removal marks alone are enough to see which change stands.
-    fn batch(from: u64, upto: u64, keys: &[(u64, &str)]) -> Delta {
+    fn delta(from: u64, upto: u64, keys: &[(u64, &str)]) -> Delta {
         let epoch = Epoch::from_bits(1);
         let change = |&(seq, id): &(u64, &str)| Change {
             epoch,
@@ -232,6 +240,10 @@ mod tests {
         }
     }
 
+    fn batch(from: u64, upto: u64, keys: &[(u64, &str)]) -> Transfer {
+        Transfer::Delta(delta(from, upto, keys))
+    }
+
     #[test]
     fn batches_add_up_and_a_hole_is_refused() {
         let mut disk = Disk::new(ME);
@@ -244,12 +256,23 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_feed_takes_the_place_of_what_is_there() {
+        let mut disk = Disk::new(ME);
+        disk.persist(&batch(0, 2, &[(1, "a"), (2, "b")])).unwrap();
+        let Delta { state, changes, .. } = delta(0, 9, &[(7, "c")]);
+        disk.persist(&Transfer::Snapshot(Snapshot { state, changes }))
+            .unwrap();
+        let own = disk.own().unwrap();
+        assert_eq!((own.changes.len(), own.changes[0].seq), (1, 7));
+    }
+
+    #[test]
     fn marks_below_the_watermark_are_dropped() {
         let mut disk = Disk::new(ME);
         disk.persist(&batch(0, 2, &[(1, "a"), (2, "b")])).unwrap();
-        let mut tidy = batch(2, 3, &[]);
+        let mut tidy = delta(2, 3, &[]);
         tidy.state.watermark = Lineage::of(Epoch::from_bits(1), 1);
-        disk.persist(&tidy).unwrap();
+        disk.persist(&Transfer::Delta(tidy)).unwrap();
         assert_eq!(disk.own().unwrap().changes.len(), 1);
     }
 }

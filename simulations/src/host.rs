@@ -5,8 +5,8 @@ use std::{
     net::SocketAddr,
 };
 
-use tidings_node::{CommandId, Exchange, Node};
-use tidings_types::{Delta, Departure, Epoch, NodeId, Timestamp, Transfer};
+use tidings_node::{CommandId, Exchange, Input, Node};
+use tidings_types::{Departure, Epoch, NodeId, Timestamp, Transfer};
 
 use crate::{
     check::Floors, clock::WallClock, disk::Disk, plan::Comeback, random::Stream, reads::Reads,
@@ -39,7 +39,7 @@ pub(crate) struct Host {
     /// Timers handled in one and the same instant.
     pub(crate) spins: (u32, Timestamp),
     /// Batches on their way to the disk, in order.
-    pub(crate) batches: VecDeque<(u64, Delta)>,
+    pub(crate) batches: VecDeque<Batch>,
     /// When the disk will have written the last of them.
     pub(crate) disk_busy: Timestamp,
     /// How often the disk was asked for something.
@@ -49,8 +49,6 @@ pub(crate) struct Host {
     /// Calls that were not answered yet: their number, and since when an answer is due.
     pub(crate) open: BTreeMap<CommandId, (Option<usize>, Timestamp)>,
     pub(crate) next_command: u64,
-    /// Requests of ours, by the session that carries them.
-    pub(crate) asking: BTreeMap<Exchange, u64>,
     /// Requests of peers, by the session that carries them.
     pub(crate) asked: BTreeMap<Exchange, u64>,
     pub(crate) next_exchange: u64,
@@ -69,39 +67,43 @@ pub(crate) enum Arrival {
     Second,
     /// The seeds' names were resolved.
     Seeds,
-    /// A datagram.
-    Datagram {
-        from: SocketAddr,
-        sender: NodeId,
-        payload: Vec<u8>,
-    },
-    /// The local network refused a datagram.
-    SendFailed(SocketAddr),
+    /// Something that the node takes as it is.
+    Input(Input),
     /// A peer's question on a session.
     Request {
         session: u64,
         from: NodeId,
         frame: Vec<u8>,
     },
-    /// An answer on a session of ours.
-    Response { exchange: Exchange, frame: Vec<u8> },
-    /// A session of ours is over.
-    Finished { exchange: Exchange, complete: bool },
     /// The oldest batch has been written.
     Persisted,
     /// Replicas have been written.
-    Saved {
-        save: u64,
-        transfers: Vec<Transfer>,
-        members: Vec<(NodeId, SocketAddr)>,
-        at: Timestamp,
-    },
+    Saved(Saved),
     /// An epoch was asked for, and the disk is ready to take one.
     Epoch { above: Epoch },
     /// A client's call.
     Op(usize),
     /// The process is asked to stop.
     Depart(Departure, Option<Comeback>),
+}
+
+/// A batch of the own feed on its way to the disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Batch {
+    pub(crate) number: u64,
+    pub(crate) transfer: Transfer,
+    /// Whether one before it was refused: then this one has nothing to build on.
+    pub(crate) doomed: bool,
+}
+
+/// Replicas on their way to the disk.
+#[derive(Clone, Debug)]
+pub(crate) struct Saved {
+    pub(crate) save: u64,
+    pub(crate) transfers: Vec<Transfer>,
+    pub(crate) members: Vec<(NodeId, SocketAddr)>,
+    /// When they were handed out: what was shown until then is among them.
+    pub(crate) at: Timestamp,
 }
 
 impl Host {
@@ -126,7 +128,6 @@ impl Host {
             reads: Reads::default(),
             open: BTreeMap::new(),
             next_command: 0,
-            asking: BTreeMap::new(),
             asked: BTreeMap::new(),
             next_exchange: 0,
             departing: None,
@@ -163,24 +164,19 @@ impl Host {
         self.batches.clear();
         self.reads = Reads::default();
         self.open.clear();
-        self.asking.clear();
         self.asked.clear();
         self.departing = None;
     }
 
     /// Keeps what reaches a standing process, as far as its socket buffer goes.
     pub(crate) fn wait(&mut self, arrival: Arrival) {
-        let datagrams = || {
-            let waiting = self
-                .inbox
-                .iter()
-                .filter(|a| matches!(a, Arrival::Datagram { .. }));
-            waiting.count()
-        };
-        let dropped = match arrival {
-            // The clock is read once when it goes on; the timer is asked for anew.
-            Arrival::Timer | Arrival::Second | Arrival::Seeds => true,
-            Arrival::Datagram { .. } => datagrams() >= SOCKET_BUFFER,
+        let is_datagram = |a: &Arrival| matches!(a, Arrival::Input(Input::Datagram { .. }));
+        let dropped = match &arrival {
+            // The timer is asked for anew when it goes on.
+            Arrival::Timer => true,
+            other if is_datagram(other) => {
+                self.inbox.iter().filter(|a| is_datagram(a)).count() >= SOCKET_BUFFER
+            }
             _ => false,
         };
         if !dropped {

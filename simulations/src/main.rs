@@ -129,7 +129,7 @@ fn compare(what: &What, against: Option<PathBuf>) -> Result<u8> {
         let (report, comparison) = meta::compare(&file, what.seed, &what.settings, &binary)?;
         match comparison {
             Comparison::Same => {
-                output::line(&format!("same   {:<32} {:016x}", report.name, report.hash))
+                output::line(&format!("same   {:<32} {:016x}", report.name, report.hash));
             }
             Comparison::Differ { second } => {
                 let when =

@@ -248,87 +248,51 @@ impl Planner<'_> {
     }
 
     fn trouble(&self, fault: &Fault) -> Result<Trouble> {
-        let forever = None;
-        let (at, length, what) = match fault {
+        let (at, length) = span_of(fault);
+        let until = length.map_or(self.heal, |length| at + length.get());
+        ensure!(at <= self.heal, "it begins after the chaos phase");
+        ensure!(until <= self.heal, "it lasts longer than the chaos phase");
+        let what = self.what(fault, at)?;
+        Ok(Trouble { at, until, what })
+    }
+
+    fn what(&self, fault: &Fault, at: Timestamp) -> Result<What> {
+        Ok(match fault {
             Fault::Cut {
-                at,
-                r#for,
-                between,
-                way,
-                lane,
-            } => (
-                at,
-                r#for,
-                What::Cut(self.links(between, *way)?, lanes(*lane)),
-            ),
-            Fault::Weather {
-                at,
-                r#for,
-                between,
-                link,
-            } => (
-                at,
-                r#for,
-                What::Weather(self.links(between, Way::Both)?, *link),
-            ),
-            Fault::Pause { at, r#for, node } => (at, r#for, What::Pause(self.hosts(node)?)),
-            Fault::Crash { at, node, restart } => {
-                let comeback = self.comeback(*at, *restart)?;
-                (at, &forever, What::Crash(self.hosts(node)?, comeback))
+                between, way, lane, ..
+            } => What::Cut(self.links(between, *way)?, lanes(*lane)),
+            Fault::Weather { between, link, .. } => {
+                What::Weather(self.links(between, Way::Both)?, *link)
+            }
+            Fault::Pause { node, .. } => What::Pause(self.hosts(node)?),
+            Fault::Crash { node, restart, .. } => {
+                What::Crash(self.hosts(node)?, self.comeback(at, *restart)?)
             }
             Fault::Depart {
-                at,
-                node,
-                how,
-                restart,
-            } => {
-                let comeback = self.comeback(*at, *restart)?;
-                (
-                    at,
-                    &forever,
-                    What::Depart(self.hosts(node)?, *how, comeback),
-                )
-            }
+                node, how, restart, ..
+            } => What::Depart(self.hosts(node)?, *how, self.comeback(at, *restart)?),
             Fault::Clock {
-                at,
-                r#for,
                 node,
                 offset,
                 rate_ppm,
                 frozen,
-            } => {
-                let what = What::Clock(self.hosts(node)?, offset.millis(), *rate_ppm, *frozen);
-                (at, r#for, what)
-            }
-            Fault::SendErrors {
-                at,
-                r#for,
-                node,
-                to,
-            } => {
+                ..
+            } => What::Clock(self.hosts(node)?, offset.millis(), *rate_ppm, *frozen),
+            Fault::SendErrors { node, to, .. } => {
                 let between = [node.clone(), to.clone()];
-                (
-                    at,
-                    r#for,
-                    What::SendErrors(self.links(&between, Way::AToB)?),
-                )
+                What::SendErrors(self.links(&between, Way::AToB)?)
             }
-            Fault::DiskFull { at, r#for, node } => (at, r#for, What::DiskFull(self.hosts(node)?)),
-        };
-        let at = moment(*at);
-        let until = length.map_or(self.heal, |length| at + length.get());
-        ensure!(at <= self.heal, "it begins after the chaos phase");
-        ensure!(until <= self.heal, "it lasts longer than the chaos phase");
-        Ok(Trouble { at, until, what })
+            Fault::DiskFull { node, .. } => What::DiskFull(self.hosts(node)?),
+        })
     }
 
-    fn comeback(&self, at: Span, restart: Option<Restart>) -> Result<Option<Comeback>> {
+    fn comeback(&self, at: Timestamp, restart: Option<Restart>) -> Result<Option<Comeback>> {
         let Some(Restart { after, disk, image }) = restart else {
             return Ok(None);
         };
         let image = image.map(moment);
         ensure!(
-            moment(at) + after.get() <= self.heal,
+            at + after.get() <= self.heal,
             "it restarts after the chaos phase"
         );
         ensure!(
@@ -336,7 +300,7 @@ impl Planner<'_> {
             "a rolled-back disk, and no other, names the moment of its image"
         );
         ensure!(
-            image.is_none_or(|image| image <= moment(at)),
+            image.is_none_or(|image| image <= at),
             "its image lies in the future"
         );
         Ok(Some(Comeback {
@@ -382,6 +346,20 @@ impl Planner<'_> {
         );
         Ok(deadlines)
     }
+}
+
+/// When a fault begins, and how long it lasts if it says so.
+fn span_of(fault: &Fault) -> (Timestamp, Option<Span>) {
+    let (at, length) = match fault {
+        Fault::Cut { at, r#for, .. }
+        | Fault::Weather { at, r#for, .. }
+        | Fault::Pause { at, r#for, .. }
+        | Fault::Clock { at, r#for, .. }
+        | Fault::SendErrors { at, r#for, .. }
+        | Fault::DiskFull { at, r#for, .. } => (*at, *r#for),
+        Fault::Crash { at, .. } | Fault::Depart { at, .. } => (*at, None),
+    };
+    (moment(at), length)
 }
 
 fn images(trouble: &[Trouble]) -> Vec<(Timestamp, usize)> {

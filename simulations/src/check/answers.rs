@@ -77,9 +77,10 @@ impl Checks {
                 .values()
                 .find(|(_, due)| now.since(*due) > PATIENCE + disk * 2);
             if let Some(&(call, since)) = late {
-                let what = call.map_or("the goodbye".to_owned(), |number| {
-                    format!("{:?}", self.history.call(number).call)
-                });
+                let what = call.map_or_else(
+                    || "the goodbye".to_owned(),
+                    |number| format!("{:?}", self.history.call(number).call),
+                );
                 let text = format!("{what} has waited for an answer since {since}");
                 return Err(Violation {
                     invariant: "A9",
@@ -98,8 +99,7 @@ impl Checks {
             let last = self
                 .history
                 .calls_on(key)
-                .filter(|(_, call)| call.host == asked.host)
-                .last();
+                .rfind(|(_, call)| call.host == asked.host);
             if last.is_some_and(|(last, _)| last != number) {
                 continue;
             }

@@ -1,11 +1,12 @@
 //! A6 and A7: every record comes from a client, by way of its owner, under a dot of its own.
 
-use tidings_types::{Body, Change, Delta, Epoch, Key, NodeId, Slot, Timestamp, Update, Version};
+use tidings_types::{
+    Body, Change, Epoch, Key, Lineage, NodeId, Slot, Timestamp, Transfer, Update, Version,
+};
 
 use super::{Checks, Floors, Violation};
 use crate::{
     history::Write,
-    host::Host,
     workload::{gossip_addr, node_name},
 };
 
@@ -15,41 +16,45 @@ impl Checks {
         self.epochs.insert(host, epoch);
     }
 
-    /// A node wants a change of its own feed on disk: here its dots are born.
+    /// A node wants something of its own feed on disk: in a delta its dots are born, a snapshot
+    /// holds what peers gave back.
     pub(crate) fn persist(
         &mut self,
         now: Timestamp,
         host: usize,
-        state: &Host,
-        delta: &Delta,
+        me: NodeId,
+        transfer: &Transfer,
     ) -> Result<(), Violation> {
-        let me = state.me();
         let broken = |invariant, text| Violation {
             invariant,
             at: now,
             host: Some(host),
             text,
         };
-        if delta.state.owner != me {
+        if transfer.state().owner != me {
             return Err(broken(
                 "A7",
                 "it writes in the name of another node".to_owned(),
             ));
         }
-        for change in &delta.changes {
+        for change in changes_of(transfer) {
             let dot = change.dot(me);
-            match self.history.write(dot) {
-                Some(known) if known.slot != change.slot || known.key != change.key => {
-                    let text = format!(
-                        "dot {dot:?} is used twice: for {:?} and for {:?}",
-                        (&known.key, &known.slot),
-                        (&change.key, &change.slot)
-                    );
-                    return Err(broken("A7", text));
+            if let Some(known) = self.history.write(dot) {
+                if known.slot != change.slot || known.key != change.key {
+                    let (was, is) = ((&known.key, &known.slot), (&change.key, &change.slot));
+                    return Err(broken(
+                        "A7",
+                        format!("dot {dot:?} is used twice: for {was:?} and for {is:?}"),
+                    ));
                 }
-                Some(_) => continue,
-                None => {}
+                continue;
             }
+            let Transfer::Delta(delta) = transfer else {
+                return Err(broken(
+                    "A7",
+                    format!("it takes back {dot:?}, which it never wrote"),
+                ));
+            };
             self.check_birth(host, &delta.from, change)
                 .map_err(|text| broken("A7", text))?;
             self.check_asked(host, me, change)
@@ -69,8 +74,8 @@ impl Checks {
     }
 
     /// A batch is on disk.
-    pub(crate) fn durable(&mut self, me: NodeId, delta: &Delta) {
-        for change in &delta.changes {
+    pub(crate) fn durable(&mut self, me: NodeId, transfer: &Transfer) {
+        for change in changes_of(transfer) {
             if let Some(write) = self.history.write_mut(change.dot(me)) {
                 write.durable = true;
                 write.lost = false;
@@ -133,12 +138,7 @@ impl Checks {
     }
 
     /// A new dot belongs to the present run, and is greater than all before.
-    fn check_birth(
-        &self,
-        host: usize,
-        from: &tidings_types::Lineage,
-        change: &Change,
-    ) -> Result<(), String> {
+    fn check_birth(&self, host: usize, from: &Lineage, change: &Change) -> Result<(), String> {
         let epoch = self.epochs.get(&host).copied().unwrap_or_default();
         if change.epoch != epoch {
             return Err(format!(
@@ -188,5 +188,12 @@ impl Checks {
                 change.key
             ))
         }
+    }
+}
+
+fn changes_of(transfer: &Transfer) -> &[Change] {
+    match transfer {
+        Transfer::Delta(delta) => &delta.changes,
+        Transfer::Snapshot(snapshot) => &snapshot.changes,
     }
 }

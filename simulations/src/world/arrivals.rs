@@ -8,7 +8,7 @@ use tidings_types::{Command, Departure, Epoch};
 use super::{Event, SPINS, Step, World};
 use crate::{
     history::{Asked, keys_of},
-    host::Arrival,
+    host::{Arrival, Saved},
     plan::Comeback,
     random::Stream,
 };
@@ -34,19 +34,7 @@ impl World {
                 self.arrive_at(at, host, Arrival::Seeds);
                 self.feed(host, Input::Seeds(self.seed_addrs()))
             }
-            Arrival::Datagram {
-                from,
-                sender,
-                payload,
-            } => self.feed(
-                host,
-                Input::Datagram {
-                    from,
-                    sender,
-                    payload,
-                },
-            ),
-            Arrival::SendFailed(to) => self.feed(host, Input::SendFailed { to }),
+            Arrival::Input(input) => self.feed(host, input),
             Arrival::Request {
                 session,
                 from,
@@ -64,28 +52,8 @@ impl World {
                     },
                 )
             }
-            Arrival::Response { exchange, frame } => {
-                self.feed(host, Input::Response { exchange, frame })
-            }
-            Arrival::Finished { exchange, complete } => {
-                state.asking.remove(&exchange);
-                self.feed(host, Input::Finished { exchange, complete })
-            }
             Arrival::Persisted => self.persisted(host),
-            Arrival::Saved {
-                save,
-                transfers,
-                members,
-                at,
-            } => {
-                let kept = !state.disk_full;
-                if kept {
-                    let saved = state.disk.save(transfers, members);
-                    saved.map_err(|text| self.violation("A7", host, text))?;
-                    self.hosts[host].floors.kept(at);
-                }
-                self.feed(host, Input::Saved { save, kept })
-            }
+            Arrival::Saved(saved) => self.saved(host, saved),
             Arrival::Epoch { above } => self.take_epoch(host, above),
             Arrival::Op(nth) => self.op(host, nth),
             Arrival::Depart(how, comeback) => self.depart(host, how, comeback),
@@ -124,16 +92,37 @@ impl World {
     }
 
     fn persisted(&mut self, host: usize) -> Step {
-        let Some((batch, delta)) = self.hosts[host].batches.pop_front() else {
+        let Some(batch) = self.hosts[host].batches.pop_front() else {
             return Ok(());
         };
-        let result = if self.hosts[host].disk_full {
+        let result = if self.hosts[host].disk_full || batch.doomed {
+            // What is on its way builds on this one.
+            let waiting = &mut self.hosts[host].batches;
+            waiting.iter_mut().for_each(|batch| batch.doomed = true);
             Err("no space left on device".to_owned())
         } else {
-            self.make_durable(host, &delta)?;
+            self.make_durable(host, &batch.transfer)?;
             Ok(())
         };
+        let batch = batch.number;
         self.feed(host, Input::Persisted { batch, result })
+    }
+
+    fn saved(&mut self, host: usize, saved: Saved) -> Step {
+        let Saved {
+            save,
+            transfers,
+            members,
+            at,
+        } = saved;
+        let state = &mut self.hosts[host];
+        let kept = !state.disk_full;
+        if kept {
+            let put = state.disk.save(transfers, members);
+            put.map_err(|text| self.violation("A7", host, text))?;
+            self.hosts[host].floors.kept(at);
+        }
+        self.feed(host, Input::Saved { save, kept })
     }
 
     fn take_epoch(&mut self, host: usize, above: Epoch) -> Step {
@@ -205,9 +194,6 @@ impl World {
         for arrival in std::mem::take(&mut state.inbox) {
             self.heap
                 .push(self.now, Event::Arrive { host, run, arrival });
-        }
-        for arrival in [Arrival::Second, Arrival::Seeds] {
-            self.arrive_at(self.now, host, arrival);
         }
         self.set_timer(host);
     }

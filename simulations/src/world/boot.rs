@@ -137,8 +137,8 @@ impl World {
         let bound = u64::try_from(waiting).unwrap_or(u64::MAX).saturating_add(1);
         let kept = usize::try_from(below(draw, bound)).unwrap_or(waiting);
         let batches: Vec<_> = state.batches.drain(..kept).collect();
-        for (_, delta) in batches {
-            self.make_durable(host, &delta)?;
+        for batch in batches.iter().take_while(|batch| !batch.doomed) {
+            self.make_durable(host, &batch.transfer)?;
         }
         self.trace.log(self.now, Some(host), || {
             format!("is killed, {kept} of {waiting} batches on disk")

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use tidings_node::{Exchange, Output};
-use tidings_types::{Delta, NodeId, limits::PAYLOAD_BYTES};
+use tidings_node::{Exchange, Input, Output};
+use tidings_types::{NodeId, Timestamp, Transfer, limits::PAYLOAD_BYTES};
 
 use super::{Event, Step, World};
 use crate::{
-    host::Arrival,
+    host::{Arrival, Batch, Saved},
     link::{Lane, in_order},
     random::uniform,
     session::{Carried, RETRY, Session, TIMEOUT, Towards},
@@ -21,9 +21,7 @@ impl World {
                 to,
                 receiver,
                 payload,
-            } => {
-                return self.send(host, to, receiver, payload);
-            }
+            } => self.send(host, to, receiver, payload)?,
             Output::Request {
                 exchange,
                 to,
@@ -39,44 +37,34 @@ impl World {
                 self.answer(host, exchange, Carried::Finish(complete));
                 self.hosts[host].asked.remove(&exchange);
             }
-            Output::Persist { batch, delta } => {
-                self.checks
-                    .persist(self.now, host, &self.hosts[host], &delta)?;
-                let at = self.disk_ready(host);
-                self.hosts[host].disk_busy = at;
-                self.hosts[host].batches.push_back((batch, delta));
-                self.arrive_at(at, host, Arrival::Persisted);
-            }
+            Output::Persist { batch, transfer } => self.persist(host, batch, transfer)?,
             Output::Save {
                 save,
                 transfers,
                 members,
             } => {
-                let at = self.disk_ready(host);
-                let arrival = Arrival::Saved {
+                let saved = Saved {
                     save,
                     transfers,
                     members,
                     at: self.now,
                 };
-                self.arrive_at(at, host, arrival);
+                self.ask_disk(host, Arrival::Saved(saved));
             }
             Output::TakeEpoch { above } => {
-                let at = self.disk_ready(host);
-                self.arrive_at(at, host, Arrival::Epoch { above });
+                self.ask_disk(host, Arrival::Epoch { above });
             }
             Output::Publish(update) => {
-                self.checks
-                    .publish(self.now, host, &mut self.hosts[host].floors, &update)?;
+                let floors = &mut self.hosts[host].floors;
+                self.checks.publish(self.now, host, floors, &update)?;
                 self.hosts[host].reads.apply(update);
             }
             Output::Reply { id, result } => {
                 let open = self.hosts[host].open.remove(&id);
-                self.trace.log(self.now, Some(host), || {
-                    format!("answers {id:?}: {result:?}")
-                });
+                let line = || format!("answers {id:?}: {result:?}");
+                self.trace.log(self.now, Some(host), line);
                 let state = &self.hosts[host];
-                return self.checks.reply(self.now, host, state, open, &result);
+                self.checks.reply(self.now, host, state, open, &result)?;
             }
             Output::Departed => {
                 let run = self.hosts[host].run;
@@ -93,11 +81,24 @@ impl World {
             Output::Event(event) => {
                 self.trace
                     .log(self.now, Some(host), || format!("{event:?}"));
-                return self
-                    .checks
-                    .event(self.now, host, &event, &self.hosts, &self.network);
+                self.checks
+                    .event(self.now, host, &event, &self.hosts, &self.network)?;
             }
         }
+        Ok(())
+    }
+
+    fn persist(&mut self, host: usize, number: u64, transfer: Transfer) -> Step {
+        let me = self.hosts[host].me();
+        self.checks.persist(self.now, host, me, &transfer)?;
+        let batch = Batch {
+            number,
+            transfer,
+            doomed: false,
+        };
+        self.hosts[host].batches.push_back(batch);
+        // Batches become durable in order.
+        self.hosts[host].disk_busy = self.ask_disk(host, Arrival::Persisted);
         Ok(())
     }
 
@@ -119,7 +120,7 @@ impl World {
             return Ok(());
         };
         if self.network.is_refused(host, target) {
-            self.arrive_at(self.now, host, Arrival::SendFailed(to));
+            self.arrive_at(self.now, host, Arrival::Input(Input::SendFailed { to }));
             return Ok(());
         }
         let fate = self.network.datagram(host, target);
@@ -130,11 +131,12 @@ impl World {
             return Ok(());
         }
         for delay in fate.into_iter().flatten() {
-            let arrival = Arrival::Datagram {
+            let payload = payload.clone();
+            let arrival = Arrival::Input(Input::Datagram {
                 from,
                 sender,
-                payload: payload.clone(),
-            };
+                payload,
+            });
             let event = Event::Arrive {
                 host: target,
                 run: None,
@@ -155,14 +157,7 @@ impl World {
     ) {
         let target = host_at(addr, self.hosts.len());
         let Some(target) = target.filter(|&target| !self.network.is_refused(host, target)) else {
-            self.arrive_at(
-                self.now,
-                host,
-                Arrival::Finished {
-                    exchange,
-                    complete: false,
-                },
-            );
+            self.arrive_at(self.now, host, finished(exchange, false));
             return;
         };
         let client = (host, self.hosts[host].run);
@@ -176,7 +171,6 @@ impl World {
         let delay = handshake + self.network.frame(host, target);
         let at = in_order(&mut session.last[Towards::Server.index()], self.now, delay);
         let number = self.sessions.open(session);
-        self.hosts[host].asking.insert(exchange, number);
         self.heap.push(
             at,
             Event::Frame {
@@ -249,10 +243,10 @@ impl World {
                 from,
                 frame,
             },
-            Carried::Response(frame) => Arrival::Response { exchange, frame },
+            Carried::Response(frame) => Arrival::Input(Input::Response { exchange, frame }),
             Carried::Finish(complete) => {
                 self.sessions.close(number);
-                Arrival::Finished { exchange, complete }
+                finished(exchange, complete)
             }
         };
         self.arrive_at(self.now, to, arrival);
@@ -274,10 +268,7 @@ impl World {
     fn break_off(&mut self, number: u64) {
         if let Some(session) = self.sessions.close(number) {
             let (host, run) = session.client;
-            let arrival = Arrival::Finished {
-                exchange: session.exchange,
-                complete: false,
-            };
+            let arrival = finished(session.exchange, false);
             self.heap.push(
                 self.now,
                 Event::Arrive {
@@ -289,31 +280,32 @@ impl World {
         }
     }
 
-    /// When the disk will have done what it is asked for now, after all before.
-    fn disk_ready(&mut self, host: usize) -> tidings_types::Timestamp {
+    /// Lets the disk do something after the batches before it; says when it is done.
+    fn ask_disk(&mut self, host: usize, done: Arrival) -> Timestamp {
         let speed = self.plan.disk;
         let state = &mut self.hosts[host];
         let draw = state.disk_draws.draw(state.disk_asked);
         state.disk_asked += 1;
-        (self.now + uniform(draw, speed.min.get(), speed.max.get())).max(state.disk_busy)
+        let at = (self.now + uniform(draw, speed.min.get(), speed.max.get())).max(state.disk_busy);
+        self.arrive_at(at, host, done);
+        at
     }
 
     /// Puts a batch on a host's disk.
-    pub(super) fn make_durable(&mut self, host: usize, delta: &Delta) -> Step {
-        let put = self.hosts[host].disk.persist(delta);
+    pub(super) fn make_durable(&mut self, host: usize, transfer: &Transfer) -> Step {
+        let put = self.hosts[host].disk.persist(transfer);
         put.map_err(|text| self.violation("A7", host, text))?;
-        self.checks.durable(self.hosts[host].me(), delta);
+        self.checks.durable(self.hosts[host].me(), transfer);
         Ok(())
     }
 
     /// Lets something reach the present run of a host's process at `at`.
-    pub(super) fn arrive_at(
-        &mut self,
-        at: tidings_types::Timestamp,
-        host: usize,
-        arrival: Arrival,
-    ) {
+    pub(super) fn arrive_at(&mut self, at: Timestamp, host: usize, arrival: Arrival) {
         let run = Some(self.hosts[host].run);
         self.heap.push(at, Event::Arrive { host, run, arrival });
     }
+}
+
+const fn finished(exchange: Exchange, complete: bool) -> Arrival {
+    Arrival::Input(Input::Finished { exchange, complete })
 }

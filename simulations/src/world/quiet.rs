@@ -85,7 +85,7 @@ impl World {
     }
 
     /// Judges once more what must still hold when the run ends, and which events there were.
-    pub(super) fn judge_end(&mut self) -> Step {
+    pub(super) fn judge_end(&self) -> Step {
         let core = self.core();
         if self.quiet.judged[0] {
             self.judge_survival(&core)?;
@@ -121,13 +121,13 @@ impl World {
     }
 
     /// Asks a query whose answer the scenario knows.
-    pub(super) fn query(&mut self, nth: usize) -> Step {
-        let query = self.plan.reads[nth].clone();
+    pub(super) fn query(&self, nth: usize) -> Step {
+        let query = &self.plan.reads[nth];
         for &host in &query.on {
             if !self.hosts[host].is_running() {
                 return Err(self.violation("A9", host, "it is not there to be asked".to_owned()));
             }
-            if let Err(text) = self.answer_fits(host, &query) {
+            if let Err(text) = self.answer_fits(host, query) {
                 return Err(self.violation("reads", host, text));
             }
         }

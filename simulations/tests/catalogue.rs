@@ -1,0 +1,56 @@
+//! Every scenario and every regression, once.
+
+use std::{
+    path::{Path, PathBuf},
+    thread,
+};
+
+use tidings_sim::{Mutant, Verdict, catalogue};
+
+/// Runs every scenario of a folder, two at a time, and names those that fail.
+fn run_all(folder: &str) -> usize {
+    let files = catalogue::files(&[PathBuf::from(folder)]).unwrap();
+    let (even, odd): (Vec<_>, Vec<_>) = files.iter().enumerate().partition(|(nth, _)| nth % 2 == 0);
+    let run = |files: Vec<(usize, &PathBuf)>| -> Vec<String> {
+        files.iter().filter_map(|(_, file)| failure(file)).collect()
+    };
+    let failures: Vec<String> = thread::scope(|scope| {
+        let other = scope.spawn(|| run(odd));
+        let mut failures = run(even);
+        failures.extend(other.join().unwrap());
+        failures
+    });
+    assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+    files.len()
+}
+
+fn failure(file: &Path) -> Option<String> {
+    match catalogue::run(file, None, &[], Mutant::None, None) {
+        Ok(report) if report.verdict == Verdict::Pass => None,
+        Ok(report) => Some(format!(
+            "{}\n{}",
+            report.line(),
+            report.failure(file, &[]).unwrap_or_default()
+        )),
+        Err(error) => Some(format!("{}: {error:#}", file.display())),
+    }
+}
+
+#[test]
+fn every_scenario_passes() {
+    assert!(run_all(catalogue::SCENARIOS) >= 12);
+}
+
+#[test]
+fn every_regression_passes() {
+    run_all(catalogue::REGRESSIONS);
+}
+
+#[test]
+fn two_runs_of_one_seed_are_the_same_and_two_seeds_are_not() {
+    let file = Path::new(catalogue::SCENARIOS).join("clean-split-half.toml");
+    let run = |seed| catalogue::run(&file, Some(seed), &[], Mutant::None, None).unwrap();
+    let (first, again, other) = (run(3), run(3), run(4));
+    assert_eq!((first.hash, &first.digests), (again.hash, &again.digests));
+    assert_ne!(first.hash, other.hash);
+}
