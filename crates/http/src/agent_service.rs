@@ -45,10 +45,8 @@ pub(crate) async fn one(call: &Call) -> Answer {
             return Ok(with_hash(call, &found, hash));
         }
         let changed = call.view().changed(&watch, index, deadline);
-        let closed = call.state.closed();
-        tokio::select! {
-            waited = blocking::until_closed(call, changed) => waited?,
-            () = closed => return Ok(with_hash(call, &found, hash)),
+        if blocking::until_closed(call, changed).await? {
+            return Ok(with_hash(call, &found, hash));
         }
     }
 }

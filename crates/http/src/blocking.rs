@@ -40,23 +40,22 @@ pub(crate) async fn read(
 async fn wait(call: &Call, watch: &Watch, options: ReadOptions) -> Result<(), Failure> {
     let deadline = Instant::now() + jittered(options.wait);
     let changed = call.view().changed(watch, options.index, deadline);
-    until_closed(call, changed).await
+    until_closed(call, changed).await.map(|_| ())
 }
 
 /// Waits for `change`, holding one of the places for waiting queries; ends early when the server
-/// closes.
+/// closes. Returns whether it does.
 pub(crate) async fn until_closed(
     call: &Call,
     change: impl Future<Output = ()>,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     let _place = call.state.waiters().try_acquire().map_err(|_| {
         Failure::busy("too many blocking queries are waiting at this agent; try again in a moment")
     })?;
-    tokio::select! {
-        () = change => {}
-        () = call.state.closed() => {}
-    }
-    Ok(())
+    Ok(tokio::select! {
+        () = change => false,
+        () = call.state.closed() => true,
+    })
 }
 
 /// `wait` and up to a sixteenth of it, so that clients that came together do not return together.
