@@ -9,14 +9,14 @@ use std::{
     thread::{self, JoinHandle},
 };
 
-use redb::WriteTransaction;
 use tidings_types::{Epoch, NodeId, Snapshot, Transfer};
 
 use super::{
     DataDir, DiskError, Finding, OnSaved, SaveError, Saved,
+    content::Content,
     database::{self, Commit, Database, Opener},
+    feed_writer::{FeedWriter, Undo},
     finding::Findings,
-    tables::{self, Content, FeedWriter},
 };
 
 #[cfg(test)]
@@ -38,13 +38,11 @@ pub struct OpenedFeed {
     /// Takes further batches.
     pub store: FeedStore,
     /// What was saved before; `None` if nothing was.
-    ///
-    /// The sum in its state is as it was saved; whoever takes the snapshot computes its own.
     pub snapshot: Option<Snapshot>,
     /// What was wrong on disk.
     pub findings: Vec<Finding>,
     /// The feed has lost something to damage, now or in an earlier run, and must be learned again
-    /// from peers. Stays so across restarts until [`FeedStore::healed`].
+    /// from peers. Stays so across restarts until the whole feed is saved again.
     pub damaged: bool,
 }
 
@@ -59,12 +57,8 @@ enum Kind {
 
 struct Request {
     batch: u64,
-    work: Work,
-}
-
-enum Work {
-    Save { run: Epoch, transfer: Transfer },
-    Healed,
+    run: Epoch,
+    transfer: Transfer,
 }
 
 impl FeedStore {
@@ -87,6 +81,9 @@ impl FeedStore {
 
     /// Queues a change of the own feed that the node made or learned in its run `run`.
     ///
+    /// A delta is added to the feed. A snapshot, or a delta from the empty position, takes the feed's
+    /// place and its mark of damage: the feed is not handed in whole while it is damaged in memory.
+    ///
     /// The word on `batch` comes after that on all batches before it. When a batch fails, so does
     /// each later one of the same run, as [`SaveError::AfterFailure`], for it builds on what is in
     /// doubt: the node takes a new epoch before it writes again.
@@ -98,18 +95,12 @@ impl FeedStore {
         if transfer.state().owner != self.owner {
             return Err(SaveError::ForeignFeed);
         }
-        let work = Work::Save { run, transfer };
-        self.queue(Request { batch, work })
-    }
-
-    /// Queues the word that the feed has been made whole with a peer's help: it is not damaged any
-    /// more once this is saved.
-    ///
-    /// # Errors
-    /// As [`FeedStore::persist`].
-    pub fn healed(&self, batch: u64) -> Result<(), SaveError> {
-        let work = Work::Healed;
-        self.queue(Request { batch, work })
+        let request = Request {
+            batch,
+            run,
+            transfer,
+        };
+        self.queue(request)
     }
 
     pub(super) fn open_with(
@@ -158,10 +149,10 @@ impl FeedStore {
                 // The lock on the directory lasts as long as anything may be written in it.
                 let _dir = dir;
                 Writer {
-                    owner,
                     database,
                     on_saved,
                     failed: None,
+                    undo: Undo::default(),
                 }
                 .run(&queue);
             })
@@ -220,10 +211,11 @@ impl fmt::Debug for FeedStore {
 }
 
 struct Writer {
-    owner: NodeId,
     database: Database,
     on_saved: OnSaved,
     failed: Failed,
+    /// How to take back commits that failed and may be found all the same.
+    undo: Undo,
 }
 
 impl Writer {
@@ -252,27 +244,25 @@ impl Writer {
     }
 
     fn commit(&mut self, group: &[Request], (first, last): (u64, u64)) -> Vec<Verdict> {
-        let owner = self.owner;
-        let failed = self.failed.clone();
+        let (failed, undo) = (self.failed.clone(), &mut self.undo);
         let written = self
             .database
             .write(Commit::Batches(first, last), |transaction| {
-                Ok(apply(transaction, owner, group, failed)?)
+                let feed = FeedWriter::new(transaction, Some(undo))?;
+                Ok(apply(feed, group, failed)?)
             });
         match written {
             Ok((verdicts, failed)) => {
+                self.undo.clear();
                 self.failed = failed;
                 verdicts
             }
             Err(error) => {
                 tracing::error!(target: "tidings::disk", first, last, "{error}");
-                let run = group.iter().filter_map(run_of).max();
-                if let Some(run) = run {
-                    self.failed = Some((run, error.clone()));
-                }
-                let after = after(&error);
-                let mut verdicts = vec![Err(after); group.len()];
-                verdicts[0] = Err(error);
+                let mut verdicts = vec![Err(after(&error)); group.len()];
+                verdicts[0] = Err(error.clone());
+                let run = group.iter().map(|request| request.run).max();
+                self.failed = run.map(|run| (run, error));
                 verdicts
             }
         }
@@ -283,13 +273,6 @@ type Verdict = Result<(), SaveError>;
 /// A run in which a batch failed, and why: nothing more of it or of an earlier run is written.
 type Failed = Option<(Epoch, SaveError)>;
 
-const fn run_of(request: &Request) -> Option<Epoch> {
-    match request.work {
-        Work::Save { run, .. } => Some(run),
-        Work::Healed => None,
-    }
-}
-
 fn after(error: &SaveError) -> SaveError {
     SaveError::AfterFailure {
         reason: error.to_string(),
@@ -298,27 +281,22 @@ fn after(error: &SaveError) -> SaveError {
 
 /// Applies the batches of a group, and says how each and, with them, each run fared.
 fn apply(
-    transaction: &WriteTransaction,
-    owner: NodeId,
+    mut feed: FeedWriter<'_, '_>,
     group: &[Request],
     mut failed: Failed,
 ) -> Result<(Vec<Verdict>, Failed), redb::Error> {
-    let mut feeds = FeedWriter::new(transaction)?;
     let mut verdicts = Vec::with_capacity(group.len());
-    for request in group {
-        verdicts.push(match &request.work {
-            Work::Healed => tables::unmark(transaction, &[owner]).map(Ok)?,
-            Work::Save { run, transfer } => match &failed {
-                Some((failed_run, error)) if run <= failed_run => Err(after(error)),
-                _ => {
-                    let verdict = feeds.apply(transfer)?;
-                    failed = verdict.clone().err().map(|error| (*run, error));
-                    verdict
-                }
-            },
+    for Request { run, transfer, .. } in group {
+        verdicts.push(match &failed {
+            Some((failed_run, error)) if run <= failed_run => Err(after(error)),
+            _ => {
+                let verdict = feed.apply(transfer)?;
+                failed = verdict.clone().err().map(|error| (*run, error));
+                verdict
+            }
         });
     }
-    feeds.finish()?;
+    feed.finish()?;
     Ok((verdicts, failed))
 }
 

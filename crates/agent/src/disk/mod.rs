@@ -20,8 +20,9 @@
 //! | [`error`] | [`DiskError`]: why the disk cannot be used at all |
 //! | `database` | one redb file: checked when opened, reopened after a failed commit |
 //! | `quarantine` | setting damaged files aside |
-//! | `tables` | feeds as table rows: loading them, applying deltas and snapshots |
-//! | `rows`, `checksum` | rows as bytes |
+//! | `content` | all that a database holds, checked row by row |
+//! | `feed_writer` | deltas and snapshots as changes of rows |
+//! | `tables`, `rows`, `checksum` | rows as bytes |
 
 pub mod data_dir;
 pub mod error;
@@ -32,7 +33,9 @@ pub mod registry_store;
 pub mod saved;
 
 mod checksum;
+mod content;
 mod database;
+mod feed_writer;
 mod quarantine;
 mod rows;
 mod tables;

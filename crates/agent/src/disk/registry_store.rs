@@ -18,9 +18,10 @@ use tidings_types::{NodeId, Snapshot, Transfer};
 
 use super::{
     DataDir, DiskError, Finding, OnSaved, SaveError, Saved,
+    content::Content,
     database::{self, Abort, Commit, Database, Opener},
+    feed_writer::{FeedWriter, change_members},
     finding::Findings,
-    tables::{self, Content, FeedWriter},
 };
 
 #[cfg(test)]
@@ -43,9 +44,7 @@ pub struct OpenedRegistry {
     /// Takes further saves.
     pub store: RegistryStore,
     /// The feeds, and whether each has lost something to damage and must be joined with a peer's
-    /// snapshot as if its own lineage were empty. Stays so until [`Save::healed`] names it.
-    ///
-    /// The sum in a state is as it was saved; whoever takes the snapshot computes its own.
+    /// snapshot as if its own lineage were empty. Stays so until the whole feed is saved again.
     pub snapshots: Vec<(Snapshot, bool)>,
     /// Where members were met.
     pub members: Vec<(NodeId, SocketAddr)>,
@@ -58,10 +57,9 @@ pub struct OpenedRegistry {
 pub struct Save {
     /// The caller's number for it.
     pub batch: u64,
-    /// A delta is added to its feed, a snapshot takes its place.
+    /// A delta is added to its feed. A snapshot, or a delta from the empty position, takes the feed's
+    /// place and its mark of damage: a feed is not handed in while it is damaged in memory.
     pub transfers: Vec<Transfer>,
-    /// Feeds that were damaged and have been joined with a peer's snapshot since.
-    pub healed: Vec<NodeId>,
     /// All known members, if they may have changed; [`MEMBERS`] of them are kept.
     pub members: Option<Vec<(NodeId, SocketAddr)>>,
 }
@@ -227,14 +225,13 @@ impl Writer {
             .members
             .map(|members| members.into_iter().take(MEMBERS).collect());
         self.database.write(Commit::Durable, |transaction| {
-            let mut feeds = FeedWriter::new(transaction)?;
+            let mut feeds = FeedWriter::new(transaction, None)?;
             for transfer in &save.transfers {
                 feeds.apply(transfer)?.map_err(Abort::Refused)?;
             }
             feeds.finish()?;
-            tables::unmark(transaction, &save.healed)?;
             if let Some(members) = &members {
-                tables::change_members(transaction, &self.members, members)?;
+                change_members(transaction, &self.members, members)?;
             }
             Ok(())
         })?;

@@ -57,7 +57,7 @@ pub(super) fn slot(owner: NodeId, change: &Change) -> Result<(Vec<u8>, Vec<u8>),
 }
 
 /// The row that says how far a feed goes.
-pub(super) fn state(state: &FeedState) -> Result<([u8; 16], Vec<u8>), SaveError> {
+pub(super) fn position(state: &FeedState) -> Result<([u8; 16], Vec<u8>), SaveError> {
     let key = *state.owner.as_bytes();
     let mut value = Vec::new();
     encode(state, &mut value);
@@ -111,7 +111,7 @@ pub(super) fn read_slot(key: &[u8], value: &[u8]) -> Result<(NodeId, Change), Ro
 }
 
 /// How far a feed goes, checked.
-pub(super) fn read_state(key: &[u8], value: &[u8]) -> Result<FeedState, RowError> {
+pub(super) fn read_position(key: &[u8], value: &[u8]) -> Result<FeedState, RowError> {
     let value = checksum::open(key, value)?;
     let state: FeedState = decode::<_, { 4 * STATE_BYTES }>(value, STATE_BYTES)?;
     if state.owner.as_bytes() == key {
@@ -205,8 +205,8 @@ mod tests {
             assert_eq!(header.is_mark, change.slot == Slot::RemovalMark);
             assert_eq!(read_slot(&key, &value), Ok((node(1), change)));
         }
-        let position = super::state(&state(node(1), Lineage::of(RUN, 4))).unwrap();
-        let read = read_state(&position.0, &position.1);
+        let stored = position(&state(node(1), Lineage::of(RUN, 4))).unwrap();
+        let read = read_position(&stored.0, &stored.1);
         assert_eq!(read, Ok(state(node(1), Lineage::of(RUN, 4))));
         let met = (node(1), "[2001:db8::1]:8301".parse().unwrap());
         let (key, value) = member(&met);
@@ -246,6 +246,6 @@ mod tests {
             assert!(read_slot(&key, &sealed).is_err());
         }
         let sealed = checksum::seal(node(1).as_bytes(), vec![0xfd; 64]);
-        assert!(read_state(node(1).as_bytes(), &sealed).is_err());
+        assert!(read_position(node(1).as_bytes(), &sealed).is_err());
     }
 }
