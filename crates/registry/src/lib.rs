@@ -48,6 +48,8 @@
 mod ahead;
 mod error;
 mod feed;
+#[cfg(test)]
+mod fixture;
 mod form;
 mod hash;
 mod index;

@@ -481,3 +481,6 @@ impl Registry {
 fn within_limits(feed: &Feed, delta: &Checked) -> bool {
     feed.can_join(&delta.state) && feed.slots_with(&delta.changes) <= FEED_SLOTS_ACCEPTED
 }
+
+#[cfg(test)]
+mod tests;

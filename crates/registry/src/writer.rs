@@ -5,26 +5,22 @@
 //! the disk has it. Only then do readers, sums and peers meet it. The writer itself has to count
 //! what is staged, else two quick writes to one key would each believe to be the first; so it
 //! answers its own question of what is in force.
-//!
-//! Several batches may be under way. They are committed in the order in which they were taken,
-//! since each starts where the one before it ends.
-//!
-//! Moving the watermark or the floor, and restamping, bury what the owner has not got: after a
-//! rollback of its disk this could be its own later removals. The caller must know that no alive
-//! node is further in this feed than its owner, and that it is no island, before it calls
-//! [`Writer::move_watermark`] or [`Writer::restamp`].
+
+mod batch;
+mod burial;
+mod runs;
+
+pub use burial::{MARKS_KEPT, RESTAMP_ENTRIES};
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use tidings_types::{
-    Body, Change, Delta, Dot, Entry, Epoch, FeedState, Hlc, Key, Lineage, NodeId, Slot,
-    VectorClock, Version,
-    limits::{FEED_RECORDS, LINEAGE_EPOCHS, LINEAGE_EPOCHS_WANTED, RECORD_BYTES},
+    Body, Change, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, Slot, VectorClock, Version,
+    limits::{FEED_RECORDS, LINEAGE_EPOCHS, RECORD_BYTES},
 };
 
 use crate::{
-    Applied, InForce, Registry, WriteError,
-    feed::{Feed, sum_after},
+    InForce, Registry, WriteError,
     form::{Standing, fits},
     stamp::StampClock,
     value::{self, Candidate},
@@ -32,11 +28,6 @@ use crate::{
 
 /// Slots of the own feed: records, and the tombstones, overrides and removal marks beside them.
 pub const FEED_SLOTS: usize = 2 * FEED_RECORDS;
-/// Removal marks that are kept before the watermark moves, if a quarter of the entries is less.
-pub const MARKS_KEPT: usize = 64;
-/// Entries that one call of [`Writer::restamp`] gives new dots.
-pub const RESTAMP_ENTRIES: usize = 256;
-
 /// Gives out dots and holds what is not durable yet.
 #[derive(Clone, Debug)]
 pub struct Writer {
@@ -229,212 +220,6 @@ impl Writer {
         self.written = self.taken;
     }
 
-    /// Whether [`Writer::move_watermark`] or [`Writer::restamp`] has something to do.
-    pub fn is_tidying_due(&self, registry: &Registry) -> bool {
-        self.intact_feed(registry).is_some_and(|feed| {
-            self.watermark.is_none() && has_many_marks(feed)
-                || self.floor.is_none() && has_many_epochs(feed)
-        })
-    }
-
-    /// Moves the watermark up to all that is committed, if that lets enough removal marks go.
-    /// See the module's last paragraph for when this may be called.
-    pub fn move_watermark(&mut self, registry: &Registry) -> Option<Dot> {
-        let feed = self.intact_feed(registry)?;
-        if !has_many_marks(feed) || self.watermark.is_some() {
-            return None;
-        }
-        let position = feed.lineage().clone();
-        let dot = self.take_dot();
-        self.watermark = Some((dot.seq, position));
-        Some(dot)
-    }
-
-    /// Shortens a lineage of more than
-    /// [`LINEAGE_EPOCHS_WANTED`](tidings_types::limits::LINEAGE_EPOCHS_WANTED) epochs by half:
-    /// gives the entries of the oldest epochs new dots, at most [`RESTAMP_ENTRIES`] in one call,
-    /// their versions unchanged since nobody wrote them anew; then raises the floor. The last dot
-    /// staged, or `None` if there is nothing to do. See the module's last paragraph for when this
-    /// may be called.
-    pub fn restamp(&mut self, registry: &Registry) -> Option<Dot> {
-        let feed = self.intact_feed(registry)?;
-        if !has_many_epochs(feed) || self.floor.is_some() {
-            return None;
-        }
-        let kept = feed
-            .lineage()
-            .heads()
-            .rev()
-            .nth(LINEAGE_EPOCHS_WANTED / 2 - 1);
-        let (floor, _) = kept.expect("more epochs than are kept");
-        let mut old = feed.below(floor).filter(|standing| {
-            !standing.is_mark() && !self.pending.contains_key(&standing.change.key)
-        });
-        let batch: Vec<Change> = old
-            .by_ref()
-            .take(RESTAMP_ENTRIES)
-            .map(|s| s.change.clone())
-            .collect();
-        let done = old.next().is_none();
-        let last = batch
-            .into_iter()
-            .map(|change| self.put(registry, change.key, change.slot))
-            .last();
-        if !done {
-            return last;
-        }
-        let dot = self.take_dot();
-        self.floor = Some((dot.seq, floor));
-        Some(dot)
-    }
-
-    /// Everything staged since the last call, as one delta of the own feed, to be made durable.
-    pub fn take_batch(&mut self, registry: &Registry) -> Option<Delta> {
-        if !self.has_staged() {
-            return None;
-        }
-        self.replaced.clear();
-        let held = registry.lineage(self.me);
-        let from = self.position(&held, self.taken);
-        let lineage = self.position(&held, self.written);
-        let empty = Feed::new(self.me);
-        let feed = registry.feed(self.me).unwrap_or(&empty);
-        let mut watermark = feed.watermark().clone();
-        let moved = self.watermark.as_ref().map(|(_, position)| position);
-        moved
-            .into_iter()
-            .for_each(|position| watermark.join(position));
-        let floor = self.floor.map(|(_, floor)| floor);
-        let sum = sum_after(feed, &self.pending, moved, floor);
-        let mut changes: Vec<Change> = self
-            .pending
-            .values()
-            .filter(|standing| standing.change.seq > self.taken)
-            .map(|standing| standing.change.clone())
-            .collect();
-        changes.sort_by_key(|change| change.seq);
-        self.taken = self.written;
-        let state = FeedState {
-            owner: self.me,
-            lineage,
-            watermark,
-            needs: feed.state().needs,
-            sum,
-        };
-        Some(Delta {
-            from,
-            state,
-            changes,
-        })
-    }
-
-    /// Makes a batch visible that is durable now. Batches are committed in the order in which they
-    /// were taken; one of an abandoned epoch changes nothing.
-    pub fn commit(&mut self, registry: &mut Registry, batch: Delta) -> Applied {
-        assert_eq!(
-            batch.state.owner, self.me,
-            "a writer commits its own batches"
-        );
-        let upto = batch.state.lineage.head(self.epoch);
-        if upto == 0 {
-            return Applied::default();
-        }
-        registry.set_own_epoch(self.epoch);
-        let applied = registry.adopt(batch);
-        self.pending
-            .retain(|_, standing| standing.change.seq > upto);
-        self.watermark.take_if(|(seq, _)| *seq <= upto);
-        self.floor.take_if(|(seq, _)| *seq <= upto);
-        applied
-    }
-
-    /// After a failed save: drops everything that is staged or under way, and goes on in a new
-    /// epoch, which must be persisted and greater than the present one.
-    pub fn abandon(&mut self, epoch: Epoch) {
-        assert!(epoch > self.epoch, "epochs grow");
-        *self = Self {
-            clock: self.clock.clone(),
-            ..Self::new(self.me, epoch)
-        };
-    }
-
-    /// Takes an epoch above a greater one that the own feed turned out to have
-    /// ([`Rejected::EpochExceeded`](crate::Rejected::EpochExceeded)), and stages again, as new
-    /// writes, what this run wrote and nobody has beaten since: its calls came last. Call it before
-    /// the greater epoch is applied, which then finds these changes above it.
-    ///
-    /// # Errors
-    /// The first [`WriteError`] of a shared key that cannot be written again; the rest is staged.
-    pub fn take_over(
-        &mut self,
-        registry: &mut Registry,
-        epoch: Epoch,
-        wall_ms: u64,
-    ) -> Result<(), WriteError> {
-        let written = self.written_in_this_run(registry);
-        self.abandon(epoch);
-        registry.set_own_epoch(epoch);
-        let mut outcome = Ok(());
-        for (key, slot) in written {
-            let again = self.write_again(registry, wall_ms, key, slot);
-            outcome = outcome.and_then(|()| again.map(drop));
-        }
-        outcome
-    }
-
-    /// Per key the last write of this run; restamps are no writes.
-    fn written_in_this_run(&self, registry: &Registry) -> Vec<(Key, Slot)> {
-        let committed = registry
-            .changes(self.me)
-            .filter(|change| change.epoch == self.epoch && !self.pending.contains_key(&change.key));
-        let pending = self.pending.values().map(|standing| &standing.change);
-        let mut written: Vec<&Change> = committed.chain(pending).collect();
-        written.retain(|change| !is_restamp(change) && self.stands(registry, change));
-        written.sort_by_key(|change| change.seq);
-        let slots = written
-            .into_iter()
-            .map(|change| (change.key.clone(), change.slot.clone()));
-        slots.collect()
-    }
-
-    /// Whether an own change is in force, or removes.
-    fn stands(&self, registry: &Registry, change: &Change) -> bool {
-        let in_force = self.in_force(registry, &change.key);
-        matches!(change.slot, Slot::RemovalMark)
-            || in_force.is_some_and(|value| value.dot == change.dot(self.me))
-    }
-
-    fn write_again(
-        &mut self,
-        registry: &Registry,
-        wall_ms: u64,
-        key: Key,
-        slot: Slot,
-    ) -> Result<Dot, WriteError> {
-        let Slot::Entry(Entry { version, body }) = slot else {
-            return Ok(self.put(registry, key, Slot::RemovalMark));
-        };
-        let version = match version {
-            Version::Owner(_) => Version::Owner(self.next_dot()),
-            Version::Override(seen) => Version::Override(seen),
-            Version::Shared { .. } => {
-                let body = body.map(Arc::unwrap_or_clone);
-                return self.write_shared(registry, wall_ms, key, body);
-            }
-        };
-        Ok(self.put(registry, key, Slot::Entry(Entry { version, body })))
-    }
-
-    /// The own position once everything up to `seq` of this run is committed.
-    fn position(&self, held: &Lineage, seq: u64) -> Lineage {
-        let mut position = held.clone();
-        if let Some((_, floor)) = self.floor.filter(|&(moved, _)| moved <= seq) {
-            position.raise_floor(floor);
-        }
-        position.advance(self.epoch, seq);
-        position
-    }
-
     /// The clock of a write that has seen every entry of the key.
     fn everything_seen(&self, registry: &Registry, key: &Key) -> VectorClock {
         let mut seen = VectorClock::empty();
@@ -474,11 +259,6 @@ impl Writer {
         Some(&change.slot)
     }
 
-    /// A feed that has lost slots must not bury anything.
-    fn intact_feed<'a>(&self, registry: &'a Registry) -> Option<&'a Feed> {
-        registry.feed(self.me).filter(|feed| !feed.is_damaged())
-    }
-
     /// Records have their limit; tombstones and overrides may go beyond it, so that a full feed
     /// can still delete.
     fn check_room(&self, registry: &Registry, key: &Key, record: bool) -> Result<(), WriteError> {
@@ -492,13 +272,16 @@ impl Writer {
         if !near || !new_entry {
             return Ok(());
         }
-        let added = |counts: fn(&Slot) -> bool| {
-            let keys = self.pending.iter().filter(|(_, s)| counts(&s.change.slot));
-            keys.filter(|(key, _)| !registry.slot(self.me, key).is_some_and(|c| counts(&c.slot)))
-                .count()
-        };
-        let records_full = entries + added(|slot| matches!(slot, Slot::Entry(_))) >= FEED_RECORDS;
-        let slots_full = own.is_none() && slots + added(|_| true) >= FEED_SLOTS;
+        let is_entry = |slot: &Slot| matches!(slot, Slot::Entry(_));
+        let (mut entries, mut slots) = (entries, slots);
+        for (key, standing) in &self.pending {
+            let replaced = registry.slot(self.me, key).map(|change| &change.slot);
+            slots += usize::from(replaced.is_none());
+            entries += usize::from(is_entry(&standing.change.slot));
+            entries -= usize::from(replaced.is_some_and(is_entry));
+        }
+        let records_full = entries >= FEED_RECORDS;
+        let slots_full = own.is_none() && slots >= FEED_SLOTS;
         if record && records_full || slots_full {
             return Err(WriteError::FeedFull);
         }
@@ -560,24 +343,6 @@ impl Writer {
             seq: self.written,
             node: self.me,
         }
-    }
-}
-
-fn has_many_marks(feed: &Feed) -> bool {
-    feed.marks() > MARKS_KEPT.max(feed.entries() / 4)
-}
-
-fn has_many_epochs(feed: &Feed) -> bool {
-    feed.lineage().epochs() > LINEAGE_EPOCHS_WANTED
-}
-
-fn is_restamp(change: &Change) -> bool {
-    match &change.slot {
-        Slot::Entry(Entry {
-            version: Version::Owner(dot) | Version::Shared { dot, .. },
-            ..
-        }) => (dot.epoch, dot.seq) != (change.epoch, change.seq),
-        Slot::Entry(_) | Slot::RemovalMark => false,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The laws of the replicated data, over generated histories of several writers with skewed
 //! clocks, crashes, rolled-back disks and packets in any order.
 
+#[cfg(test)]
 mod model;
+#[cfg(test)]
 mod world;
 
 use proptest::{prelude::*, sample::Index};
@@ -62,10 +64,18 @@ enum Step {
     RollBack(usize),
     Wipe(usize),
     Churn(usize),
-    MoveWatermark(usize),
+    Bury {
+        agent: usize,
+        to: usize,
+    },
     Age {
         agent: usize,
         runs: u16,
+    },
+    Relapse {
+        agent: usize,
+        packet: Index,
+        to: usize,
     },
     Restamp(usize),
 }
@@ -96,7 +106,9 @@ fn step() -> impl Strategy<Value = Step> {
         2 => agent().prop_map(Step::RollBack),
         1 => agent().prop_map(Step::Wipe),
         1 => agent().prop_map(Step::Churn),
-        2 => agent().prop_map(Step::MoveWatermark),
+        3 => (agent(), agent()).prop_map(|(agent, to)| Step::Bury { agent, to }),
+        3 => (agent(), any::<Index>(), agent())
+            .prop_map(|(agent, packet, to)| Step::Relapse { agent, packet, to }),
         1 => (agent(), 5u16..10).prop_map(|(agent, runs)| Step::Age { agent, runs }),
         2 => agent().prop_map(Step::Restamp),
     ]
@@ -164,6 +176,16 @@ fn perform_on_own_feed(world: &mut World, step: Step) -> usize {
             world.age(agent, runs);
             return agent;
         }
+        Step::Bury { agent, to } => {
+            world.churn(agent);
+            world.move_watermark(agent);
+            world.pull(agent, agent, to);
+            return to;
+        }
+        Step::Relapse { agent, packet, to } => {
+            world.relapse(agent, |packets| packet.index(packets), to);
+            return agent;
+        }
         Step::Commit(agent) => (agent, World::commit_one),
         Step::Flush(agent) => (agent, World::flush),
         Step::Restart(agent) => (agent, World::restart),
@@ -172,7 +194,6 @@ fn perform_on_own_feed(world: &mut World, step: Step) -> usize {
         Step::RollBack(agent) => (agent, World::roll_back),
         Step::Wipe(agent) => (agent, World::wipe),
         Step::Churn(agent) => (agent, World::churn),
-        Step::MoveWatermark(agent) => (agent, World::move_watermark),
         Step::Restamp(agent) => (agent, World::restamp),
         other => unreachable!("{other:?} is performed above"),
     };

@@ -10,7 +10,7 @@ use tidings_types::{Change, Delta, Dot, Entry, Epoch, Key, Lineage, NodeId, Slot
 type At = (Epoch, u64);
 
 #[derive(Default)]
-pub struct Model {
+pub(crate) struct Model {
     feeds: BTreeMap<NodeId, FeedModel>,
     /// Per shared write, all writes to its key that its writer knew, directly or by hearsay.
     histories: BTreeMap<Dot, BTreeSet<Dot>>,
@@ -23,28 +23,28 @@ struct FeedModel {
 }
 
 #[derive(Clone)]
-pub enum Move {
+pub(crate) enum Move {
     Watermark(Lineage),
     Floor(Epoch),
 }
 
 /// What a feed holds at a position, by definition.
 #[derive(Debug, PartialEq)]
-pub struct Content {
-    pub watermark: Lineage,
-    pub changes: Vec<Change>,
+pub(crate) struct Content {
+    pub(crate) watermark: Lineage,
+    pub(crate) changes: Vec<Change>,
 }
 
 /// What a key says, by definition.
 #[derive(Debug, PartialEq)]
-pub struct Answer {
-    pub entry: Entry,
-    pub holder: NodeId,
-    pub conflicts: usize,
+pub(crate) struct Answer {
+    pub(crate) entry: Entry,
+    pub(crate) holder: NodeId,
+    pub(crate) conflicts: usize,
 }
 
 impl Model {
-    pub fn record(&mut self, batch: &Delta, moves: Vec<(u64, Move)>, epoch: Epoch) {
+    pub(crate) fn record(&mut self, batch: &Delta, moves: Vec<(u64, Move)>, epoch: Epoch) {
         let feed = self.feeds.entry(batch.state.owner).or_default();
         for change in &batch.changes {
             feed.changes
@@ -55,7 +55,7 @@ impl Model {
     }
 
     /// A disk was rolled back: what no position of `known` covers is as if never written.
-    pub fn forget_unknown(&mut self, owner: NodeId, known: &[Lineage]) {
+    pub(crate) fn forget_unknown(&mut self, owner: NodeId, known: &[Lineage]) {
         let is_known = |at: &At| {
             known
                 .iter()
@@ -66,7 +66,7 @@ impl Model {
         feed.moves.retain(|at, _| is_known(at));
     }
 
-    pub fn content(&self, owner: NodeId, lineage: &Lineage) -> Content {
+    pub(crate) fn content(&self, owner: NodeId, lineage: &Lineage) -> Content {
         let mut content = Content {
             watermark: Lineage::empty(),
             changes: Vec::new(),
@@ -108,7 +108,7 @@ impl Model {
     }
 
     /// Notes a shared write whose writer saw the writes `seen` to its key.
-    pub fn note_shared(&mut self, dot: Dot, seen: impl IntoIterator<Item = Dot>) {
+    pub(crate) fn note_shared(&mut self, dot: Dot, seen: impl IntoIterator<Item = Dot>) {
         let mut history = BTreeSet::new();
         for known in seen {
             history.extend(self.histories.get(&known).into_iter().flatten());
@@ -118,7 +118,7 @@ impl Model {
     }
 
     /// The greatest of the entries and how many it was written in ignorance of.
-    pub fn answer(&self, entries: &[(NodeId, Entry)]) -> Option<Answer> {
+    pub(crate) fn answer(&self, entries: &[(NodeId, Entry)]) -> Option<Answer> {
         let mut best: Option<&(NodeId, Entry)> = None;
         for candidate in entries {
             if best.is_none_or(|b| beats(&candidate.1.version, &b.1.version, candidate.0 > b.0)) {
@@ -142,7 +142,7 @@ impl Model {
 
     /// The greatest registration of an owner key that a reader of these positions knows to be
     /// gone: removed by its owner, or overridden by anybody.
-    pub fn buried(&self, key: &Key, position: impl Fn(NodeId) -> Lineage) -> Option<Dot> {
+    pub(crate) fn buried(&self, key: &Key, position: impl Fn(NodeId) -> Lineage) -> Option<Dot> {
         let owner = key.owner()?;
         let mut buried = None;
         for (&node, feed) in &self.feeds {

@@ -10,22 +10,22 @@ use tidings_types::{
 
 use crate::model::{Content, Model, Move};
 
-pub const AGENTS: usize = 3;
+pub(crate) const AGENTS: usize = 3;
 /// More than a watermark leaves standing.
 const CHURNED: usize = 70;
 
-pub struct World {
-    pub agents: Vec<Agent>,
+pub(crate) struct World {
+    pub(crate) agents: Vec<Agent>,
     /// Everything that was ever sent; any of it may be delivered again at any time.
-    pub packets: Vec<Transfer>,
+    pub(crate) packets: Vec<Transfer>,
     model: Model,
     epochs: u64,
     wall_ms: u64,
 }
 
-pub struct Agent {
-    pub me: NodeId,
-    pub registry: Registry,
+pub(crate) struct Agent {
+    pub(crate) me: NodeId,
+    pub(crate) registry: Registry,
     writer: Writer,
     /// How far this agent's wall clock is off.
     skew_ms: i64,
@@ -38,7 +38,7 @@ pub struct Agent {
 }
 
 impl World {
-    pub fn new(skews_ms: &[i64]) -> Self {
+    pub(crate) fn new(skews_ms: &[i64]) -> Self {
         let mut world = Self {
             agents: Vec::new(),
             packets: Vec::new(),
@@ -63,11 +63,11 @@ impl World {
         world
     }
 
-    pub fn pass(&mut self, ms: u64) {
+    pub(crate) fn pass(&mut self, ms: u64) {
         self.wall_ms += ms;
     }
 
-    pub fn register(&mut self, agent: usize, key: Key, port: u16) {
+    pub(crate) fn register(&mut self, agent: usize, key: Key, port: u16) {
         let a = &mut self.agents[agent];
         let equal = a
             .writer
@@ -86,7 +86,7 @@ impl World {
         assert_eq!(value.entry.body.as_deref(), Some(&instance(port)));
     }
 
-    pub fn deregister(&mut self, agent: usize, key: &Key) {
+    pub(crate) fn deregister(&mut self, agent: usize, key: &Key) {
         let a = &mut self.agents[agent];
         a.writer.deregister(&a.registry, key).unwrap();
         let live = a
@@ -96,7 +96,7 @@ impl World {
         assert!(!live, "a deregistered key has no live value at once");
     }
 
-    pub fn overrule(&mut self, agent: usize, key: &Key) {
+    pub(crate) fn overrule(&mut self, agent: usize, key: &Key) {
         let a = &mut self.agents[agent];
         if key.owner() != Some(a.me) {
             a.writer.overrule(&a.registry, key).unwrap();
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// A later write wins over all that its writer knows, whatever the clocks.
-    pub fn write_shared(&mut self, agent: usize, key: Key, port: Option<u16>) {
+    pub(crate) fn write_shared(&mut self, agent: usize, key: Key, port: Option<u16>) {
         let a = &mut self.agents[agent];
         let wall_ms = self.wall_ms.checked_add_signed(a.skew_ms).unwrap();
         let mut seen: Vec<Dot> = a.shared.get(&key).copied().into_iter().collect();
@@ -134,12 +134,12 @@ impl World {
         a.shared.insert(key, dot);
     }
 
-    pub fn take(&mut self, agent: usize) {
+    pub(crate) fn take(&mut self, agent: usize) {
         let a = &mut self.agents[agent];
         a.in_flight.extend(a.writer.take_batch(&a.registry));
     }
 
-    pub fn commit_one(&mut self, agent: usize) {
+    pub(crate) fn commit_one(&mut self, agent: usize) {
         let a = &mut self.agents[agent];
         let Some(batch) = a.in_flight.pop_front() else {
             return;
@@ -159,7 +159,7 @@ impl World {
     }
 
     /// Makes everything staged durable and visible.
-    pub fn flush(&mut self, agent: usize) {
+    pub(crate) fn flush(&mut self, agent: usize) {
         self.take(agent);
         while !self.agents[agent].in_flight.is_empty() {
             self.commit_one(agent);
@@ -168,19 +168,19 @@ impl World {
     }
 
     /// Puts what `to` lacks of a feed on its way.
-    pub fn send(&mut self, from: usize, owner: usize, to: usize) -> Option<usize> {
+    pub(crate) fn send(&mut self, from: usize, owner: usize, to: usize) -> Option<usize> {
         let held = self.agents[to].registry.held(node(owner));
         let packet = self.agents[from].registry.transfer(node(owner), &held)?;
         self.packets.push(packet);
         Some(self.packets.len() - 1)
     }
 
-    pub fn send_snapshot(&mut self, from: usize, owner: usize) {
+    pub(crate) fn send_snapshot(&mut self, from: usize, owner: usize) {
         let snapshot = self.agents[from].registry.snapshot(node(owner));
         self.packets.extend(snapshot.map(Transfer::Snapshot));
     }
 
-    pub fn deliver(&mut self, packet: usize, to: usize) -> Applied {
+    pub(crate) fn deliver(&mut self, packet: usize, to: usize) -> Applied {
         let transfer = self.packets[packet].clone();
         let owner = transfer.state().owner;
         let registry = &mut self.agents[to].registry;
@@ -207,7 +207,7 @@ impl World {
     }
 
     /// Sends and delivers at once: afterwards `to` covers what `from` has.
-    pub fn pull(&mut self, from: usize, owner: usize, to: usize) -> bool {
+    pub(crate) fn pull(&mut self, from: usize, owner: usize, to: usize) -> bool {
         let Some(packet) = self.send(from, owner, to) else {
             return false;
         };
@@ -218,13 +218,13 @@ impl World {
     }
 
     /// A crash: what is not committed is gone, a new run begins from the own disk.
-    pub fn restart(&mut self, agent: usize) {
+    pub(crate) fn restart(&mut self, agent: usize) {
         let disk = self.disk(agent);
         self.start(agent, disk);
     }
 
     /// A failed save.
-    pub fn abandon(&mut self, agent: usize) {
+    pub(crate) fn abandon(&mut self, agent: usize) {
         let epoch = self.new_epoch();
         let a = &mut self.agents[agent];
         a.writer.abandon(epoch);
@@ -233,12 +233,12 @@ impl World {
         a.relearn_shared();
     }
 
-    pub fn save_image(&mut self, agent: usize) {
+    pub(crate) fn save_image(&mut self, agent: usize) {
         self.agents[agent].image = self.disk(agent);
     }
 
     /// A crash after which an older image of the disk is put back (at first: an empty disk).
-    pub fn roll_back(&mut self, agent: usize) {
+    pub(crate) fn roll_back(&mut self, agent: usize) {
         let image = self.agents[agent].image.clone();
         self.start(agent, image);
         let me = self.agents[agent].me;
@@ -246,35 +246,46 @@ impl World {
         self.model.forget_unknown(me, &known);
     }
 
-    pub fn wipe(&mut self, agent: usize) {
+    pub(crate) fn wipe(&mut self, agent: usize) {
         self.agents[agent].image.clear();
         self.roll_back(agent);
     }
 
-    /// Fills the feed with removal marks.
-    pub fn churn(&mut self, agent: usize) {
-        for number in 0..CHURNED {
-            let key = Key::Instance(
-                node(agent),
-                ServiceId::new(format!("churn-{number}")).unwrap(),
-            );
-            self.register(agent, key.clone(), 1);
-            self.deregister(agent, &key);
+    /// Fills the feed with removal marks; what they removed is still in packets.
+    pub(crate) fn churn(&mut self, agent: usize) {
+        let name = |number| ServiceId::new(format!("churn-{number}")).unwrap();
+        let keys: Vec<Key> = (0..CHURNED)
+            .map(|n| Key::Instance(node(agent), name(n)))
+            .collect();
+        for half in keys.chunks(CHURNED / 2) {
+            half.iter()
+                .for_each(|key| self.register(agent, key.clone(), 1));
+            self.flush(agent);
+            self.send_snapshot(agent, agent);
         }
+        keys.iter().for_each(|key| self.deregister(agent, key));
         self.flush(agent);
     }
 
-    pub fn move_watermark(&mut self, agent: usize) {
+    /// Lets the marks go, once there are enough of them.
+    pub(crate) fn move_watermark(&mut self, agent: usize) {
         self.learn_all(agent);
+        let values = self.agents[agent].values();
         let a = &mut self.agents[agent];
         let position = a.registry.lineage(a.me);
         if let Some(dot) = a.writer.move_watermark(&a.registry) {
             a.moves.push((dot.seq, Move::Watermark(position)));
         }
+        self.flush(agent);
+        assert_eq!(
+            self.agents[agent].values(),
+            values,
+            "a watermark only forgets marks"
+        );
     }
 
     /// Restarts with a write in each run, so that the lineage grows beyond what is wanted.
-    pub fn age(&mut self, agent: usize, runs: u16) {
+    pub(crate) fn age(&mut self, agent: usize, runs: u16) {
         for port in 0..runs {
             self.restart(agent);
             self.register(
@@ -286,18 +297,44 @@ impl World {
         }
     }
 
-    pub fn restamp(&mut self, agent: usize) {
+    pub(crate) fn restamp(&mut self, agent: usize) {
         self.learn_all(agent);
+        let values = self.agents[agent].values();
         let a = &mut self.agents[agent];
         let epochs: Vec<Epoch> = a.registry.lineage(a.me).heads().map(|(e, _)| e).collect();
         if let Some(dot) = a.writer.restamp(&a.registry) {
             a.moves
                 .push((dot.seq, Move::Floor(epochs[epochs.len() - 4])));
         }
+        self.flush(agent);
+        assert_eq!(
+            self.agents[agent].values(),
+            values,
+            "a restamp writes nothing anew"
+        );
+    }
+
+    /// A disk is lost, an old packet comes back before anything newer does, and the node writes on.
+    pub(crate) fn relapse(&mut self, agent: usize, packet: impl Fn(usize) -> usize, to: usize) {
+        self.wipe(agent);
+        let own: Vec<usize> = (0..self.packets.len())
+            .filter(|&at| self.packets[at].state().owner == node(agent))
+            .filter(|&at| match &self.packets[at] {
+                Transfer::Delta(delta) => delta.from.is_empty(),
+                Transfer::Snapshot(_) => true,
+            })
+            .collect();
+        if !own.is_empty() {
+            self.deliver(own[packet(own.len())], agent);
+        }
+        self.register(agent, instance_key(agent, 0), 700);
+        self.flush(agent);
+        self.send_snapshot(agent, agent);
+        self.pull(agent, agent, to);
     }
 
     /// Everybody asks everybody until nobody lacks anything.
-    pub fn exchange_everything(&mut self) {
+    pub(crate) fn exchange_everything(&mut self) {
         (0..self.agents.len()).for_each(|agent| self.flush(agent));
         let mut moved = true;
         while moved {
@@ -313,7 +350,7 @@ impl World {
     }
 
     /// Checks one agent against the definition, and against every other agent.
-    pub fn check(&self, agent: usize) {
+    pub(crate) fn check(&self, agent: usize) {
         let registry = &self.agents[agent].registry;
         for owner in (0..self.agents.len()).map(node) {
             let expected = self.model.content(owner, &registry.lineage(owner));
@@ -454,34 +491,45 @@ impl World {
 }
 
 impl Agent {
+    /// Every value in force, what is staged counted.
+    fn values(&self) -> BTreeMap<Key, Entry> {
+        let owned = (0..AGENTS).flat_map(|agent| (0..3).map(move |key| instance_key(agent, key)));
+        let keys = owned.chain((0..2).map(shared_key));
+        let values = keys.filter_map(|key| {
+            let value = self.writer.in_force(&self.registry, &key)?;
+            Some((key, value.entry.clone()))
+        });
+        values.collect()
+    }
+
     fn relearn_shared(&mut self) {
         self.shared
             .retain(|_, dot| self.writer.epoch() == dot.epoch);
     }
 }
 
-pub fn node(number: usize) -> NodeId {
+pub(crate) fn node(number: usize) -> NodeId {
     NodeId::from_bytes([u8::try_from(number + 1).unwrap(); 16])
 }
 
-pub fn cluster() -> ClusterId {
+pub(crate) fn cluster() -> ClusterId {
     ClusterId::from_bytes([9; 16])
 }
 
-pub fn instance_key(agent: usize, number: usize) -> Key {
+pub(crate) fn instance_key(agent: usize, number: usize) -> Key {
     Key::Instance(
         node(agent),
         ServiceId::new(format!("web-{number}")).unwrap(),
     )
 }
 
-pub fn shared_key(number: usize) -> Key {
+pub(crate) fn shared_key(number: usize) -> Key {
     let external = NodeName::new("database").unwrap();
     Key::ExternalInstance(external, ServiceId::new(format!("db-{number}")).unwrap())
 }
 
 /// A feed as its replica shows it.
-pub fn content(registry: &Registry, owner: NodeId) -> Content {
+pub(crate) fn content(registry: &Registry, owner: NodeId) -> Content {
     Content {
         watermark: registry
             .state(owner)
@@ -490,7 +538,7 @@ pub fn content(registry: &Registry, owner: NodeId) -> Content {
     }
 }
 
-pub fn contents(registry: &Registry) -> Vec<(NodeId, Lineage, Content)> {
+pub(crate) fn contents(registry: &Registry) -> Vec<(NodeId, Lineage, Content)> {
     let owners = registry.owners();
     owners
         .map(|owner| (owner, registry.lineage(owner), content(registry, owner)))

@@ -1,0 +1,88 @@
+//! From staged to durable to visible: batches.
+//!
+//! Several may be under way. They are committed in the order in which they were taken, since each
+//! starts where the one before it ends. A batch foretells the feed's sum at its end, because it
+//! goes to the disk, and later to peers, as it is.
+
+use tidings_types::{Change, Delta, FeedState, Lineage};
+
+use super::Writer;
+use crate::{
+    Applied, Registry,
+    feed::{Feed, sum_after},
+};
+
+impl Writer {
+    /// Everything staged since the last call, as one delta of the own feed, to be made durable.
+    pub fn take_batch(&mut self, registry: &Registry) -> Option<Delta> {
+        if !self.has_staged() {
+            return None;
+        }
+        self.replaced.clear();
+        let held = registry.lineage(self.me);
+        let from = self.position(&held, self.taken);
+        let lineage = self.position(&held, self.written);
+        let empty = Feed::new(self.me);
+        let feed = registry.feed(self.me).unwrap_or(&empty);
+        let mut watermark = feed.watermark().clone();
+        let moved = self.watermark.as_ref().map(|(_, position)| position);
+        moved
+            .into_iter()
+            .for_each(|position| watermark.join(position));
+        let floor = self.floor.map(|(_, floor)| floor);
+        let sum = sum_after(feed, &self.pending, moved, floor);
+        let mut changes: Vec<Change> = self
+            .pending
+            .values()
+            .filter(|standing| standing.change.seq > self.taken)
+            .map(|standing| standing.change.clone())
+            .collect();
+        changes.sort_by_key(|change| change.seq);
+        self.taken = self.written;
+        let state = FeedState {
+            owner: self.me,
+            lineage,
+            watermark,
+            needs: feed.state().needs,
+            sum,
+        };
+        Some(Delta {
+            from,
+            state,
+            changes,
+        })
+    }
+
+    /// Makes a batch visible that is durable now. Batches are committed in the order in which they
+    /// were taken; one of an abandoned epoch changes nothing.
+    pub fn commit(&mut self, registry: &mut Registry, batch: Delta) -> Applied {
+        assert_eq!(
+            batch.state.owner, self.me,
+            "a writer commits its own batches"
+        );
+        let upto = batch.state.lineage.head(self.epoch);
+        if upto == 0 {
+            return Applied::default();
+        }
+        registry.set_own_epoch(self.epoch);
+        let applied = registry.adopt(batch);
+        self.pending
+            .retain(|_, standing| standing.change.seq > upto);
+        for (_, replaced) in &mut self.replaced {
+            replaced.take_if(|standing| standing.change.seq <= upto);
+        }
+        self.watermark.take_if(|(seq, _)| *seq <= upto);
+        self.floor.take_if(|(seq, _)| *seq <= upto);
+        applied
+    }
+
+    /// The own position once everything up to `seq` of this run is committed.
+    fn position(&self, held: &Lineage, seq: u64) -> Lineage {
+        let mut position = held.clone();
+        if let Some((_, floor)) = self.floor.filter(|&(moved, _)| moved <= seq) {
+            position.raise_floor(floor);
+        }
+        position.advance(self.epoch, seq);
+        position
+    }
+}

@@ -1,0 +1,95 @@
+//! Moving the watermark and the floor: what lets a feed forget.
+//!
+//! Both bury what the owner has not got: after a rollback of its disk this could be its own later
+//! removals, which it has yet to relearn. So the caller must know, before it calls either, that no
+//! alive node is further in this feed than its owner, and that it is no island.
+
+use tidings_types::{Change, Dot, limits::LINEAGE_EPOCHS_WANTED};
+
+use super::Writer;
+use crate::{Registry, feed::Feed};
+
+/// Removal marks that are kept before the watermark moves, if a quarter of the entries is less.
+pub const MARKS_KEPT: usize = 64;
+/// Entries that one call of [`Writer::restamp`] gives new dots.
+pub const RESTAMP_ENTRIES: usize = 256;
+
+impl Writer {
+    /// Whether [`Writer::move_watermark`] or [`Writer::restamp`] has something to do.
+    pub fn is_tidying_due(&self, registry: &Registry) -> bool {
+        self.intact_feed(registry).is_some_and(|feed| {
+            self.watermark.is_none() && has_many_marks(feed)
+                || self.floor.is_none() && has_many_epochs(feed)
+        })
+    }
+
+    /// Moves the watermark up to all that is committed, if that lets enough removal marks go.
+    /// Only while the owner is no island and no alive node is further in its feed.
+    pub fn move_watermark(&mut self, registry: &Registry) -> Option<Dot> {
+        let feed = self.intact_feed(registry)?;
+        if !has_many_marks(feed) || self.watermark.is_some() {
+            return None;
+        }
+        let position = feed.lineage().clone();
+        let dot = self.take_dot();
+        self.watermark = Some((dot.seq, position));
+        Some(dot)
+    }
+
+    /// Shortens a lineage of more than
+    /// [`LINEAGE_EPOCHS_WANTED`](tidings_types::limits::LINEAGE_EPOCHS_WANTED) epochs by half:
+    /// gives the entries of the oldest epochs new dots, at most [`RESTAMP_ENTRIES`] in one call,
+    /// their versions unchanged since nobody wrote them anew; then raises the floor. The last dot
+    /// staged, or `None` if there is nothing to do. Only while the owner is no island and no alive
+    /// node is further in its feed.
+    pub fn restamp(&mut self, registry: &Registry) -> Option<Dot> {
+        let feed = self.intact_feed(registry)?;
+        if !has_many_epochs(feed) || self.floor.is_some() {
+            return None;
+        }
+        let kept = feed
+            .lineage()
+            .heads()
+            .rev()
+            .nth(LINEAGE_EPOCHS_WANTED / 2 - 1);
+        let (floor, _) = kept.expect("more epochs than are kept");
+        let mut old = feed.below(floor).filter(|standing| {
+            !standing.is_mark() && !self.pending.contains_key(&standing.change.key)
+        });
+        // A lineage at its limit cannot take a dot of this run before the floor moves with it.
+        let at_once = if self.check_epochs(registry).is_err() {
+            usize::MAX
+        } else {
+            RESTAMP_ENTRIES
+        };
+        let batch: Vec<Change> = old
+            .by_ref()
+            .take(at_once)
+            .map(|s| s.change.clone())
+            .collect();
+        let done = old.next().is_none();
+        let last = batch
+            .into_iter()
+            .map(|change| self.put(registry, change.key, change.slot))
+            .last();
+        if !done {
+            return last;
+        }
+        let dot = self.take_dot();
+        self.floor = Some((dot.seq, floor));
+        Some(dot)
+    }
+
+    /// A feed that has lost slots must not bury anything.
+    fn intact_feed<'a>(&self, registry: &'a Registry) -> Option<&'a Feed> {
+        registry.feed(self.me).filter(|feed| !feed.is_damaged())
+    }
+}
+
+fn has_many_marks(feed: &Feed) -> bool {
+    feed.marks() > MARKS_KEPT.max(feed.entries() / 4)
+}
+
+fn has_many_epochs(feed: &Feed) -> bool {
+    feed.lineage().epochs() > LINEAGE_EPOCHS_WANTED
+}

@@ -1,0 +1,97 @@
+//! Leaving an epoch: after a failed save, or because the feed has a greater one.
+
+use std::sync::Arc;
+
+use tidings_types::{Change, Dot, Entry, Epoch, Key, Slot, Version};
+
+use super::Writer;
+use crate::{Registry, WriteError};
+
+impl Writer {
+    /// After a failed save: drops everything that is staged or under way, and goes on in a new
+    /// epoch, which must be persisted and greater than the present one.
+    pub fn abandon(&mut self, epoch: Epoch) {
+        assert!(epoch > self.epoch, "epochs grow");
+        *self = Self {
+            clock: self.clock.clone(),
+            ..Self::new(self.me, epoch)
+        };
+    }
+
+    /// Takes an epoch above a greater one that the own feed turned out to have
+    /// ([`Rejected::EpochExceeded`](crate::Rejected::EpochExceeded)), and stages again, as new
+    /// writes, what this run wrote and nobody has beaten since: its calls came last. Call it before
+    /// the greater epoch is applied, which then finds these changes above it.
+    ///
+    /// # Errors
+    /// The first [`WriteError`] of a shared key that cannot be written again; the rest is staged.
+    pub fn take_over(
+        &mut self,
+        registry: &mut Registry,
+        epoch: Epoch,
+        wall_ms: u64,
+    ) -> Result<(), WriteError> {
+        let written = self.written_in_this_run(registry);
+        self.abandon(epoch);
+        registry.set_own_epoch(epoch);
+        let mut outcome = Ok(());
+        for (key, slot) in written {
+            let again = self.write_again(registry, wall_ms, key, slot);
+            outcome = outcome.and_then(|()| again.map(drop));
+        }
+        outcome
+    }
+
+    /// Per key the last write of this run; restamps are no writes.
+    fn written_in_this_run(&self, registry: &Registry) -> Vec<(Key, Slot)> {
+        let committed = registry
+            .changes(self.me)
+            .filter(|change| change.epoch == self.epoch && !self.pending.contains_key(&change.key));
+        let pending = self.pending.values().map(|standing| &standing.change);
+        let mut written: Vec<&Change> = committed.chain(pending).collect();
+        written.retain(|change| !is_restamp(change) && self.stands(registry, change));
+        written.sort_by_key(|change| change.seq);
+        let slots = written
+            .into_iter()
+            .map(|change| (change.key.clone(), change.slot.clone()));
+        slots.collect()
+    }
+
+    /// Whether an own change is in force, or removes.
+    fn stands(&self, registry: &Registry, change: &Change) -> bool {
+        let in_force = self.in_force(registry, &change.key);
+        matches!(change.slot, Slot::RemovalMark)
+            || in_force.is_some_and(|value| value.dot == change.dot(self.me))
+    }
+
+    fn write_again(
+        &mut self,
+        registry: &Registry,
+        wall_ms: u64,
+        key: Key,
+        slot: Slot,
+    ) -> Result<Dot, WriteError> {
+        let Slot::Entry(Entry { version, body }) = slot else {
+            return Ok(self.put(registry, key, Slot::RemovalMark));
+        };
+        let version = match version {
+            Version::Owner(_) => Version::Owner(self.next_dot()),
+            Version::Override(seen) => Version::Override(seen),
+            Version::Shared { .. } => {
+                let body = body.map(Arc::unwrap_or_clone);
+                return self.write_shared(registry, wall_ms, key, body);
+            }
+        };
+        Ok(self.put(registry, key, Slot::Entry(Entry { version, body })))
+    }
+}
+
+fn is_restamp(change: &Change) -> bool {
+    match &change.slot {
+        Slot::Entry(Entry {
+            version: Version::Owner(dot) | Version::Shared { dot, .. },
+            ..
+        }) => (dot.epoch, dot.seq) != (change.epoch, change.seq),
+        Slot::Entry(_) | Slot::RemovalMark => false,
+    }
+}
