@@ -31,6 +31,7 @@ STEPS=(
   "scenarios   the simulator finds no broken promise in any scenario"
   "meta        every scenario has the same trace in two processes, and in debug and release"
   "mutants     the simulator notices each guard that is taken out of the core"
+  "e2e         real agents keep the promises on real sockets"
   "tour        the README's commands answer as the README says"
   "leaks       no process, namespace, port or file is left behind"
 )
@@ -70,12 +71,17 @@ step_wasm() {
 }
 
 step_tests() {
-  cargo test --locked --workspace --features tidings-sim/mutants --exclude tidings-tests
+  local found
+  mapfile -t found < <(integration_tests crates/*/tests simulations/tests)
+  cargo_test --lib --bins "${found[@]/#/--test=}"
+  cargo_test --doc
 }
 
+# In tests/ these look at the source, all others at running agents.
+RULES=(dependency_direction tidy)
+
 step_rules() {
-  cargo test --locked --workspace --features tidings-sim/mutants \
-    --test dependency_direction --test tidy
+  cargo_test "${RULES[@]/#/--test=}"
 }
 
 step_release() {
@@ -98,12 +104,32 @@ step_mutants() {
   "$TARGET/debug/tidings-sim" mutants
 }
 
+step_e2e() {
+  need_namespaces
+  cargo build --locked --release
+  local found
+  mapfile -t found < <(integration_tests tests/tests | grep -vxF "$(printf '%s\n' "${RULES[@]}")")
+  [[ ${#found[@]} -gt 0 ]]
+  TIDINGS_BIN=$TARGET/release/tidings cargo_test "${found[@]/#/--test=}"
+}
+
 step_tour() {
   need curl curl
   need dig dnsutils
   need_namespaces
   cargo build --locked --release
   PATH=$TARGET/release:$PATH scripts/tour.sh
+}
+
+# Always the same packages and features, so that nothing is compiled twice.
+cargo_test() {
+  cargo test --locked --workspace --features tidings-sim/mutants "$@"
+}
+
+# The names of the integration tests in these directories.
+integration_tests() {
+  find "$@" -maxdepth 1 -name '*.rs' -printf '%f\n' | sed 's/\.rs$//'
+  find "$@" -mindepth 2 -maxdepth 2 -name main.rs -printf '%h\n' | sed 's,.*/,,'
 }
 
 main "$@"
