@@ -90,13 +90,8 @@ impl Write {
 pub fn keys_of(op: &Op, member: impl Fn(usize) -> NodeId) -> Vec<Key> {
     let me = member(op.via);
     match &op.call {
-        Call::Register(id, _, status) => {
-            let check = status.map(|_| Key::Check(me, workload::check_id(id)));
-            std::iter::once(Key::Instance(me, id.clone()))
-                .chain(check)
-                .collect()
-        }
-        Call::Deregister(id) => vec![
+        // A registration without a check drops the one that was there.
+        Call::Register(id, ..) | Call::Deregister(id) => vec![
             Key::Instance(me, id.clone()),
             Key::Check(me, workload::check_id(id)),
         ],

@@ -129,7 +129,12 @@ pub struct Repeat {
 
 /// One thing that a client does.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
 pub enum Work {
     /// Registers an instance at its own agent; with a check if a status is given.
     Register {
@@ -232,7 +237,12 @@ pub enum Status {
 
 /// One thing that goes wrong. Without `for` it lasts until the end of the chaos phase.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
 pub enum Fault {
     /// Nothing passes from the first hosts to the second, nor back unless told so.
     Cut {

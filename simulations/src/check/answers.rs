@@ -124,17 +124,16 @@ impl Checks {
 
 /// Whether `live` is what `call` made of `key`.
 fn says(call: &Call, key: &Key, live: Option<&Body>) -> bool {
-    match (call, live) {
-        (Call::Deregister(_) | Call::DeregisterExternal(..) | Call::Override(..), live) => {
-            live.is_none()
-        }
-        (Call::Register(..) | Call::RegisterExternal(..), Some(Body::Instance(found))) => {
+    match (call, key, live) {
+        (Call::Deregister(_) | Call::DeregisterExternal(..) | Call::Override(..), _, live)
+        | (Call::Register(_, _, None), Key::Check(..), live) => live.is_none(),
+        (Call::Check(_, status), _, Some(Body::Check(check))) => check.status == *status,
+        // A check that is known keeps its status when its instance is registered again.
+        (Call::Register(_, _, Some(_)), Key::Check(..), Some(Body::Check(_)))
+        | (Call::RegisterExternal(..), Key::ExternalNode(_), Some(Body::ExternalNode(_))) => true,
+        (Call::Register(..) | Call::RegisterExternal(..), _, Some(Body::Instance(found))) => {
             call.instance().is_some_and(|asked| same(asked, found))
         }
-        (Call::Check(_, status), Some(Body::Check(check))) => check.status == *status,
-        // A check that is known keeps its status when its instance is registered again.
-        (Call::Register(..), Some(Body::Check(_))) => matches!(key, Key::Check(..)),
-        (Call::RegisterExternal(..), Some(Body::ExternalNode(_))) => true,
         _ => false,
     }
 }

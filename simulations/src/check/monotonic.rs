@@ -16,7 +16,7 @@ pub(crate) struct Floors {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Floor {
-    /// The greatest version shown, live or not.
+    /// The greatest version shown live.
     shown: Option<Rank>,
     /// The greatest version that is known to be gone, and since when.
     gone: Option<(Rank, Timestamp)>,
@@ -42,8 +42,13 @@ impl Floors {
             return Ok(());
         };
         let floor = self.keys.entry(key.clone()).or_default();
+        if !live {
+            // An older tombstone shows up again when the owner removes what had beaten it.
+            let gone = floor.shown.map_or(rank, |shown| shown.max(rank));
+            floor.gone = Some((gone, now));
+            return Ok(());
+        }
         if let Some((gone, since)) = floor.gone
-            && live
             && rank <= gone
         {
             let text = format!(
@@ -56,9 +61,6 @@ impl Floors {
             return Err(broken("A3", text));
         }
         floor.shown = Some(rank);
-        if !live {
-            floor.gone = Some((rank, now));
-        }
         Ok(())
     }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What a key may hold.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Wanted<'a> {
     Instance(&'a tidings_types::Instance),
     Status(CheckStatus),
@@ -46,52 +46,40 @@ impl Checks {
         Ok(())
     }
 
-    /// What an owner's key may hold: what its last call made of it, or an earlier one as long as
-    /// the later ones may be gone.
+    /// What an owner's key may hold: the calls are played in order, and one that may be gone or
+    /// was never answered leaves both possibilities.
     fn owned(&self, key: &Key) -> Vec<Wanted<'_>> {
-        let mut wanted = Vec::new();
-        let mut certain = false;
-        for (_, asked) in self.history.calls_on(key).rev() {
+        let overridden = self.overridden(key);
+        if overridden == Some(true) {
+            return vec![Wanted::Nothing];
+        }
+        let was_overridden = self
+            .history
+            .writes_on(key)
+            .any(|(_, write)| matches!(write.version(), Some(Version::Override(_))));
+        let mut possible = vec![Wanted::Nothing];
+        for (_, asked) in self.history.calls_on(key) {
             if asked.refused || !writes(asked, key) {
                 continue;
             }
-            wanted.push(self.made(key, asked));
-            certain = asked.acked.is_some() && !asked.optional;
-            if certain {
-                break;
+            // The owner may have obeyed an override before this call.
+            if was_overridden {
+                possible.push(Wanted::Nothing);
+            }
+            let next: Vec<_> = possible
+                .iter()
+                .filter_map(|&before| made(key, asked, before))
+                .collect();
+            if asked.acked.is_some() && !asked.optional {
+                possible = next;
+            } else {
+                possible.extend(next);
             }
         }
-        if !certain {
-            wanted.push(Wanted::Nothing);
+        if overridden.is_some() {
+            possible.push(Wanted::Nothing);
         }
-        match self.overridden(key) {
-            Some(true) => vec![Wanted::Nothing],
-            Some(false) => {
-                wanted.push(Wanted::Nothing);
-                wanted
-            }
-            None => wanted,
-        }
-    }
-
-    /// What a call made of an owner's key.
-    fn made<'a>(&'a self, key: &Key, asked: &'a Asked) -> Wanted<'a> {
-        match (&asked.call, key) {
-            (Call::Register(_, instance, _), Key::Instance(..)) => Wanted::Instance(instance),
-            (Call::Check(_, status), _) => Wanted::Status(*status),
-            (Call::Register(_, _, first), Key::Check(..)) => {
-                // A check that is known keeps its status when its instance is registered again.
-                let kept = self
-                    .history
-                    .calls_on(key)
-                    .rev()
-                    .filter(|(_, earlier)| earlier.at < asked.at && earlier.acked.is_some())
-                    .take_while(|(_, earlier)| !matches!(earlier.call, Call::Deregister(_)))
-                    .find_map(|(_, earlier)| earlier.call.status());
-                kept.or(*first).map_or(Wanted::Nothing, Wanted::Status)
-            }
-            _ => Wanted::Nothing,
-        }
+        possible
     }
 
     /// Whether an override holds the owner's last registration down: `true` for certain, `false`
@@ -142,12 +130,25 @@ impl Checks {
 }
 
 /// Whether a call changes an owner's key: an operator's does not, it is judged by its override.
-fn writes(asked: &Asked, key: &Key) -> bool {
+const fn writes(asked: &Asked, key: &Key) -> bool {
     match asked.call {
         Call::Register(..) | Call::Deregister(_) => true,
         Call::Check(..) => matches!(key, Key::Check(..)),
         _ => false,
     }
+}
+
+/// What a call made of an owner's key that held `before`; `None` if it would have been refused.
+fn made<'a>(key: &Key, asked: &'a Asked, before: Wanted<'a>) -> Option<Wanted<'a>> {
+    Some(match (&asked.call, key, before) {
+        (Call::Register(_, instance, _), Key::Instance(..), _) => Wanted::Instance(instance),
+        // A check that is known keeps its status when its instance is registered again.
+        (Call::Register(_, _, Some(_)), _, Wanted::Status(status)) => Wanted::Status(status),
+        (Call::Register(_, _, Some(first)), ..) => Wanted::Status(*first),
+        (Call::Check(..), _, Wanted::Nothing) => return None,
+        (Call::Check(_, status), ..) => Wanted::Status(*status),
+        _ => Wanted::Nothing,
+    })
 }
 
 fn fits(wanted: &Wanted<'_>, found: Option<&Body>) -> bool {

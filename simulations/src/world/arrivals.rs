@@ -11,6 +11,7 @@ use crate::{
     host::{Arrival, Saved},
     plan::Comeback,
     random::Stream,
+    workload::Call,
 };
 
 /// How often the seeds' names are resolved.
@@ -149,8 +150,13 @@ impl World {
             self.checks.history().write(shown.dot)?.rank()
         };
         let before = keys.iter().map(rank_of).collect();
+        // An operator at the owner's own agent deregisters as the owner does.
+        let call = match op.call {
+            Call::Override(of, Some(id)) if of == host => Call::Deregister(id),
+            call => call,
+        };
         let asked = Asked {
-            call: op.call,
+            call,
             host,
             at: self.now,
             acked: None,
