@@ -1,11 +1,54 @@
 //! The node's events as log lines.
 
+use std::time::Duration;
+
 use tidings_node::Event;
-use tidings_types::{MemberStatus, NodeId};
+use tidings_types::{MemberStatus, NodeId, Timestamp};
 use tidings_view::{NodeKey, View};
 
-/// Writes `event` to the log; nodes are called by name where the name is known.
-pub(crate) fn log_event(event: &Event, view: &View) {
+/// Lines of one span, at most: a peer that misbehaves must not fill the disk with them.
+const LINES: u32 = 50;
+/// The span.
+const SPAN: Duration = Duration::from_secs(1);
+
+/// Writes events to the log, a bounded number per second.
+#[derive(Debug, Default)]
+pub(crate) struct EventLog {
+    since: Timestamp,
+    lines: u32,
+    left_out: u64,
+}
+
+impl EventLog {
+    /// Writes `event`, unless there were too many just now. Nodes are called by name where the
+    /// name is known.
+    pub(crate) fn write(&mut self, now: Timestamp, event: &Event, view: &View) {
+        if self.admits(now) {
+            log_event(event, view);
+        }
+    }
+
+    fn admits(&mut self, now: Timestamp) -> bool {
+        if now.since(self.since) >= SPAN {
+            if self.left_out > 0 {
+                tracing::warn!(events = self.left_out, "too many events to log them all");
+            }
+            *self = Self {
+                since: now,
+                ..Self::default()
+            };
+        }
+        let admitted = self.lines < LINES;
+        if admitted {
+            self.lines += 1;
+        } else {
+            self.left_out += 1;
+        }
+        admitted
+    }
+}
+
+fn log_event(event: &Event, view: &View) {
     match event {
         Event::Member { node, status } => log_member(*node, *status, view),
         Event::Island {
@@ -80,4 +123,19 @@ fn name(node: NodeId, view: &View) -> String {
     view.node_by_key(&NodeKey::Agent(node))
         .filter(|known| known.facts.known)
         .map_or_else(|| format!("{node:?}"), |known| known.facts.name.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_events_is_cut_and_the_next_second_is_heard() {
+        let mut log = EventLog::default();
+        let start = Timestamp::ZERO + SPAN;
+        let admitted = (0..LINES + 10).filter(|_| log.admits(start)).count();
+        assert_eq!(u32::try_from(admitted), Ok(LINES));
+        assert_eq!(log.left_out, 10);
+        assert!(log.admits(start + SPAN));
+    }
 }

@@ -25,6 +25,8 @@ use crate::settings::GOSSIP_PORT;
 const LOOKING: Duration = Duration::from_secs(1);
 /// The pause once it does: names may move, and a lost cluster is found again by them.
 const JOINED: Duration = Duration::from_secs(30);
+/// Rounds without another agent after which it is told.
+const IN_VAIN: u32 = 5;
 /// How long one name may take in a round; a slow one does not hold up the others.
 const NAME_WITHIN: Duration = Duration::from_secs(5);
 /// Addresses that one name may stand for.
@@ -92,12 +94,10 @@ impl fmt::Display for Seed {
 }
 
 impl Seed {
-    /// Whether it can only be on this host.
-    pub(crate) fn is_loopback(&self) -> bool {
-        match self.host.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback(),
-            Err(_) => self.host == "localhost" || self.host.ends_with(".localhost"),
-        }
+    /// Whether it cannot be reached over loopback. What a name stands for is seen later.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        let ip = self.host.parse::<IpAddr>();
+        ip.is_ok_and(|ip| !ip.is_loopback())
     }
 
     async fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
@@ -121,6 +121,7 @@ pub(crate) async fn watch_seeds(
     found: watch::Sender<Vec<SocketAddr>>,
 ) {
     let mut failing = BTreeSet::new();
+    let mut search = Search::default();
     loop {
         let mut round = JoinSet::new();
         for seed in seeds.clone() {
@@ -141,8 +142,36 @@ pub(crate) async fn watch_seeds(
             *last = addrs;
             news
         });
-        let alone = view.overlay().roster().reachable <= 1;
+        let alone = view.roster().reachable <= 1;
+        search.report(alone, &seeds);
         sleep(if alone { LOOKING } else { JOINED }).await;
+    }
+}
+
+/// How long the search for other agents has been in vain.
+#[derive(Debug, Default)]
+struct Search {
+    rounds: u32,
+}
+
+impl Search {
+    /// Speaks once when nobody has been found for a while, and once when somebody is.
+    fn report(&mut self, alone: bool, seeds: &[Seed]) {
+        if !alone {
+            if self.rounds > IN_VAIN {
+                tracing::info!("another agent answers now");
+            }
+            self.rounds = 0;
+            return;
+        }
+        self.rounds = self.rounds.saturating_add(1);
+        if self.rounds == IN_VAIN + 1 {
+            let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
+            tracing::warn!(
+                seeds = seeds.join(", "),
+                "no other agent answers; this one goes on alone and looks for them for ever"
+            );
+        }
     }
 }
 

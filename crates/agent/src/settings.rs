@@ -194,7 +194,7 @@ impl Settings {
                  deregister anything; keep them out with a firewall"
             ));
         }
-        if self.gossip.ip().is_loopback() && self.seeds.iter().any(|seed| !seed.is_loopback()) {
+        if self.gossip.ip().is_loopback() && self.seeds.iter().any(Seed::is_elsewhere) {
             warnings.push(format!(
                 "gossip on {} cannot reach other hosts; give --bind an address of this host",
                 self.gossip.ip()

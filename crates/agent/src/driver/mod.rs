@@ -39,6 +39,7 @@ use crate::{
     check_results::CheckResults,
     clock::{Clock, wall_ms},
     disk::{Identity, RegistryStore},
+    log_events::EventLog,
     transport::{Event, Transport},
     watchdog::Pulse,
 };
@@ -84,6 +85,7 @@ pub(crate) struct Driver {
     next_command: u64,
     next_exchange: u64,
     wall_ms: u64,
+    event_log: EventLog,
     /// When to stop without the node's word, once a goodbye was asked for.
     stop_by: Option<Timestamp>,
     departed: bool,
@@ -107,6 +109,7 @@ impl Driver {
             next_command: 0,
             next_exchange: 0,
             wall_ms: 0,
+            event_log: EventLog::default(),
             stop_by: None,
             departed: false,
         }

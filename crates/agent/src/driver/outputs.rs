@@ -6,11 +6,11 @@ use std::{
     time::Duration,
 };
 
-use tidings_node::{Input, Output};
+use tidings_node::{Event, Input, Output};
 use tidings_types::{Body, Epoch, Key, NodeId, Transfer, Update};
 
 use super::Driver;
-use crate::{clock::wall_ms, disk::Save, log_events::log_event};
+use crate::{clock::wall_ms, disk::Save};
 
 impl Driver {
     /// Carries out everything that the node wants done, in order.
@@ -31,9 +31,7 @@ impl Driver {
             }
         }
         self.show(updates);
-        for event in events {
-            log_event(&event, &self.parts.view);
-        }
+        self.log(&events);
     }
 
     fn carry_out_one(&mut self, output: Output) {
@@ -79,7 +77,7 @@ impl Driver {
                 }
             }
             Output::Departed => self.departed = true,
-            Output::Event(event) => log_event(&event, &self.parts.view),
+            Output::Event(event) => self.log(&[event]),
         }
     }
 
@@ -93,6 +91,13 @@ impl Driver {
         }
         let now = self.parts.clock.now();
         self.parts.writer.apply_all(now, updates);
+    }
+
+    fn log(&mut self, events: &[Event]) {
+        let now = self.parts.clock.now();
+        for event in events {
+            self.event_log.write(now, event, &self.parts.view);
+        }
     }
 
     /// Starts, changes or stops the runner of an own check.
@@ -124,7 +129,6 @@ impl Driver {
             batch: number,
             transfers,
             members: Some(members),
-            ..Save::default()
         };
         if let Err(error) = self.parts.registry.save(save) {
             tracing::debug!(%error, "replicas are saved later");
