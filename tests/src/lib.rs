@@ -1,1 +1,32 @@
-//! End-to-end tests: real processes, real sockets
+//! The ground on which the end-to-end stories in `tests/` stand: the real binary, real sockets,
+//! real network namespaces.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`stage`] | where a story runs: namespaces of its own, a directory, and how it is skipped |
+//! | [`binary`] | which `tidings` is tested |
+//! | [`agent`] | one agent's process: started, killed, restarted, its log |
+//! | [`cluster`] | several agents on loopback |
+//! | [`lab`] | several agents in network namespaces, and the cuts between them |
+//! | [`http`], [`dns`], [`status`] | how agents are asked |
+//! | [`answers`] | all that an agent answers, in a form that can be compared |
+//! | [`checked`] | a service whose health can be turned |
+//! | [`wait`] | states are waited for, never slept for |
+//! | [`stats`] | figures and how they are printed |
+//!
+//! Each story runs in network, mount and process namespaces of its own. So stories can run side by
+//! side with the same ports and addresses, and whatever becomes of a story, no process, interface
+//! or mount outlives it.
+
+pub mod agent;
+pub mod answers;
+pub mod binary;
+pub mod checked;
+pub mod cluster;
+pub mod dns;
+pub mod http;
+pub mod lab;
+pub mod stage;
+pub mod stats;
+pub mod status;
+pub mod wait;

@@ -1,0 +1,168 @@
+//! How agents are asked over HTTP: reqwest, as any Rust program would.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::OnceLock, time::Duration};
+
+use reqwest::{Client, Method};
+use serde_json::Value;
+use tokio::runtime::{Builder, Runtime};
+
+/// An agent answers from memory.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// One agent's HTTP address.
+#[derive(Clone, Debug)]
+pub struct Http {
+    base: String,
+    client: Client,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    /// The status code.
+    pub status: u16,
+    /// The headers, their names in lower case.
+    pub headers: BTreeMap<String, String>,
+    /// The body.
+    pub body: String,
+}
+
+impl Http {
+    /// The API at `addr`, over connections of its own.
+    pub fn new(addr: SocketAddr) -> Self {
+        Self {
+            base: format!("http://{addr}"),
+            client: client(),
+        }
+    }
+
+    /// `GET path`.
+    ///
+    /// # Errors
+    /// If nobody answered, in words.
+    pub fn get(&self, path: &str) -> Result<Answer, String> {
+        self.call(Method::GET, path, String::new())
+    }
+
+    /// `PUT path` with `body`.
+    ///
+    /// # Errors
+    /// If nobody answered, in words.
+    pub fn put(&self, path: &str, body: &Value) -> Result<Answer, String> {
+        let body = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        self.call(Method::PUT, path, body)
+    }
+
+    /// The JSON that `GET path` answers with 200.
+    ///
+    /// # Errors
+    /// If nobody answered, or not so, in words.
+    pub fn json(&self, path: &str) -> Result<Value, String> {
+        self.get(path)?.json()
+    }
+
+    /// `PUT path` with `body`, to be answered with 200.
+    ///
+    /// # Errors
+    /// If nobody answered, or not so, in words.
+    pub fn accept(&self, path: &str, body: &Value) -> Result<Answer, String> {
+        self.put(path, body)?.success()
+    }
+
+    fn call(&self, method: Method, path: &str, body: String) -> Result<Answer, String> {
+        runtime().block_on(self.call_async(method, path, body))
+    }
+
+    /// As [`Http::put`], for callers that are tasks.
+    ///
+    /// # Errors
+    /// If nobody answered, in words.
+    pub async fn put_async(&self, path: &str, body: &Value) -> Result<Answer, String> {
+        self.call_async(Method::PUT, path, body.to_string()).await
+    }
+
+    async fn call_async(&self, method: Method, path: &str, body: String) -> Result<Answer, String> {
+        let url = format!("{}{path}", self.base);
+        let failed = |error: reqwest::Error| format!("{method} {url}: {}", causes(&error));
+        let request = self.client.request(method.clone(), &url).body(body);
+        let response = request.send().await.map_err(failed)?;
+        let status = response.status().as_u16();
+        let headers = response.headers().iter().map(|(name, value)| {
+            let value = String::from_utf8_lossy(value.as_bytes());
+            (name.as_str().to_owned(), value.into_owned())
+        });
+        Ok(Answer {
+            status,
+            headers: headers.collect(),
+            body: response.text().await.map_err(failed)?,
+        })
+    }
+}
+
+impl Answer {
+    /// The body as JSON, if the status is 200.
+    ///
+    /// # Errors
+    /// What came instead.
+    pub fn json(&self) -> Result<Value, String> {
+        if self.status != 200 {
+            return Err(format!("{}: {}", self.status, self.body));
+        }
+        serde_json::from_str(&self.body).map_err(|error| format!("{error} in {}", self.body))
+    }
+
+    /// Itself, if the status is 200.
+    ///
+    /// # Errors
+    /// What came instead.
+    pub fn success(self) -> Result<Self, String> {
+        if self.status == 200 {
+            Ok(self)
+        } else {
+            Err(format!("{}: {}", self.status, self.body))
+        }
+    }
+
+    /// A header's value, empty if it is not there.
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", String::as_str)
+    }
+
+    /// `X-Consul-Index`; 0 if it is not there.
+    pub fn index(&self) -> u64 {
+        self.header("x-consul-index").parse().unwrap_or_default()
+    }
+}
+
+/// The runtime on which all stories' requests are driven.
+pub fn runtime() -> &'static Runtime {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    RUNTIME.get_or_init(|| {
+        let built = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build();
+        built.expect("a runtime can be started")
+    })
+}
+
+fn client() -> Client {
+    // reqwest wants a provider even where no TLS is spoken. An error says that there is one.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let built = Client::builder().no_proxy().timeout(ANSWER_WITHIN).build();
+    built.expect("a client without certificates can be made")
+}
+
+fn causes(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(source) = cause {
+        text = format!("{text}: {source}");
+        cause = source.source();
+    }
+    text
+}
