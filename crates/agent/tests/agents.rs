@@ -29,9 +29,8 @@ fn options(name: &str, join: &[&Agent]) -> Options {
 }
 
 async fn start(options: Options) -> Agent {
-    Agent::start(Settings::check(options).unwrap())
-        .await
-        .unwrap()
+    let settings = Settings::check(options).expect("the options are sound");
+    Agent::start(settings).await.expect("every port is free")
 }
 
 async fn on_disk(dir: &Path, name: &str, join: &[&Agent]) -> Agent {

@@ -33,19 +33,7 @@ impl Api {
 
     /// The API of the agent at `addr`: `HOST:PORT` or a URL.
     pub(crate) fn new(addr: &str) -> anyhow::Result<Self> {
-        let url = if addr.contains("://") {
-            addr.to_owned()
-        } else {
-            format!("http://{addr}")
-        };
-        let base: Url = url
-            .parse()
-            .ok()
-            .filter(|base: &Url| base.scheme() == "http" && base.has_host())
-            .ok_or_else(|| {
-                let text = format!("{addr:?} is no HTTP address of an agent; give HOST:PORT");
-                Failure::new(Code::Usage, text)
-            })?;
+        let base = base_of(addr)?;
         let client = Client::builder()
             .no_proxy()
             .timeout(ANSWER_WITHIN)
@@ -111,6 +99,21 @@ impl Api {
         };
         Failure::new(Code::NoAgent, text).into()
     }
+}
+
+fn base_of(addr: &str) -> Result<Url, Failure> {
+    let url = if addr.contains("://") {
+        addr.to_owned()
+    } else {
+        format!("http://{addr}")
+    };
+    url.parse()
+        .ok()
+        .filter(|base: &Url| base.scheme() == "http" && base.has_host())
+        .ok_or_else(|| {
+            let text = format!("{addr:?} is no HTTP address of an agent; give HOST:PORT");
+            Failure::new(Code::Usage, text)
+        })
 }
 
 /// How an agent stands.
@@ -251,10 +254,10 @@ mod tests {
             "localhost:8500",
             "[::1]:8500",
         ] {
-            assert!(Api::new(addr).is_ok(), "{addr}");
+            assert!(base_of(addr).is_ok(), "{addr}");
         }
         for addr in ["", "ftp://x", "a b"] {
-            assert!(Api::new(addr).is_err(), "{addr}");
+            assert!(base_of(addr).is_err(), "{addr}");
         }
     }
 }
