@@ -41,7 +41,11 @@ impl Services {
         if self.asking.json {
             return output::print_json(&lines);
         }
-        output::print(&table(&lines).render(output::coloured()));
+        if lines.is_empty() {
+            output::print(NONE);
+        } else {
+            output::print(&table(&lines).render(output::coloured()));
+        }
         Ok(())
     }
 }
@@ -66,6 +70,12 @@ impl Line {
         }
     }
 }
+
+/// What to do about an empty registry.
+const NONE: &str = "\
+no service is registered; register one at the agent on its host:
+  curl -X PUT 127.0.0.1:8500/v1/agent/service/register -d '{\"Name\": \"web\", \"Port\": 8080}'
+";
 
 fn table(lines: &[Line]) -> Table {
     let mut table = Table::new(["service", "passing", "warning", "critical", "tags"]);
