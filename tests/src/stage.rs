@@ -51,6 +51,25 @@ impl Stage {
         self.isolated
     }
 
+    /// Has names resolve by this text alone, which may be given again: as in a hosts file, and with
+    /// nobody else to ask.
+    ///
+    /// # Panics
+    /// If the stage is not isolated, or the files cannot be put into their places.
+    pub fn names(&self, hosts: &str) {
+        assert!(self.isolated, "names are the whole host's");
+        let file = self.dir.join("hosts");
+        let is_new = !file.exists();
+        // Written in place: the mount shows this very file.
+        fs::write(&file, hosts).expect("the story's directory takes a file");
+        if is_new {
+            let servers = self.dir.join("resolv.conf");
+            fs::write(&servers, "nameserver 127.0.0.1\n").expect("it takes another");
+            mount_over(&file, "/etc/hosts");
+            mount_over(&servers, "/etc/resolv.conf");
+        }
+    }
+
     /// A loopback address whose port is free for UDP and TCP. It lies below the ports that systems
     /// give to clients, so that an agent finds it free again after a restart.
     pub fn free_addr(&self) -> SocketAddr {
@@ -171,6 +190,16 @@ fn enter() -> Stage {
         dir,
         isolated: true,
     }
+}
+
+fn mount_over(file: &Path, place: &str) {
+    let mut mount = Command::new("mount");
+    let done = mount.arg("--bind").arg(file).arg(place).status();
+    assert!(
+        done.is_ok_and(|status| status.success()),
+        "{} cannot be mounted over {place}",
+        file.display()
+    );
 }
 
 fn run_inside(name: &str, flags: &[&str], dir: &Path) {
