@@ -2,7 +2,7 @@
 //! overrides of what other nodes own.
 
 use tidings_types::{
-    Body, Check, CheckId, ExternalNode, Instance, Key, NodeId, NodeName, Refusal, ServiceId,
+    Body, Check, CheckId, ExternalNode, Instance, Key, NodeId, NodeName, Refusal, ServiceId, Slot,
 };
 
 use crate::{
@@ -225,12 +225,23 @@ impl Node {
     }
 
     /// The nodes with an agent that bear this name, without regard to ASCII case.
+    ///
+    /// The owner's own word counts, overridden or not: what a node has that was made to leave can
+    /// still be removed by its name.
     fn agents_named(&self, name: &NodeName) -> Vec<NodeId> {
-        let bears = |&node: &NodeId| match self.live(&Key::Node(node)).as_deref() {
+        let bears = |&node: &NodeId| match self.own_word(node) {
             Some(Body::Node(record)) => record.name.as_str().eq_ignore_ascii_case(name.as_str()),
             _ => false,
         };
         self.registry.owners().filter(bears).collect()
+    }
+
+    /// What a node says of itself.
+    fn own_word(&self, node: NodeId) -> Option<&Body> {
+        match &self.registry.slot(node, &Key::Node(node))?.slot {
+            Slot::Entry(entry) => entry.body.as_deref(),
+            Slot::RemovalMark => None,
+        }
     }
 
     fn is_alive(&self, node: NodeId) -> bool {

@@ -34,6 +34,9 @@ pub struct Config {
     /// How long an island's expectation stays unchanged after the last loss; then its excess over
     /// the reachable members halves in each such span.
     pub island_half_life: Duration,
+    /// Guards of the registry that a test takes away.
+    #[cfg(feature = "mutants")]
+    pub mutants: tidings_registry::Mutants,
 }
 
 impl Config {
@@ -52,6 +55,8 @@ impl Config {
             members_every: Duration::from_secs(30),
             depart_within: Duration::from_millis(400),
             island_half_life: Duration::from_secs(3_600),
+            #[cfg(feature = "mutants")]
+            mutants: tidings_registry::Mutants::default(),
         }
     }
 }

@@ -96,6 +96,8 @@ impl Node {
 
     /// Takes over what the disk had. What is malformed there is left out and relearned from peers.
     fn restore(&mut self, boot: Boot) {
+        #[cfg(feature = "mutants")]
+        self.registry.set_mutants(self.config.mutants);
         self.registry.set_own_epoch(boot.epoch);
         let own = boot.own.map(|snapshot| (snapshot, boot.own_damaged));
         for (snapshot, damaged) in own.into_iter().chain(boot.replicas) {

@@ -27,6 +27,8 @@ use crate::{
 /// Losses closer together than this are taken for one fault. Twice the longest time that a small
 /// cluster needs to notice all of a split.
 const LOSS_WINDOW: Duration = Duration::from_secs(12);
+/// How long a start may take to meet a peer before its loneliness means something.
+const LOOK_AROUND: Duration = Duration::from_secs(3);
 /// How often states that end by themselves are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -126,7 +128,8 @@ impl RosterState {
             .values()
             .filter(|m| self.is_loss(m, now))
             .count();
-        let island = cut_off || decayed(lost) > tolerated_losses(expected);
+        let island =
+            self.has_looked_around(now) && (cut_off || decayed(lost) > tolerated_losses(expected));
 
         for member in self.members.values_mut() {
             if member.status != MemberStatus::Down {
@@ -140,6 +143,11 @@ impl RosterState {
             }
         }
         self.island = island;
+    }
+
+    /// Whether there was time to meet somebody: every start begins alone.
+    fn has_looked_around(&self, now: Timestamp) -> bool {
+        self.joined || now.since(self.started) >= LOOK_AROUND
     }
 
     /// Whether the member's loss counts towards an island: it is fresh, or it made the present one.

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use tidings_types::{
     Body, ClusterId, Dot, Entry, Epoch, Instance, Key, NodeId, NodeName, ServiceId, ServiceName,
-    Slot, Snapshot, Transfer, Version, Weights,
+    Slot, Version, Weights,
 };
 
 use crate::{Applied, Registry, Writer};
@@ -86,13 +86,6 @@ impl Agent {
             Body::Instance(instance) => Some(instance.port),
             other => panic!("{other:?} is no instance"),
         }
-    }
-}
-
-pub(crate) fn snapshot_of(transfer: Option<Transfer>) -> Snapshot {
-    match transfer {
-        Some(Transfer::Snapshot(snapshot)) => snapshot,
-        other => panic!("{other:?} is no snapshot"),
     }
 }
 

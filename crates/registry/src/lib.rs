@@ -61,6 +61,8 @@ mod writer;
 pub use ahead::{AHEAD_BYTES, AHEAD_BYTES_PER_FEED, AHEAD_DELTAS_PER_FEED};
 pub use error::{ChangeFault, PositionFault, Rejected, WriteError};
 pub use form::FEED_SLOTS_ACCEPTED;
+#[cfg(feature = "mutants")]
+pub use registry::Mutants;
 pub use registry::{Applied, Giver, Registry, SumMismatch};
 pub use stamp::ADOPTION_MS;
 pub use value::InForce;

@@ -31,6 +31,16 @@ pub struct Registry {
     conflicted: BTreeSet<Key>,
     fingerprint: u128,
     ahead: Ahead,
+    #[cfg(feature = "mutants")]
+    mutants: Mutants,
+}
+
+/// Guards that a test can take away, to prove that it would notice. Never in an agent.
+#[cfg(feature = "mutants")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mutants {
+    /// Tombstones and overrides are not counted: what they remove stays in force.
+    pub no_tombstones: bool,
 }
 
 /// What applying a transfer did.
@@ -85,7 +95,15 @@ impl Registry {
             conflicted: BTreeSet::new(),
             fingerprint: 0,
             ahead: Ahead::default(),
+            #[cfg(feature = "mutants")]
+            mutants: Mutants::default(),
         }
+    }
+
+    /// Takes guards away, before anything is applied.
+    #[cfg(feature = "mutants")]
+    pub const fn set_mutants(&mut self, mutants: Mutants) {
+        self.mutants = mutants;
     }
 
     /// Whose registry this is.
@@ -329,8 +347,19 @@ impl Registry {
         let key = key.clone();
         holders.filter_map(move |&holder| {
             let (dot, entry) = self.feeds.get(&holder)?.entry(&key)?;
-            Some(Candidate { holder, dot, entry })
+            self.counts(entry)
+                .then_some(Candidate { holder, dot, entry })
         })
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    const fn counts(&self, _: &Entry) -> bool {
+        true
+    }
+
+    #[cfg(feature = "mutants")]
+    const fn counts(&self, entry: &Entry) -> bool {
+        entry.body.is_some() || !self.mutants.no_tombstones
     }
 
     /// Joins a batch of the own writer, which is durable now.

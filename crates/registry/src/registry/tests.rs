@@ -3,7 +3,7 @@ use tidings_types::{Body, Change, Key, Lineage, Slot, Snapshot, Transfer};
 use super::*;
 use crate::{
     AHEAD_DELTAS_PER_FEED, ChangeFault,
-    fixture::{Agent, cluster, epoch, instance_key, node, shared_key, snapshot_of},
+    fixture::{Agent, cluster, epoch, instance_key, node, shared_key},
 };
 
 /// Two agents, the second of which holds the first one's feed with three instances.
@@ -126,15 +126,16 @@ fn a_full_ahead_buffer_drops_the_newcomer_and_a_snapshot_empties_it() {
     assert_eq!(peer.registry.ahead(), (0, 0));
 }
 
-#[test]
-fn an_old_delta_of_a_lost_run_resurrects_nothing() {
+/// A node that registered and removed "web" and forgot the removal mark, as a peer holds it; and
+/// the same node after it lost its disk, met an old packet that has "web", and wrote on.
+fn forgotten_and_relapsed() -> (Agent, Agent) {
     let mut owner = Agent::new(1);
+    owner.register("first", 1);
     owner.register("web", 1);
     let old = owner
         .registry
         .transfer(owner.me(), &Lineage::empty())
         .unwrap();
-    let mut peer = Agent::new(2);
     owner.deregister("web");
     for number in 0..=crate::MARKS_KEPT {
         owner.register(&format!("x{number}"), 1);
@@ -142,30 +143,39 @@ fn an_old_delta_of_a_lost_run_resurrects_nothing() {
     }
     owner.writer.move_watermark(&owner.registry).unwrap();
     owner.commit();
+    let mut peer = Agent::new(2);
     peer.pull(&owner, owner.me());
     assert_eq!(
         peer.registry.changes(owner.me()).count(),
-        0,
+        1,
         "all marks are forgotten"
     );
-    // The owner loses its disk, and finds an old packet before it finds its peer.
     let mut again = owner.wiped(2);
     again.registry.apply(old).unwrap();
     again.register("other", 2);
-    let late = snapshot_of(again.registry.transfer(again.me(), &Lineage::empty()));
-    assert_eq!(late.changes.len(), 2);
-    peer.registry.apply(Transfer::Snapshot(late)).unwrap();
-    assert_eq!(
-        peer.registry.in_force(&instance_key(owner.me(), "web")),
-        None
-    );
-    assert_eq!(peer.port(&instance_key(owner.me(), "other")), Some(2));
-    again.pull(&peer, owner.me());
-    assert_eq!(
-        again.registry.in_force(&instance_key(owner.me(), "web")),
-        None
-    );
-    assert_eq!(again.registry.fingerprint(), peer.registry.fingerprint());
+    (peer, again)
+}
+
+#[test]
+fn neither_snapshot_nor_delta_resurrects_what_was_removed_and_forgotten() {
+    let behind = Lineage::of(epoch(1), 1);
+    for held in [Lineage::empty(), behind] {
+        let (mut peer, mut again) = forgotten_and_relapsed();
+        let web = instance_key(node(1), "web");
+        let late = again.registry.transfer(node(1), &held).unwrap();
+        assert_eq!(matches!(late, Transfer::Snapshot(_)), held.is_empty());
+        peer.registry.apply(late).unwrap();
+        assert_eq!(peer.registry.in_force(&web), None);
+        assert_eq!(peer.port(&instance_key(node(1), "other")), Some(2));
+        assert_eq!(
+            again.port(&web),
+            Some(1),
+            "its owner has to relearn the removal"
+        );
+        again.pull(&peer, node(1));
+        assert_eq!(again.registry.in_force(&web), None);
+        assert_eq!(again.registry.fingerprint(), peer.registry.fingerprint());
+    }
 }
 
 #[test]
