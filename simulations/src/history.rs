@@ -31,8 +31,8 @@ pub struct Asked {
     pub acked: Option<Timestamp>,
     /// Whether the answer was a refusal: then nothing may have changed.
     pub refused: bool,
-    /// Whether what it wrote may be gone: its owner lost its disk before any peer had it.
-    pub optional: bool,
+    /// Whether the disk refused it, though it may have taken some of it.
+    pub doubtful: bool,
     /// The keys that it speaks of.
     pub keys: Vec<Key>,
     /// Of each key, what was in force at the host when it was asked.
@@ -52,10 +52,12 @@ pub struct Write {
     pub at: Timestamp,
     /// Whether it was on disk at its writer at some time.
     pub durable: bool,
-    /// Whether some other host has shown it.
-    pub seen: bool,
+    /// Other hosts that have shown it, and not forgotten it since, with the moment.
+    pub held: BTreeMap<usize, Timestamp>,
     /// Whether its writer's disk has lost it.
     pub lost: bool,
+    /// Whether peers gave it back after that.
+    pub relearned: bool,
 }
 
 impl Write {
@@ -80,9 +82,17 @@ impl Write {
         }
     }
 
-    /// Whether it can be gone for good: never durable, or lost before anybody else had it.
-    pub const fn may_be_gone(&self) -> bool {
-        !self.durable || (self.lost && !self.seen)
+    /// A host has shown it.
+    pub fn show(&mut self, now: Timestamp, host: usize) {
+        if host != self.host {
+            self.held.entry(host).or_insert(now);
+        }
+    }
+
+    /// Whether it can be gone for good, as far as the hosts in `core` are concerned: never durable,
+    /// or lost by its writer and held by none of them.
+    pub fn may_be_gone(&self, core: &[usize]) -> bool {
+        !self.durable || (self.lost && !core.iter().any(|host| self.held.contains_key(host)))
     }
 }
 
@@ -195,38 +205,97 @@ impl History {
     }
 
     /// `host` shows nothing for a key any more: it holds its removal.
-    pub fn removal_seen(&mut self, host: usize, key: &Key) {
+    pub fn removal_seen(&mut self, now: Timestamp, host: usize, key: &Key) {
         let last = self.writes_by_key.get(key).and_then(|dots| {
             dots.iter()
                 .rev()
                 .find(|dot| matches!(self.writes[dot].slot, Slot::RemovalMark))
         });
         if let Some(write) = last.copied().and_then(|dot| self.writes.get_mut(&dot)) {
-            write.seen |= write.host != host;
+            write.show(now, host);
         }
     }
 
-    /// The disk of `host` has lost what it made durable after `since`.
+    /// The disk of `host` has lost what it wrote after `since`.
     pub fn lost(&mut self, host: usize, since: Timestamp) {
         for write in self.writes.values_mut() {
             write.lost |= write.host == host && write.at >= since;
         }
-        let gone: Vec<usize> = self
-            .calls
-            .iter()
-            .enumerate()
-            .filter(|(_, call)| call.host == host && call.at >= since)
-            .filter(|(_, call)| {
-                call.keys.iter().any(|key| {
-                    self.last_write(host, key, call.at)
-                        .is_some_and(|(_, write)| write.may_be_gone())
-                })
-            })
-            .map(|(number, _)| number)
-            .collect();
-        for number in gone {
-            self.calls[number].optional = true;
+    }
+
+    /// `host` has forgotten what it has shown of others since `kept`.
+    pub fn forgot(&mut self, host: usize, kept: Timestamp) {
+        for write in self.writes.values_mut() {
+            if write.held.get(&host).is_some_and(|&shown| shown > kept) {
+                write.held.remove(&host);
+            }
         }
+    }
+
+    /// Whether it is sure that a call made of `key` what it was asked for.
+    pub fn is_certain(&self, number: usize, key: &Key, core: &[usize]) -> bool {
+        let asked = &self.calls[number];
+        let next = self.calls_on(key).find(|(later, _)| *later > number);
+        let until = next.map_or(Timestamp::from_micros(u64::MAX), |(_, later)| later.at);
+        let own = || {
+            self.writes_on(key)
+                .filter(|(_, write)| write.host == asked.host)
+        };
+        let result = own().rfind(|(_, write)| (asked.at..until).contains(&write.at));
+        // A host that had lost what it wrote before could not take it away; peers may give it back.
+        let relearns = || own().any(|(_, w)| w.at < asked.at && (w.lost || w.relearned));
+        let stands = match result {
+            Some((_, write)) if next.is_none() => !write.may_be_gone(core),
+            // A host whose disk is rolled back goes on from before this call, until peers tell it.
+            Some((_, write)) => write.durable && !write.lost && !write.relearned,
+            None => !relearns(),
+        };
+        asked.acked.is_some() && !asked.doubtful && stands
+    }
+
+    /// What happened to a key, in words: the calls and the writes, in order.
+    pub fn story(&self, key: &Key) -> String {
+        let calls = self.calls_on(key).map(|(_, asked)| {
+            let acked = match (asked.acked, asked.refused) {
+                (Some(at), _) => format!("acknowledged at {at}"),
+                (None, true) => "refused".to_owned(),
+                (None, false) => "not answered".to_owned(),
+            };
+            let gone = if asked.doubtful { ", in doubt" } else { "" };
+            (
+                asked.at,
+                format!("n{} {:?}, {acked}{gone}", asked.host, asked.call),
+            )
+        });
+        let writes = self.writes_on(key).map(|(dot, write)| {
+            let state = [
+                (write.durable, "durable"),
+                (write.lost, "lost"),
+                (write.relearned, "relearned"),
+            ];
+            let state: Vec<_> = state
+                .iter()
+                .filter(|(is, _)| *is)
+                .map(|(_, word)| *word)
+                .collect();
+            let what = write
+                .version()
+                .map_or_else(|| "removal".to_owned(), |v| format!("{v:?}"));
+            (
+                write.at,
+                format!(
+                    "n{} writes {dot:?} {what} ({})",
+                    write.host,
+                    state.join(", ")
+                ),
+            )
+        });
+        let mut story: Vec<(Timestamp, String)> = calls.chain(writes).collect();
+        story.sort_by_key(|(at, _)| *at);
+        let lines = story
+            .into_iter()
+            .map(|(at, line)| format!("\n    {at} {line}"));
+        lines.collect()
     }
 
     /// Whether some client asked for this record, its list of checks aside.

@@ -6,7 +6,7 @@ use tidings_types::{Body, Key, Outcome, Refusal, Timestamp};
 
 use super::{Checks, Violation};
 use crate::{
-    history::{Asked, same},
+    history::{Asked, Write, same},
     host::Host,
     workload::Call,
 };
@@ -50,7 +50,7 @@ impl Checks {
                 let asked = self.history.call_mut(number);
                 // The disk may have taken what it said it could not.
                 asked.refused = !matches!(refusal, Refusal::NotSaved { .. });
-                asked.optional = !asked.refused;
+                asked.doubtful = !asked.refused;
                 Ok(())
             }
             Err(refusal) => {
@@ -105,9 +105,12 @@ impl Checks {
             }
             let shown = state.reads.record(key);
             let live = shown.and_then(|shown| shown.body.as_deref());
-            let rank = shown
-                .and_then(|shown| self.history.write(shown.dot))
-                .and_then(|write| write.rank());
+            let write = shown.and_then(|shown| self.history.write(shown.dot));
+            if write.is_some_and(|write| write.lost || write.relearned) {
+                // Peers gave it back in the meantime: the call could not know of it.
+                continue;
+            }
+            let rank = write.and_then(Write::rank);
             let own = self.history.last_write(asked.host, key, asked.at);
             let own = own.and_then(|(_, write)| write.rank());
             let newer = rank.is_some() && rank > own.max(*before);

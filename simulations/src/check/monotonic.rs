@@ -77,6 +77,11 @@ impl Floors {
         self.kept = self.kept.max(at);
     }
 
+    /// Up to when everything that was shown has been saved.
+    pub(crate) const fn kept_until(&self) -> Timestamp {
+        self.kept
+    }
+
     /// What a restart from the disk is judged against: removals that were saved. Versions are
     /// judged while the process lives.
     pub(crate) fn saved(&self) -> Self {

@@ -1,5 +1,7 @@
 //! A6 and A7: every record comes from a client, by way of its owner, under a dot of its own.
 
+use std::collections::BTreeMap;
+
 use tidings_types::{
     Body, Change, Epoch, Key, Lineage, NodeId, Slot, Timestamp, Transfer, Update, Version,
 };
@@ -65,8 +67,9 @@ impl Checks {
                 host,
                 at: now,
                 durable: false,
-                seen: false,
+                held: BTreeMap::new(),
                 lost: false,
+                relearned: false,
             };
             self.history.wrote(dot, write);
         }
@@ -78,6 +81,7 @@ impl Checks {
         for change in changes_of(transfer) {
             if let Some(write) = self.history.write_mut(change.dot(me)) {
                 write.durable = true;
+                write.relearned |= write.lost;
                 write.lost = false;
             }
         }
@@ -107,7 +111,7 @@ impl Checks {
                     format!("it serves {key:?}, and no feed holds it"),
                 ));
             }
-            self.history.removal_seen(host, key);
+            self.history.removal_seen(now, host, key);
             floors.removed(now, key);
             return Ok(());
         };
@@ -132,7 +136,7 @@ impl Checks {
             );
             return Err(broken("A7", text));
         }
-        write.seen |= write.host != host;
+        write.show(now, host);
         let rank = write.rank();
         floors.shown(now, host, key, rank, body.is_some())
     }

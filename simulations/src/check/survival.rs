@@ -30,15 +30,16 @@ impl Checks {
     ) -> Result<(), (usize, String)> {
         for key in self.history.called_keys() {
             let wanted = if key.is_shared() {
-                self.shared(key)
+                self.shared(key, core)
             } else {
-                self.owned(key)
+                self.owned(key, core)
             };
             for &host in core {
                 let shown = hosts[host].reads.record(key);
                 let body = shown.and_then(|shown| shown.body.as_deref());
                 if !wanted.iter().any(|wanted| fits(wanted, body)) {
-                    let text = format!("{key:?} should be {wanted:?} and is {body:?}");
+                    let story = self.history.story(key);
+                    let text = format!("{key:?} should be {wanted:?} and is {body:?}; {story}");
                     return Err((host, text));
                 }
             }
@@ -48,8 +49,8 @@ impl Checks {
 
     /// What an owner's key may hold: the calls are played in order, and one that may be gone or
     /// was never answered leaves both possibilities.
-    fn owned(&self, key: &Key) -> Vec<Wanted<'_>> {
-        let overridden = self.overridden(key);
+    fn owned(&self, key: &Key, core: &[usize]) -> Vec<Wanted<'_>> {
+        let overridden = self.overridden(key, core);
         if overridden == Some(true) {
             return vec![Wanted::Nothing];
         }
@@ -58,7 +59,7 @@ impl Checks {
             .writes_on(key)
             .any(|(_, write)| matches!(write.version(), Some(Version::Override(_))));
         let mut possible = vec![Wanted::Nothing];
-        for (_, asked) in self.history.calls_on(key) {
+        for (number, asked) in self.history.calls_on(key) {
             if asked.refused || !writes(asked, key) {
                 continue;
             }
@@ -70,10 +71,14 @@ impl Checks {
                 .iter()
                 .filter_map(|&before| made(key, asked, before))
                 .collect();
-            if asked.acked.is_some() && !asked.optional {
+            if self.history.is_certain(number, key, core) {
                 possible = next;
             } else {
-                possible.extend(next);
+                for new in next {
+                    if !possible.contains(&new) {
+                        possible.push(new);
+                    }
+                }
             }
         }
         if overridden.is_some() {
@@ -84,7 +89,7 @@ impl Checks {
 
     /// Whether an override holds the owner's last registration down: `true` for certain, `false`
     /// if the override itself may be gone.
-    fn overridden(&self, key: &Key) -> Option<bool> {
+    fn overridden(&self, key: &Key, core: &[usize]) -> Option<bool> {
         let durable = || {
             self.history
                 .writes_on(key)
@@ -100,13 +105,13 @@ impl Checks {
             |(_, write)| matches!(write.version(), Some(Version::Override(dot)) if *dot >= last),
         );
         overrides
-            .map(|(_, write)| !write.may_be_gone())
+            .map(|(_, write)| !write.may_be_gone(core))
             .reduce(|a, b| a || b)
     }
 
     /// What a shared key may hold: its greatest write, or the next one as long as the greater ones
     /// may be gone.
-    fn shared(&self, key: &Key) -> Vec<Wanted<'_>> {
+    fn shared(&self, key: &Key, core: &[usize]) -> Vec<Wanted<'_>> {
         let mut writes: Vec<_> = self
             .history
             .writes_on(key)
@@ -120,7 +125,7 @@ impl Checks {
                     .body()
                     .map_or(Wanted::Nothing, |body| Wanted::Body(body)),
             );
-            if !write.may_be_gone() {
+            if !write.may_be_gone(core) {
                 return wanted;
             }
         }

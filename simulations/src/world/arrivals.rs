@@ -161,7 +161,7 @@ impl World {
             at: self.now,
             acked: None,
             refused: false,
-            optional: false,
+            doubtful: false,
             keys,
             before,
         };

@@ -159,10 +159,13 @@ impl World {
         state.stop();
         let run = state.run;
         let Some(comeback) = comeback else {
-            state.floors = state.floors.saved();
+            // What it holds counts for nobody until it is back.
+            self.checks.history_mut().forgot(host, Timestamp::ZERO);
             return;
         };
         self.replace_disk(host, comeback);
+        let kept = self.hosts[host].floors.kept_until();
+        self.checks.history_mut().forgot(host, kept);
         let at = self.now + comeback.after;
         self.heap.push(
             at,
