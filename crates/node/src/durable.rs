@@ -112,15 +112,17 @@ impl Node {
 
     /// Applied, published, answered, and only then sent: in this order.
     fn on_durable(&mut self, batch: Batch) {
-        let Content::Written(delta) = batch.content else {
-            return;
-        };
-        let applied = self.writer.commit(&mut self.registry, delta.clone());
-        self.publish(&applied.touched);
+        if let Content::Written(delta) = &batch.content {
+            let applied = self.writer.commit(&mut self.registry, delta.clone());
+            self.publish(&applied.touched);
+        }
+        // A command that changed nothing may have waited for what was relearned, too.
         for (id, outcome) in batch.replies {
             self.reply(id, Ok(outcome));
         }
-        self.push_own(delta);
+        if let Content::Written(delta) = batch.content {
+            self.push_own(delta);
+        }
     }
 
     /// The batch and all after it are in doubt: they may be found again after a restart, so their
