@@ -237,9 +237,10 @@ impl History {
         let asked = &self.calls[number];
         let next = self.calls_on(key).find(|(later, _)| *later > number);
         let until = next.map_or(Timestamp::from_micros(u64::MAX), |(_, later)| later.at);
+        // A host with a new key may have overridden what it wrote under the old one.
         let own = || {
             self.writes_on(key)
-                .filter(|(_, write)| write.host == asked.host)
+                .filter(|(dot, write)| write.host == asked.host && key.owner() == Some(dot.node))
         };
         let result = own().rfind(|(_, write)| (asked.at..until).contains(&write.at));
         // A host that had lost what it wrote before could not take it away; peers may give it back.

@@ -68,7 +68,7 @@ impl World {
             }
             Output::Departed => {
                 let run = self.hosts[host].run;
-                let comeback = self.hosts[host].departing.take().flatten();
+                let comeback = self.hosts[host].departing.flatten();
                 self.heap.push(
                     self.now,
                     Event::Stop {
