@@ -232,9 +232,8 @@ const fn kind(cut: Cut) -> &'static str {
 }
 
 fn filter(namespace: &str, hook: &str, rule: &str) {
-    let rules = format!(
-        "table ip cut {{ chain {hook} {{ type filter hook {hook} priority 0; {rule}; }} }}"
-    );
+    let kind = format!("type filter hook {hook} priority 0;");
+    let rules = format!("table ip cut {{\nchain {hook} {{\n{kind}\n{rule}\n}}\n}}\n");
     feed(namespace, &["nft", "-f", "-"], &rules);
 }
 
