@@ -300,13 +300,17 @@ impl Agent {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    fn log_path(&self) -> PathBuf {
+    /// The file of [`Agent::log`].
+    pub fn log_path(&self) -> PathBuf {
         log_path(&self.spec.dir, &self.spec.name, self.runs)
     }
 
     fn tail(&self) -> String {
         let log = self.log();
-        let lines: Vec<_> = log.lines().collect();
+        let lines: Vec<_> = log
+            .lines()
+            .filter(|line| !line.contains(" TRACE "))
+            .collect();
         lines[lines.len().saturating_sub(TAIL)..].join("\n")
     }
 }
@@ -328,6 +332,17 @@ impl Drop for Agent {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
+        }
+        // Whatever a story is about, no agent may have met what it calls an error.
+        for run in 1..=self.runs {
+            let log = fs::read(log_path(&self.spec.dir, &self.spec.name, run)).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let wrong = log
+                .lines()
+                .find(|line| line.contains("panicked at") || line.contains(" ERROR "));
+            if let Some(line) = wrong.filter(|_| !thread::panicking()) {
+                panic!("{} met an error in run {run}: {line}", self.spec.name);
+            }
         }
     }
 }
