@@ -81,8 +81,9 @@ judge_step() {
     failed=$((failed + 1))
     [[ $code -eq 124 ]] && echo "the step took longer than $STEP_LIMIT" >>"$log"
     printf 'FAIL  %s  %-11s not so: %s\n' "$took" "$name" "$about"
-    echo "      the last $LOG_LINES lines of $log:"
-    tail -n "$LOG_LINES" "$log" | sed 's/^/      | /'
+    echo "      the last $LOG_LINES lines of $log, without cargo's progress:"
+    grep -vE '^ *(Blocking|Checking|Compiling|Documenting|Download(ed|ing)|Fresh) ' "$log" |
+      tail -n "$LOG_LINES" | sed 's/^/      | /'
   fi
 }
 
