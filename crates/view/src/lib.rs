@@ -15,6 +15,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`command`] | [`Commands`] and [`CommandReceiver`]: the way to the node |
+//! | [`consul`] | [`CONSUL`]: the agents themselves, as Consul's clients look for servers |
 //! | [`joined`] | [`Service`], [`InstanceView`], [`NodeFacts`], [`CheckView`]: what a query reads |
 //! | [`overlay`] | [`Overlay`], [`Standing`], [`Listed`]: liveness, laid over at query time |
 //! | [`view`] | [`View`]: the queries |
@@ -23,6 +24,7 @@
 
 mod batch;
 pub mod command;
+pub mod consul;
 pub mod joined;
 pub mod overlay;
 mod shared;
@@ -35,6 +37,7 @@ pub mod writer;
 mod tests;
 
 pub use command::{CommandReceiver, Commands, Reply, Request, commands};
+pub use consul::CONSUL;
 pub use joined::{
     CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, NodeKey, Origin, Service,
 };

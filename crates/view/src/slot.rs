@@ -8,12 +8,15 @@ use std::{
 
 use tidings_types::{CheckId, ServiceId};
 
-use crate::{CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin};
+use crate::{CONSUL, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin, consul};
 
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) facts: Arc<NodeFacts>,
+    /// What is registered on the node. What readers see of it is [`Slot::listed`].
     pub(crate) instances: BTreeMap<ServiceId, Arc<InstanceView>>,
+    /// The node itself in the service `consul`.
+    server: Option<Arc<InstanceView>>,
     pub(crate) checks: BTreeMap<CheckId, Arc<CheckView>>,
     /// The checks by the instance for which they speak; `None` is the whole node.
     speakers: BTreeMap<Option<ServiceId>, BTreeSet<CheckId>>,
@@ -53,6 +56,7 @@ impl Slot {
         Self {
             facts: Arc::new(facts),
             instances: BTreeMap::new(),
+            server: None,
             checks: BTreeMap::new(),
             speakers: BTreeMap::new(),
             node_checks: Arc::new([]),
@@ -82,11 +86,13 @@ impl Slot {
             Effect::Moved
         };
         self.facts = Arc::new(facts);
+        let was_server = self.server.is_some();
         self.join_all();
-        Touched {
-            effect,
-            instances: self.every_instance(),
+        let mut instances = self.every_instance();
+        if was_server && self.server.is_none() {
+            instances.push((CONSUL.to_owned(), consul::id()));
         }
+        Touched { effect, instances }
     }
 
     /// Puts or removes an instance.
@@ -101,6 +107,10 @@ impl Slot {
             .iter()
             .map(|view| (view.instance.service.folded(), id.clone()))
             .collect();
+        if self.server.is_some() && id.as_str() == CONSUL {
+            // It takes the server's place, or gives it back.
+            instances.push((CONSUL.to_owned(), id.clone()));
+        }
         let Some(instance) = body else {
             let effect = match self.instances.remove(id) {
                 Some(_) => Effect::Moved,
@@ -203,6 +213,17 @@ impl Slot {
             let joined = self.join(&view.id, &view.instance, view.origin);
             self.instances.insert(view.id.clone(), Arc::new(joined));
         }
+        self.server = consul::instance_of(&self.facts).map(|instance| {
+            Arc::new(InstanceView {
+                node: Arc::clone(&self.facts),
+                id: consul::id(),
+                instance,
+                // Nobody can register a check for what nobody registered.
+                checks: Vec::new(),
+                node_checks: Arc::clone(&self.node_checks),
+                origin: self.facts.origin,
+            })
+        });
     }
 
     fn join(&self, id: &ServiceId, instance: &InstanceBody, origin: Origin) -> InstanceView {
@@ -243,11 +264,23 @@ impl Slot {
         }
     }
 
-    /// Every instance with the folded name of its service.
+    /// The instance that readers see under `id`.
+    pub(crate) fn listed(&self, id: &ServiceId) -> Option<&Arc<InstanceView>> {
+        let registered = self.instances.get(id);
+        registered.or_else(|| self.server().filter(|server| server.id == *id))
+    }
+
+    /// The node itself in the service `consul`, unless a registered instance took its place.
+    pub(crate) fn server(&self) -> Option<&Arc<InstanceView>> {
+        let server = self.server.as_ref();
+        server.filter(|server| !self.instances.contains_key(&server.id))
+    }
+
+    /// Every instance that readers see, with the folded name of its service.
     pub(crate) fn every_instance(&self) -> Vec<(String, ServiceId)> {
-        let instances = self.instances.iter();
+        let instances = self.instances.values().chain(self.server());
         instances
-            .map(|(id, view)| (view.instance.service.folded(), id.clone()))
+            .map(|view| (view.instance.service.folded(), view.id.clone()))
             .collect()
     }
 }

@@ -11,6 +11,8 @@ use tokio::time::Instant;
 
 use super::*;
 
+mod consul;
+
 const FIRST: u64 = 1_763_000_000_000 << 12;
 
 fn node_id(n: u8) -> NodeId {
@@ -173,7 +175,7 @@ fn a_service_is_found_in_any_case_and_ordered_by_node_name() {
     let (_writer, view) = cluster();
     assert_eq!(ports(&view, "WEB"), [1, 3, 2]);
     let names: Vec<_> = view.services().iter().map(|s| s.name.to_string()).collect();
-    assert_eq!(names, ["db", "web"]);
+    assert_eq!(names, [CONSUL, "db", "web"]);
     assert!(view.service("nothing").is_none());
 }
 

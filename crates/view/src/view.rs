@@ -20,6 +20,9 @@ pub struct View {
 }
 
 /// One node with what stands on it, whatever its liveness.
+///
+/// An agent's node is also listed as an instance of [`CONSUL`](crate::CONSUL), except in
+/// [`View::own`]: that is what clients have registered.
 #[derive(Clone, Debug)]
 pub struct NodeView {
     /// The node itself.
@@ -150,14 +153,18 @@ impl View {
     /// What stands on `key`, whatever its liveness.
     pub fn node_by_key(&self, key: &NodeKey) -> Option<Arc<NodeView>> {
         let slot = self.shared.nodes.get(key)?;
-        Some(Arc::new(NodeView::of(&slot)))
+        let mut node = NodeView::of(&slot);
+        if let Some(server) = slot.server() {
+            node.instances.insert(server.id.clone(), Arc::clone(server));
+        }
+        Some(Arc::new(node))
     }
 
-    /// This agent's own node; there from the start.
+    /// This agent's own node with what clients have registered at it; there from the start.
     pub fn own(&self) -> Arc<NodeView> {
-        let key = NodeKey::Agent(self.shared.me);
-        self.node_by_key(&key)
-            .expect("the writer makes the own node first and never takes it away")
+        let slot = self.shared.nodes.get(&NodeKey::Agent(self.shared.me));
+        let slot = slot.expect("the writer makes the own node first and never takes it away");
+        Arc::new(NodeView::of(&slot))
     }
 
     /// This agent's own instance with that id.

@@ -175,7 +175,13 @@ impl ViewWriter {
             before.as_ref().map(NodeName::as_str),
             Some(after.as_str()),
         );
-        batch.node_table |= touched.effect == Effect::Moved;
+        if touched.effect == Effect::Moved {
+            batch.node_table = true;
+            // The lists of services and of checks tell of the node too, and can be asked for the
+            // nodes with some metadata only.
+            batch.service_table |= !touched.instances.is_empty();
+            batch.check_table = true;
+        }
         batch.touch(node, touched);
     }
 
@@ -316,8 +322,8 @@ impl ViewWriter {
         };
         batch.node_table |= slot.facts.known;
         batch.check_table = true;
-        batch.service_table |= !slot.instances.is_empty();
         for (service, _) in slot.every_instance() {
+            batch.service_table = true;
             batch.services.entry(service).or_default().moved = true;
         }
         batch.nodes.insert(node.clone());
@@ -374,7 +380,7 @@ impl ViewWriter {
             let Some(slot) = self.shared.nodes.get(node) else {
                 continue;
             };
-            for view in ids.iter().filter_map(|id| slot.instances.get(id)) {
+            for view in ids.iter().filter_map(|id| slot.listed(id)) {
                 // One that changed its service is dirty in the old one too.
                 if view.instance.service.folded() == name {
                     let at = instances.partition_point(|other| order(other, view).is_lt());

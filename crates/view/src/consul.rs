@@ -1,0 +1,47 @@
+//! The service `consul`: what Consul's clients take for the servers.
+//!
+//! Consul lists each of its servers as an instance of a service of that name; clients count it,
+//! filter it out, or look for it to see whether the catalog works. Here every agent does what a
+//! server does there, so each known agent node has one. It is made from the node's record when that
+//! is shown: no record of its own, nothing that is replicated, and its liveness is its node's.
+//!
+//! A registered instance that bears the same id on the same node takes its place, since clients
+//! tell instances by node and id. Any other of that name stands beside it.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use tidings_types::{Body, Instance, ServiceId, ServiceName, Weights};
+
+use crate::{InstanceBody, NodeFacts, NodeKey};
+
+/// The service's name, and the id of its instance on each agent node.
+pub const CONSUL: &str = "consul";
+
+/// What is listed of the node in the service `consul`; `None` for an external node and for one of
+/// which no record is here.
+pub(crate) fn instance_of(facts: &NodeFacts) -> Option<InstanceBody> {
+    let (NodeKey::Agent(_), true, Some(gossip)) = (&facts.key, facts.known, facts.gossip) else {
+        return None;
+    };
+    let instance = Instance {
+        service: ServiceName::new(CONSUL).expect("six letters are a name"),
+        tags: Vec::new(),
+        address: String::new(),
+        // Consul states its servers' RPC port, 8300. There is no such port here; the gossip port is
+        // where agents do for each other what servers do over RPC.
+        port: gossip.port(),
+        socket_path: String::new(),
+        meta: BTreeMap::new(),
+        tagged_addresses: BTreeMap::new(),
+        weights: Weights::default(),
+        enable_tag_override: false,
+        kind: String::new(),
+        checks: Vec::new(),
+    };
+    InstanceBody::new(Arc::new(Body::Instance(instance)))
+}
+
+/// The id of every such instance.
+pub(crate) fn id() -> ServiceId {
+    ServiceId::new(CONSUL).expect("six letters are an id")
+}
