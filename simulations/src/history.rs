@@ -235,7 +235,9 @@ impl History {
     /// Whether it is sure that a call made of `key` what it was asked for.
     pub fn is_certain(&self, number: usize, key: &Key, core: &[usize]) -> bool {
         let asked = &self.calls[number];
-        let next = self.calls_on(key).find(|(later, _)| *later > number);
+        let is_last = !self.calls_on(key).any(|(later, _)| later > number);
+        // Calls of one moment, as after a pause, share what they wrote.
+        let next = self.calls_on(key).find(|(_, later)| later.at > asked.at);
         let until = next.map_or(Timestamp::from_micros(u64::MAX), |(_, later)| later.at);
         // A host with a new key may have overridden what it wrote under the old one.
         let own = || {
@@ -246,7 +248,7 @@ impl History {
         // A host that had lost what it wrote before could not take it away; peers may give it back.
         let relearns = || own().any(|(_, w)| w.at < asked.at && (w.lost || w.relearned));
         let stands = match result {
-            Some((_, write)) if next.is_none() => !write.may_be_gone(core),
+            Some((_, write)) if is_last => !write.may_be_gone(core),
             // A host whose disk is rolled back goes on from before this call, until peers tell it.
             Some((_, write)) => write.durable && !write.lost && !write.relearned,
             None => !relearns(),

@@ -107,6 +107,7 @@ mod tests {
             events: 0,
             converged: None,
             false_downs: 0,
+            rejoins: 0,
             verdict: Verdict::Pass,
             hash,
             digests: digests.to_vec(),

@@ -27,7 +27,7 @@ pub const TRIALS: &[Trial] = &[
     },
     Trial {
         mutant: Mutant::NoTurnUndeadFilter,
-        scenario: "lossy-20",
+        scenario: "pause-refuted",
         invariants: &["B2"],
     },
     Trial {

@@ -61,6 +61,8 @@ pub struct Plan {
     pub never: Vec<EventName>,
     /// How often a healthy, connected node may be called down.
     pub false_downs_max: Option<u64>,
+    /// How often running nodes may have been made to rejoin.
+    pub rejoins_max: Option<u64>,
 }
 
 /// One thing that goes wrong, from `at` to `until`.
@@ -174,6 +176,7 @@ impl Plan {
             sometimes: scenario.expect.sometimes.clone(),
             never: scenario.expect.never.clone(),
             false_downs_max: scenario.expect.false_downs_max,
+            rejoins_max: scenario.expect.rejoins_max,
             ops,
             trouble,
         })

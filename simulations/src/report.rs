@@ -21,6 +21,8 @@ pub struct Report {
     pub converged: Option<Duration>,
     /// How often a healthy, connected node was called down.
     pub false_downs: u64,
+    /// How often running nodes had to rejoin under a new identity.
+    pub rejoins: u64,
     /// Whether it passed.
     pub verdict: Verdict,
     /// The trace's hash.
@@ -111,6 +113,7 @@ impl Report {
             "events": self.events,
             "converged_seconds": self.converged.map(|span| span.as_secs_f64()),
             "false_downs": self.false_downs,
+            "rejoins": self.rejoins,
             "verdict": self.verdict.as_str(),
             "invariant": violation.map(|violation| violation.invariant),
             "reason": violation.map(ToString::to_string),

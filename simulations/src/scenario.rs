@@ -423,6 +423,8 @@ pub struct Expect {
     pub never: Vec<EventName>,
     /// How often a healthy, connected node may be called down by another.
     pub false_downs_max: Option<u64>,
+    /// How often nodes that run in the end may have been made to rejoin under a new identity.
+    pub rejoins_max: Option<u64>,
 }
 
 /// Deadlines after the end of the chaos phase; absent ones are not checked.

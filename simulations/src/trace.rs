@@ -7,7 +7,7 @@ use std::{
 };
 
 use tidings_node::{Input, Output};
-use tidings_types::{Timestamp, Update};
+use tidings_types::{Roster, Timestamp, Update};
 
 /// A 64-bit hash that is the same in every process and build.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +110,29 @@ impl Trace {
                 Some(host) => sink(&format!("{now:>14} n{host:<2} {line}")),
                 None => sink(&format!("{now:>14} --  {line}")),
             }
+        }
+    }
+
+    /// Writes to the log how a membership view changed, if there is a log.
+    pub fn log_roster(&mut self, now: Timestamp, host: usize, before: &Roster, after: &Roster) {
+        if self.sink.is_none() {
+            return;
+        }
+        for (node, member) in &after.members {
+            let was = before.members.get(node).map(|m| (m.status, m.liveness));
+            if was != Some((member.status, member.liveness)) {
+                let (status, liveness) = (member.status, member.liveness);
+                self.log(now, Some(host), || {
+                    format!("sees {node:?} {status:?}, {liveness:?}")
+                });
+            }
+        }
+        for node in before
+            .members
+            .keys()
+            .filter(|node| !after.members.contains_key(node))
+        {
+            self.log(now, Some(host), || format!("forgets {node:?}"));
         }
     }
 

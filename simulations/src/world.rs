@@ -164,7 +164,9 @@ impl World {
     }
 
     fn report(self, events: u64, verdict: Verdict) -> Report {
+        let rejoins = self.rejoins();
         Report {
+            rejoins,
             name: self.plan.name,
             seed: self.plan.seed,
             hosts: self.plan.hosts,

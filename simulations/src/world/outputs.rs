@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use tidings_node::{Exchange, Input, Output};
-use tidings_types::{NodeId, Timestamp, Transfer, limits::PAYLOAD_BYTES};
+use tidings_types::{NodeId, Timestamp, Transfer, Update, limits::PAYLOAD_BYTES};
 
 use super::{Event, Step, World};
 use crate::{
@@ -57,6 +57,10 @@ impl World {
             Output::Publish(update) => {
                 let floors = &mut self.hosts[host].floors;
                 self.checks.publish(self.now, host, floors, &update)?;
+                if let Update::Roster(roster) = &update {
+                    let before = self.hosts[host].reads.roster();
+                    self.trace.log_roster(self.now, host, before, roster);
+                }
                 self.hosts[host].reads.apply(update);
             }
             Output::Reply { id, result } => {

@@ -101,12 +101,26 @@ impl World {
             let text = format!("{name:?} happened {} times", times(name));
             return Err(self.eventually("never", None, text));
         }
-        let (downs, max) = (self.checks.false_downs(), self.plan.false_downs_max);
-        if max.is_some_and(|max| downs > max) {
-            let text = format!("healthy, connected nodes were called down {downs} times");
-            return Err(self.eventually("B2", None, text));
+        for (count, max, what) in [
+            (
+                self.checks.false_downs(),
+                self.plan.false_downs_max,
+                "called down",
+            ),
+            (self.rejoins(), self.plan.rejoins_max, "made to rejoin"),
+        ] {
+            if max.is_some_and(|max| count > max) {
+                let text = format!("healthy nodes were {what} {count} times");
+                return Err(self.eventually("B2", None, text));
+            }
         }
         Ok(())
+    }
+
+    /// How often the nodes that run had to take a new membership identity.
+    pub(super) fn rejoins(&self) -> u64 {
+        let nodes = self.hosts.iter().filter_map(|host| host.node.as_ref());
+        nodes.map(|node| node.membership_counters().rejoins).sum()
     }
 
     fn judge_survival(&self, core: &[usize]) -> Step {
