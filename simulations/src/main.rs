@@ -157,12 +157,14 @@ fn list(files: &[PathBuf]) -> Result<u8> {
 fn mutants() -> Result<u8> {
     let mut worst = 0;
     for trial in tidings_sim::mutants::TRIALS {
-        let report = trial.run()?;
-        let caught = trial.is_caught(&report);
+        let reports = trial.run()?;
+        let caught = trial.is_caught(&reports);
         let word = if caught { "caught" } else { "MISSED" };
         output::line(&format!("{word} {:?} in {}", trial.mutant, trial.scenario));
-        if let Verdict::Broken(violation) = &report.verdict {
-            output::line(&format!("  {violation}"));
+        for report in &reports {
+            if let Verdict::Broken(violation) = &report.verdict {
+                output::line(&format!("  {violation}"));
+            }
         }
         worst = worse(worst, u8::from(!caught));
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::{Mutant, Report, catalogue};
+use crate::{Mutant, Report, Verdict, catalogue};
 
 /// A guard, the scenario that must notice its absence, and what must fail there.
 #[derive(Clone, Copy, Debug)]
@@ -38,18 +38,37 @@ pub const TRIALS: &[Trial] = &[
 ];
 
 impl Trial {
-    /// Runs the scenario without the guard.
+    /// Runs the scenario with the guard and without it.
     ///
     /// # Errors
     /// The scenario cannot be read.
-    pub fn run(&self) -> Result<Report> {
+    pub fn run(&self) -> Result<[Report; 2]> {
         let file = Path::new(catalogue::SCENARIOS).join(format!("{}.toml", self.scenario));
-        catalogue::run(&file, None, &[], self.mutant, None)
+        let run = |mutant| catalogue::run(&file, None, &[], mutant, None);
+        Ok([run(Mutant::None)?, run(self.mutant)?])
     }
 
-    /// Whether the run failed where it must.
-    pub fn is_caught(&self, report: &Report) -> bool {
-        matches!(&report.verdict, crate::Verdict::Broken(violation)
-            if self.invariants.contains(&violation.invariant))
+    /// Whether the run with the guard passed, and the one without it failed where it must.
+    pub fn is_caught(&self, [with, without]: &[Report; 2]) -> bool {
+        with.verdict == Verdict::Pass
+            && matches!(&without.verdict, Verdict::Broken(violation)
+                if self.invariants.contains(&violation.invariant))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_mutant_is_caught() {
+        for trial in TRIALS {
+            let reports = trial.run().unwrap();
+            assert!(
+                trial.is_caught(&reports),
+                "{trial:?}: {:?}",
+                reports[1].verdict
+            );
+        }
     }
 }

@@ -54,15 +54,7 @@ impl World {
             Output::TakeEpoch { above } => {
                 self.ask_disk(host, Arrival::Epoch { above });
             }
-            Output::Publish(update) => {
-                let floors = &mut self.hosts[host].floors;
-                self.checks.publish(self.now, host, floors, &update)?;
-                if let Update::Roster(roster) = &update {
-                    let before = self.hosts[host].reads.roster();
-                    self.trace.log_roster(self.now, host, before, roster);
-                }
-                self.hosts[host].reads.apply(update);
-            }
+            Output::Publish(update) => self.publish(host, update)?,
             Output::Reply { id, result } => {
                 let open = self.hosts[host].open.remove(&id);
                 let line = || format!("answers {id:?}: {result:?}");
@@ -89,6 +81,18 @@ impl World {
                     .event(self.now, host, &event, &self.hosts, &self.network)?;
             }
         }
+        Ok(())
+    }
+
+    fn publish(&mut self, host: usize, update: Update) -> Step {
+        let state = &mut self.hosts[host];
+        self.checks
+            .publish(self.now, host, &mut state.floors, &update)?;
+        if let Update::Roster(roster) = &update {
+            self.trace
+                .log_roster(self.now, host, state.reads.roster(), roster);
+        }
+        state.reads.apply(update);
         Ok(())
     }
 

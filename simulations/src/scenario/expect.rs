@@ -1,0 +1,85 @@
+//! What must come of a run, as a scenario writes it.
+
+use serde::Deserialize;
+
+use super::Hosts;
+use crate::span::Span;
+
+/// What must come of it. The invariants A1-A7 and A9 hold always and are not named.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Expect {
+    /// Deadlines in the quiet phase.
+    #[serde(default)]
+    pub eventually: Deadlines,
+    /// What a query must be answered at a moment.
+    #[serde(default)]
+    pub reads: Vec<ReadExpectation>,
+    /// Events that must happen somewhere at least once.
+    #[serde(default)]
+    pub sometimes: Vec<EventName>,
+    /// Events that must not happen anywhere.
+    #[serde(default)]
+    pub never: Vec<EventName>,
+    /// How often a healthy, connected node may be called down by another.
+    pub false_downs_max: Option<u64>,
+    /// How often nodes that run in the end may have been made to rejoin under a new identity.
+    pub rejoins_max: Option<u64>,
+}
+
+/// Deadlines after the end of the chaos phase; absent ones are not checked.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(non_snake_case, reason = "the invariants are called so")]
+pub struct Deadlines {
+    /// Convergence: equal fingerprints and equal content on all running agents.
+    pub E1: Option<Span>,
+    /// Nothing acknowledged is lost.
+    pub E2: Option<Span>,
+    /// Each running agent sees exactly the running agents.
+    pub E3: Option<Span>,
+}
+
+/// What a query must be answered at a moment.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ReadExpectation {
+    /// When.
+    pub at: Span,
+    /// Asked of each of these.
+    pub on: Hosts,
+    /// The service asked for.
+    pub service: String,
+    /// The ports of the instances served, in any order.
+    pub ports: Vec<u16>,
+    /// How many of them are marked stale.
+    pub stale: Option<usize>,
+    /// How many of them are in conflict with another write.
+    pub conflicts: Option<usize>,
+    /// Whether the agent takes itself for an island.
+    pub island: Option<bool>,
+}
+
+/// An event that a scenario may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventName {
+    /// A member went down in somebody's view.
+    MemberDown,
+    /// An agent took itself for an island.
+    Island,
+    /// Feeds were repaired from a peer.
+    Repaired,
+    /// A registration was overridden by an operator.
+    Overridden,
+    /// A peer's change was refused.
+    Refused,
+    /// Two replicas differed at one position.
+    Alarm,
+    /// A stamp was too far ahead to be adopted.
+    ClockAhead,
+    /// A node met a greater epoch of itself.
+    GreaterEpochMet,
+    /// The disk refused a batch.
+    NotPersisted,
+}

@@ -1,0 +1,179 @@
+//! What goes wrong, as a scenario writes it.
+
+use serde::Deserialize;
+
+use super::Hosts;
+use crate::{
+    link::Link,
+    span::{Shift, Span},
+};
+
+/// One thing that goes wrong. Without `for` it lasts until the end of the chaos phase.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case",
+    deny_unknown_fields
+)]
+pub enum Fault {
+    /// Nothing passes from the first hosts to the second, nor back unless told so.
+    Cut {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// From whom to whom.
+        between: [Hosts; 2],
+        /// Which directions.
+        #[serde(default)]
+        way: Way,
+        /// Which lanes.
+        #[serde(default)]
+        lane: CutLane,
+    },
+    /// The links between the hosts, both ways, behave differently.
+    Weather {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// From whom to whom.
+        between: [Hosts; 2],
+        /// How they behave.
+        link: Link,
+    },
+    /// The process stands still: timers are late, what comes in waits.
+    Pause {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// Which hosts.
+        node: Hosts,
+    },
+    /// The process is killed.
+    Crash {
+        /// When.
+        at: Span,
+        /// Which hosts.
+        node: Hosts,
+        /// When and with what it comes back; never if absent.
+        restart: Option<Restart>,
+    },
+    /// The process says goodbye and stops.
+    Depart {
+        /// When.
+        at: Span,
+        /// Which hosts.
+        node: Hosts,
+        /// Whether it means to come back.
+        #[serde(default)]
+        how: Goodbye,
+        /// When it comes back; never if absent.
+        restart: Option<Restart>,
+    },
+    /// The wall clock is wrong.
+    Clock {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// Which hosts.
+        node: Hosts,
+        /// By how much.
+        #[serde(default)]
+        offset: Shift,
+        /// By how much it goes fast, in parts per million.
+        #[serde(default)]
+        rate_ppm: i64,
+        /// Whether it stands still.
+        #[serde(default)]
+        frozen: bool,
+    },
+    /// The local host refuses to send from the first hosts to the second.
+    SendErrors {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// Which hosts.
+        node: Hosts,
+        /// To whom.
+        to: Hosts,
+    },
+    /// The disk refuses every write.
+    DiskFull {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// Which hosts.
+        node: Hosts,
+    },
+}
+
+/// The directions of a cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// Both.
+    #[default]
+    Both,
+    /// From the first hosts to the second.
+    AToB,
+    /// From the second hosts to the first.
+    BToA,
+}
+
+/// The lanes of a cut.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CutLane {
+    /// Everything.
+    #[default]
+    All,
+    /// Only datagrams.
+    Datagram,
+    /// Only sessions.
+    Session,
+}
+
+/// How a process comes back.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Restart {
+    /// How long after it stopped.
+    pub after: Span,
+    /// What its disk holds then.
+    #[serde(default)]
+    pub disk: DiskFate,
+    /// Of a rolled-back disk: the moment of the run whose content it holds.
+    pub image: Option<Span>,
+}
+
+/// What a disk holds at a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum DiskFate {
+    /// Everything that was made durable.
+    #[default]
+    Intact,
+    /// Nothing, not even the key: another node comes back under the old name and address.
+    Lost,
+    /// The key alone.
+    Empty,
+    /// What it held at an earlier moment, epoch included.
+    RolledBack,
+}
+
+/// Whether a node that departs means to come back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Goodbye {
+    /// No.
+    #[default]
+    Left,
+    /// Yes.
+    Restarting,
+}
