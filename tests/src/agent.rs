@@ -50,6 +50,8 @@ pub struct Spec {
     pub more: Vec<String>,
     /// Started as `tidings dev`: the agent finds its ports by itself, and nothing is on disk.
     pub is_dev: bool,
+    /// The whole command line, in place of what follows from the rest.
+    pub words: Option<Vec<String>>,
 }
 
 impl Spec {
@@ -60,6 +62,9 @@ impl Spec {
 
     /// What follows `tidings` on the command line.
     pub fn arguments(&self) -> Vec<String> {
+        if let Some(words) = &self.words {
+            return words.clone();
+        }
         let command = if self.is_dev { "dev" } else { "agent" };
         let mut words = vec![command.to_owned()];
         let mut flag = |name: &str, value: String| words.extend([format!("--{name}"), value]);

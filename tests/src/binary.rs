@@ -3,6 +3,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    process::{Command, Stdio},
     time::SystemTime,
 };
 
@@ -39,6 +40,36 @@ pub fn path() -> PathBuf {
                 target.display()
             )
         })
+}
+
+/// What a command told.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// The exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+/// Runs `tidings` with `words` to its end.
+///
+/// # Panics
+/// If it cannot be run.
+pub fn run(words: &[&str]) -> Told {
+    let output = Command::new(path())
+        .args(words)
+        .env_remove("TIDINGS_HTTP_ADDR")
+        .stdin(Stdio::null())
+        .output()
+        .expect("the binary can be run");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Told {
+        code: output.status.code(),
+        out: text(&output.stdout),
+        err: text(&output.stderr),
+    }
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {

@@ -26,6 +26,7 @@ pub fn spec(stage: &Stage, name: &str) -> Spec {
         log_level: "info".to_owned(),
         more: Vec::new(),
         is_dev: false,
+        words: None,
     }
 }
 

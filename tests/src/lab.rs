@@ -83,6 +83,7 @@ impl Lab {
             log_level: "info".to_owned(),
             more: Vec::new(),
             is_dev: false,
+            words: None,
         });
         Self {
             agents: cluster::start(specs.collect()),

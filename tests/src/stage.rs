@@ -22,7 +22,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::stats::{self, MEASURED, say};
+use crate::stats::{self, MEASURED, SKIPPED, say};
 
 /// What a story cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +115,8 @@ pub fn story(name: &str, needs: Needs, body: impl FnOnce(&Stage)) {
                 "{name} needs namespaces, and CI must have them: {reason}"
             );
             if needs == Needs::Namespaces {
-                say(&format!(
-                    "SKIPPED: {name} needs root or unprivileged user namespaces, ip and nft: {reason}"
+                stats::skipped(&format!(
+                    "{name} needs root or unprivileged user namespaces, ip and nft: {reason}"
                 ));
                 return;
             }
@@ -244,7 +244,7 @@ fn wait_for(child: &mut Child) -> bool {
     false
 }
 
-/// Figures are shown always, the rest if the test fails.
+/// Figures and gaps are shown always, the rest if the test fails.
 #[expect(
     clippy::print_stdout,
     reason = "the harness keeps it for tests that fail"
@@ -252,7 +252,7 @@ fn wait_for(child: &mut Child) -> bool {
 fn tell(told: &str) {
     for line in told.lines() {
         // The harness begins a line with the test's name and ends it with its result.
-        if let Some(at) = line.find(MEASURED) {
+        if let Some(at) = line.find(MEASURED).or_else(|| line.find(SKIPPED)) {
             say(&line[at..]);
         }
         println!("{line}");

@@ -64,6 +64,14 @@ pub fn measured(text: &str) {
     say(&format!("{MEASURED}{text}"));
 }
 
+/// The mark of a line that says what was not tried.
+pub const SKIPPED: &str = "SKIPPED: ";
+
+/// Prints that something was not tried, shown even if the test passes.
+pub fn skipped(text: &str) {
+    say(&format!("{SKIPPED}{text}"));
+}
+
 /// Writes a line past the test harness, which hides what a passing test prints.
 pub fn say(line: &str) {
     // A terminal that has gone is no reason to fail.
