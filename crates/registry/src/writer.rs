@@ -12,7 +12,10 @@ mod runs;
 
 pub use burial::{MARKS_KEPT, RESTAMP_ENTRIES};
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tidings_types::{
     Body, Change, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, Slot, VectorClock, Version,
@@ -33,10 +36,14 @@ pub const FEED_SLOTS: usize = 2 * FEED_RECORDS;
 pub struct Writer {
     me: NodeId,
     epoch: Epoch,
+    /// Epochs that this run left after failed saves, and has dots in.
+    left: BTreeSet<Epoch>,
     /// The last seq given out.
     written: u64,
     /// The last seq that is part of a batch.
     taken: u64,
+    /// Whether a batch of this epoch was committed.
+    committed: bool,
     /// Per key the newest change that is not committed.
     pending: BTreeMap<Key, Standing>,
     /// What the changes staged since the last batch took the place of, in their order.
@@ -54,8 +61,10 @@ impl Writer {
         Self {
             me,
             epoch,
+            left: BTreeSet::new(),
             written: 0,
             taken: 0,
+            committed: false,
             pending: BTreeMap::new(),
             replaced: Vec::new(),
             watermark: None,

@@ -65,6 +65,7 @@ impl Writer {
             return Applied::default();
         }
         registry.set_own_epoch(self.epoch);
+        self.committed = true;
         let applied = registry.adopt(batch);
         self.pending
             .retain(|_, standing| standing.change.seq > upto);
@@ -72,7 +73,9 @@ impl Writer {
             replaced.take_if(|standing| standing.change.seq <= upto);
         }
         self.watermark.take_if(|(seq, _)| *seq <= upto);
-        self.floor.take_if(|(seq, _)| *seq <= upto);
+        if let Some((_, floor)) = self.floor.take_if(|(seq, _)| *seq <= upto) {
+            self.left = self.left.split_off(&floor);
+        }
         applied
     }
 

@@ -8,12 +8,27 @@ use super::Writer;
 use crate::{Registry, WriteError};
 
 impl Writer {
+    /// After a failed save, once all before it is committed: drops what is staged or under way. A
+    /// new epoch must follow before the next write, since the disk may hold these dots.
+    pub fn give_up(&mut self) {
+        self.pending.clear();
+        self.replaced.clear();
+        self.watermark = None;
+        self.floor = None;
+        self.taken = self.written;
+    }
+
     /// After a failed save: drops everything that is staged or under way, and goes on in a new
     /// epoch, which must be persisted and greater than the present one.
     pub fn abandon(&mut self, epoch: Epoch) {
         assert!(epoch > self.epoch, "epochs grow");
+        let mut left = std::mem::take(&mut self.left);
+        if self.committed {
+            left.insert(self.epoch);
+        }
         *self = Self {
             clock: self.clock.clone(),
+            left,
             ..Self::new(self.me, epoch)
         };
     }
@@ -33,6 +48,7 @@ impl Writer {
     ) -> Result<(), WriteError> {
         let written = self.written_in_this_run(registry);
         self.abandon(epoch);
+        self.left.clear();
         registry.set_own_epoch(epoch);
         let mut outcome = Ok(());
         for (key, slot) in written {
@@ -46,11 +62,12 @@ impl Writer {
     fn written_in_this_run(&self, registry: &Registry) -> Vec<(Key, Slot)> {
         let committed = registry
             .changes(self.me)
-            .filter(|change| change.epoch == self.epoch && !self.pending.contains_key(&change.key));
+            .filter(|change| change.epoch == self.epoch || self.left.contains(&change.epoch))
+            .filter(|change| !self.pending.contains_key(&change.key));
         let pending = self.pending.values().map(|standing| &standing.change);
         let mut written: Vec<&Change> = committed.chain(pending).collect();
         written.retain(|change| !is_restamp(change) && self.stands(registry, change));
-        written.sort_by_key(|change| change.seq);
+        written.sort_by_key(|change| (change.epoch, change.seq));
         let slots = written
             .into_iter()
             .map(|change| (change.key.clone(), change.slot.clone()));
