@@ -18,6 +18,9 @@ impl Node {
             return self.refuse(id, Refusal::ShuttingDown);
         }
         if self.own.is_paused() {
+            if let Some(refusal) = self.own.refusal(self.now) {
+                return self.refuse(id, refusal);
+            }
             if let Err(id) = self.own.hold(id, command) {
                 self.refuse(id, Refusal::Busy);
             }
@@ -39,7 +42,7 @@ impl Node {
         }
     }
 
-    fn refuse(&mut self, id: CommandId, refusal: Refusal) {
+    pub(crate) fn refuse(&mut self, id: CommandId, refusal: Refusal) {
         self.counters.commands_refused += 1;
         self.reply(id, Err(refusal));
     }

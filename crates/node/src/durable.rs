@@ -52,6 +52,10 @@ impl Node {
     /// Hands out what is staged as one batch; `reply` is released when it is on disk.
     pub(crate) fn persist(&mut self, reply: Option<(CommandId, Outcome)>) {
         if let Some(delta) = self.writer.take_batch(&self.registry) {
+            if self.own.take_relearned() {
+                // The batch builds on what the disk has refused so far.
+                self.persist_relearned();
+            }
             let transfer = Transfer::Delta(delta.clone());
             self.begin_batch(transfer, Content::Written(delta), reply);
         } else if let Some((id, outcome)) = reply {
@@ -151,7 +155,7 @@ impl Node {
         self.out.push_back(Output::Event(Event::NotPersisted {
             reason: reason.to_owned(),
         }));
-        self.take_epoch();
+        self.on_disk_refused(reason);
     }
 
     /// Answers a command.

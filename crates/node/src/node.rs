@@ -222,6 +222,7 @@ impl Node {
                 Timer::Save => self.save(),
                 Timer::Members => self.pull_members(),
                 Timer::Depart => self.on_depart_due(),
+                Timer::Own => self.on_own_due(),
             }
         }
     }

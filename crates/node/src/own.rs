@@ -6,25 +6,36 @@
 //! relearn. So it asks every peer, once per run, how much of its feed they hold.
 
 use std::{
-    collections::{BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
+    time::Duration,
 };
 
-use tidings_types::{Body, Command, Epoch, Key, Lineage, NodeId};
+use tidings_types::{Body, Command, Epoch, Key, Lineage, NodeId, Refusal, Timestamp};
 use tidings_wire::Request;
 
-use crate::{CommandId, Event, Node, Output, exchange::Purpose};
+use crate::{CommandId, Event, Node, Output, exchange::Purpose, timers::Timer};
 
 /// Commands that wait while the own feed must not be written; beyond, they are refused as busy.
 const WAITING: usize = 1_024;
 /// Peers that are asked at once how much they hold.
 const ASKED_AT_ONCE: usize = 8;
+/// How long a peer is left alone that was asked and has not said that it holds no more.
+const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long the disk is left alone after it refused a batch, unless a client wants something.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The state of the own feed beyond its content.
 #[derive(Debug, Default)]
 pub(crate) struct Own {
     /// Commands that wait; `Some` while the own feed must not be written.
     waiting: Option<VecDeque<(CommandId, Command)>>,
+    /// Whether the disk refused a batch whose dots are not given up yet.
+    in_doubt: bool,
+    /// Why, until a new epoch is there.
+    refused: Option<String>,
+    /// What the disk refused is not tried again before this, unless a command needs it.
+    retry_at: Timestamp,
     /// Whether a new epoch was asked for.
     awaits_epoch: bool,
     /// The greatest epoch met of this node, if it is above the present one.
@@ -33,6 +44,8 @@ pub(crate) struct Own {
     relearned: bool,
     /// Peers that have said in this run how much they hold.
     asked: BTreeSet<NodeId>,
+    /// When each of the others may be asked again.
+    ask_at: BTreeMap<NodeId, Timestamp>,
 }
 
 impl Own {
@@ -55,6 +68,17 @@ impl Own {
     /// Takes note that the own feed in memory holds more than the disk.
     pub(crate) const fn relearned(&mut self) {
         self.relearned = true;
+    }
+
+    /// Whether the own feed in memory holds more than the disk. The caller puts it there.
+    pub(crate) const fn take_relearned(&mut self) -> bool {
+        std::mem::replace(&mut self.relearned, false)
+    }
+
+    /// Why nothing can be written: the disk refused something, and for a while already.
+    pub(crate) fn refusal(&self, now: Timestamp) -> Option<Refusal> {
+        let reason = self.refused.clone().filter(|_| now >= self.retry_at)?;
+        Some(Refusal::NotSaved { reason })
     }
 
     fn pause(&mut self) {
@@ -87,7 +111,12 @@ impl Node {
         if !self.own.is_paused() || self.own.awaits_epoch || !self.durable.is_idle() {
             return;
         }
-        if std::mem::take(&mut self.own.relearned) {
+        if std::mem::take(&mut self.own.in_doubt) {
+            // The disk takes nothing more of this run, not even what peers gave back.
+            self.writer.give_up();
+            return self.take_epoch();
+        }
+        if self.now >= self.own.retry_at && self.own.take_relearned() {
             self.persist_relearned();
         }
         if self.own.exceeded.is_some() {
@@ -99,8 +128,33 @@ impl Node {
         }
     }
 
+    /// The disk refused a batch. What it took before is awaited, then a new epoch begins.
+    pub(crate) fn on_disk_refused(&mut self, reason: &str) {
+        self.own.in_doubt = true;
+        self.own.refused = Some(reason.to_owned());
+        self.own.retry_at = self.now + RETRY_AFTER;
+        self.timers.set(Timer::Own, self.own.retry_at);
+        self.own.pause();
+        self.on_feed_settled();
+    }
+
+    /// Tries again what the disk refused. If it does not even take an epoch, nobody is kept waiting.
+    pub(crate) fn on_own_due(&mut self) {
+        if let Some(refusal) = self.own.refusal(self.now) {
+            let waiting = self.own.waiting.as_mut().map(std::mem::take);
+            for (id, _) in waiting.unwrap_or_default() {
+                self.refuse(id, refusal.clone());
+            }
+        }
+        if self.own.relearned {
+            self.own.pause();
+            self.on_feed_settled();
+        }
+        self.reassert();
+    }
+
     /// Asks for an epoch above every one known of this node; until it is there nothing is written.
-    pub(crate) fn take_epoch(&mut self) {
+    fn take_epoch(&mut self) {
         self.own.pause();
         if !std::mem::replace(&mut self.own.awaits_epoch, true) {
             let above = self
@@ -126,6 +180,7 @@ impl Node {
         if !std::mem::take(&mut self.own.awaits_epoch) {
             return;
         }
+        self.own.refused = None;
         if self.own.exceeded.take_if(|met| *met < epoch).is_some() {
             // What no longer fits the feed was counted against its limits before; it is given up.
             let _ = self
@@ -147,7 +202,7 @@ impl Node {
     /// Registers this node's own record if it is not in force: it is the node's word that it is
     /// there, and an override of it is refused as long as it lives.
     pub(crate) fn reassert(&mut self) {
-        if self.own.is_paused() || self.depart.is_some() {
+        if self.own.is_paused() || self.depart.is_some() || self.now < self.own.retry_at {
             return;
         }
         let key = Key::Node(self.me);
@@ -179,9 +234,13 @@ impl Node {
             self.writer.restamp(&self.registry);
             self.persist(None);
         }
+        let now = self.now;
+        self.own.ask_at.retain(|_, at| *at > now);
         for (peer, addr) in left.into_iter().take(ASKED_AT_ONCE) {
-            if !self.exchanges.is_asking_position(peer) {
+            let is_due = !self.own.ask_at.contains_key(&peer);
+            if is_due && !self.exchanges.is_asking_position(peer) {
                 let request = Request::Positions(vec![self.me]);
+                self.own.ask_at.insert(peer, now + ASK_AGAIN_AFTER);
                 self.ask(peer, addr, &request, Purpose::Positions);
             }
         }
@@ -194,13 +253,22 @@ impl Node {
         addr: SocketAddr,
         positions: &[(NodeId, Lineage)],
     ) {
-        let own = positions.iter().find(|(owner, _)| *owner == self.me);
-        match own {
-            Some((_, held)) if self.registry.held(self.me).covers(held) => {
-                self.own.asked.insert(peer);
-            }
-            Some(_) => self.pull(peer, addr, vec![self.me]),
-            None => {}
+        let Some((_, held)) = positions.iter().find(|(owner, _)| *owner == self.me) else {
+            return;
+        };
+        if self.registry.lineage(self.me).covers(held) && !self.could_mend(held) {
+            self.own.asked.insert(peer);
+        } else {
+            self.pull(peer, addr, vec![self.me]);
         }
+    }
+
+    /// Whether a copy at this position would mend the own feed: it is damaged, and the copy is not
+    /// so old that it may still hold what was removed and forgotten here.
+    fn could_mend(&self, held: &Lineage) -> bool {
+        let state = self.registry.state(self.me);
+        self.registry.is_damaged(self.me)
+            && !held.is_empty()
+            && state.is_some_and(|state| held.covers(&state.watermark))
     }
 }

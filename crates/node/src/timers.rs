@@ -20,15 +20,18 @@ pub(crate) enum Timer {
     Members,
     /// Say the goodbye again, or end it.
     Depart,
+    /// Try again what the disk refused of the own feed.
+    Own,
 }
 
-const ALL: [Timer; 6] = [
+const ALL: [Timer; 7] = [
     Timer::Roster,
     Timer::Repair,
     Timer::Acks,
     Timer::Save,
     Timer::Members,
     Timer::Depart,
+    Timer::Own,
 ];
 
 /// When each timer is due.

@@ -1,5 +1,6 @@
 //! Short dialogues between a few nodes, one story per test.
 
+mod faults;
 mod world;
 
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! For short dialogues only: faults, scale and invariants are the simulator's.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -16,7 +16,7 @@ use tidings_types::{
     Transfer, Update, Weights,
 };
 
-const START_MS: u64 = 1_763_000_000_000;
+pub(crate) const START_MS: u64 = 1_763_000_000_000;
 
 pub(crate) fn id(n: u8) -> NodeId {
     NodeId::from_bytes([n; 16])
@@ -37,6 +37,11 @@ pub(crate) struct Peer {
     /// What the disk was given, in order; answered at once unless `disk_holds`.
     pub(crate) persists: Vec<(u64, Transfer)>,
     pub(crate) disk_holds: bool,
+    /// The disk refuses every batch, and says so when time passes.
+    pub(crate) disk_fails: bool,
+    /// Epochs are not given out at once but by [`World::give_epoch`].
+    pub(crate) epochs_held: bool,
+    epoch_asked: Option<Epoch>,
     pub(crate) departed: bool,
     pub(crate) published: usize,
     epochs: u64,
@@ -51,6 +56,13 @@ pub(crate) struct World {
     pub(crate) drop_datagrams: usize,
     pub(crate) datagrams: usize,
     pub(crate) requests: usize,
+    /// Sessions that cannot be had, though datagrams arrive.
+    pub(crate) no_sessions: BTreeSet<(u8, u8)>,
+    /// The wall clock's reading at the world's start as a node's identity takes it, if it is not
+    /// the true one.
+    pub(crate) epochs_from: BTreeMap<u8, u64>,
+    /// What the drivers hand in as soon as time passes.
+    later: VecDeque<(u8, Input)>,
     exchanges: BTreeMap<Exchange, (u8, Exchange)>,
     next: u64,
 }
@@ -64,6 +76,9 @@ impl World {
             drop_datagrams: 0,
             datagrams: 0,
             requests: 0,
+            no_sessions: BTreeSet::new(),
+            epochs_from: BTreeMap::new(),
+            later: VecDeque::new(),
             exchanges: BTreeMap::new(),
             next: 1 << 32,
         }
@@ -84,21 +99,49 @@ impl World {
 
     /// Starts node `n`, with its own feed if its disk had one.
     pub(crate) fn start(&mut self, n: u8, own: Option<Snapshot>) {
+        self.boot(n, own, false, Vec::new(), |_| {});
+    }
+
+    /// Starts node `n`, whose disk has lost some of its own feed if `damaged`, with replicas.
+    pub(crate) fn start_from(
+        &mut self,
+        n: u8,
+        own: Option<Snapshot>,
+        damaged: bool,
+        replicas: Vec<(Snapshot, bool)>,
+    ) {
+        self.boot(n, own, damaged, replicas, |_| {});
+    }
+
+    /// Starts node `n` with an empty disk and something about its driver changed.
+    pub(crate) fn start_with(&mut self, n: u8, change: impl FnOnce(&mut Peer)) {
+        self.boot(n, None, false, Vec::new(), change);
+    }
+
+    fn boot(
+        &mut self,
+        n: u8,
+        own: Option<Snapshot>,
+        own_damaged: bool,
+        replicas: Vec<(Snapshot, bool)>,
+        change: impl FnOnce(&mut Peer),
+    ) {
         let run = self.now.as_micros() / 1_000;
         let config = Config::new(name(n), format!("10.0.0.{n}"));
+        let epoch = self.epochs_from.get(&n).copied().unwrap_or(START_MS);
         let boot = Boot {
             node: id(n),
             cluster: ClusterId::from_bytes([0; 16]),
-            epoch: Epoch::after(Epoch::ZERO, START_MS + run, u64::from(n)),
+            epoch: Epoch::after(Epoch::ZERO, epoch + run, u64::from(n)),
             addr: addr(n),
             seed: u64::from(n),
             wall_ms: START_MS + run,
             own,
-            own_damaged: false,
-            replicas: Vec::new(),
+            own_damaged,
+            replicas,
             members: Vec::new(),
         };
-        let peer = Peer {
+        let mut peer = Peer {
             node: Node::new(config, boot, self.now),
             records: BTreeMap::new(),
             roster: Roster::empty(),
@@ -107,10 +150,14 @@ impl World {
             events: Vec::new(),
             persists: Vec::new(),
             disk_holds: false,
+            disk_fails: false,
+            epochs_held: false,
+            epoch_asked: None,
             departed: false,
             published: 0,
             epochs: 0,
         };
+        change(&mut peer);
         self.peers.insert(n, peer);
         self.drain(n);
         self.input(n, Input::Seeds(vec![addr(1)]));
@@ -138,11 +185,40 @@ impl World {
     /// Lets time pass, timer by timer.
     pub(crate) fn run(&mut self, span: Duration) {
         let end = self.now + span;
-        while let Some((due, n)) = self.next_timeout().filter(|&(due, _)| due <= end) {
-            self.now = self.now.max(due);
-            self.input(n, Input::Timeout);
+        loop {
+            if !self.later.is_empty() && self.now < end {
+                self.hand_in_later();
+            }
+            let until = if self.later.is_empty() { end } else { self.now };
+            if let Some((due, n)) = self.next_timeout().filter(|&(due, _)| due <= until) {
+                self.now = self.now.max(due);
+                self.input(n, Input::Timeout);
+            } else if self.later.is_empty() || self.now >= end {
+                break;
+            }
         }
         self.now = end;
+    }
+
+    /// Hands in what drivers say a millisecond later, so that work without end shows as much work
+    /// in a short time.
+    fn hand_in_later(&mut self) {
+        self.now = self.now + Duration::from_millis(1);
+        for (n, input) in std::mem::take(&mut self.later) {
+            self.input(n, input);
+        }
+    }
+
+    /// Gives node `n` the epoch that it asked for; whether it asked.
+    pub(crate) fn give_epoch(&mut self, n: u8) -> bool {
+        let peer = self.peers.get_mut(&n).expect("the node runs");
+        let Some(above) = peer.epoch_asked.take() else {
+            return false;
+        };
+        peer.epochs += 1;
+        let epoch = Epoch::after(above, START_MS, peer.epochs);
+        self.input(n, Input::EpochTaken(epoch));
+        true
     }
 
     /// Lets time pass until `state` holds, a minute at most; returns how long it took.
@@ -232,15 +308,20 @@ impl World {
             }
             Output::TakeEpoch { above } => {
                 let peer = self.peers.get_mut(&n).expect("it spoke");
-                peer.epochs += 1;
-                let epoch = Epoch::after(above, START_MS, peer.epochs);
-                self.input(n, Input::EpochTaken(epoch));
+                peer.epoch_asked = Some(above);
+                if !peer.epochs_held {
+                    self.give_epoch(n);
+                }
             }
             Output::Save { save, .. } => self.input(n, Input::Saved { save, kept: true }),
             Output::Persist { batch, transfer } => {
                 let peer = self.peers.get_mut(&n).expect("it spoke");
                 peer.persists.push((batch, transfer));
-                if !peer.disk_holds {
+                if peer.disk_fails {
+                    let result = Err("disk full".to_owned());
+                    self.later
+                        .push_back((n, Input::Persisted { batch, result }));
+                } else if !peer.disk_holds {
                     self.input(
                         n,
                         Input::Persisted {
@@ -256,14 +337,13 @@ impl World {
 
     fn request(&mut self, n: u8, exchange: Exchange, to: SocketAddr, frame: Vec<u8>) {
         self.requests += 1;
-        let Some(peer) = self.reach(n, to) else {
-            return self.input(
-                n,
-                Input::Finished {
-                    exchange,
-                    complete: false,
-                },
-            );
+        let reached = self.reach(n, to);
+        let refused = |peer: &u8| self.no_sessions.contains(&(n, *peer));
+        let Some(peer) = reached.filter(|peer| !refused(peer)) else {
+            let complete = false;
+            self.later
+                .push_back((n, Input::Finished { exchange, complete }));
+            return;
         };
         let theirs = Exchange(self.next);
         self.next += 1;

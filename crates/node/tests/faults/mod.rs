@@ -1,0 +1,3 @@
+//! What must hold while a disk, a session or a peer misbehaves, one story per test.
+
+mod own_feed;
