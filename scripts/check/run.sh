@@ -73,7 +73,8 @@ judge_step() {
   if [[ $code -eq 0 ]]; then
     passed=$((passed + 1))
     printf 'ok    %s  %-11s %s\n' "$took" "$name" "$about"
-    grep -E '^(measured: |SKIPPED)' "$log" | sed 's/^/                       /'
+    skipped=$((skipped + $(grep -c '^SKIPPED: ' "$log"))) # Parts of a step count too.
+    grep -E '^(measured|SKIPPED): ' "$log" | sed 's/^/                       /'
   elif [[ $code -eq $UNREACHABLE ]] || { [[ $code -eq $MISSING ]] && ! is_ci; }; then
     skipped=$((skipped + 1))
     printf 'SKIP  %s  %-11s %s\n' "$took" "$name" "$(tail -n 1 "$log")"
