@@ -128,7 +128,7 @@ step_tour() {
 
 # Always the same packages and features, so that nothing is compiled twice.
 cargo_test() {
-  cargo test --locked --workspace --features tidings-sim/mutants "$@"
+  cargo test --locked --workspace --features tidings-sim/mutants --no-fail-fast "$@"
 }
 
 # The names of the integration tests in these directories.
