@@ -142,6 +142,9 @@ pub enum PositionFault {
     /// A delta from a position that does not cover the giver's watermark: removals may be missing.
     #[error("the delta starts behind the watermark")]
     StartsBehindWatermark,
+    /// An epoch that no clock can have shown: no epoch could follow it before long.
+    #[error("an epoch lies beyond the year 2200")]
+    EpochBeyondEnd,
     /// The joined position would have more epochs than a lineage may.
     #[error("more than {LINEAGE_EPOCHS} epochs")]
     TooManyEpochs,

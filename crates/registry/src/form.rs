@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use tidings_types::{
-    Body, Change, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, Slot, Snapshot, Version,
+    Body, Change, Delta, Dot, Entry, Epoch, FeedState, Hlc, Key, Lineage, Slot, Snapshot, Version,
     limits::{FEED_RECORDS, RECORD_BYTES},
 };
 
@@ -15,6 +15,13 @@ use crate::{ChangeFault, PositionFault, Rejected, hash::ContentHasher};
 /// Slots of one feed that are accepted from peers: more than any owner may fill on its own, since a
 /// rolled-back owner joins what it wrote before with what it wrote since.
 pub const FEED_SLOTS_ACCEPTED: usize = 4 * FEED_RECORDS;
+
+/// Epochs from the year 2200 on are malformed, as stamps are.
+const EPOCH_END: Epoch = Epoch::from_bits(Hlc::END.unix_ms() << 20);
+/// A run of itself is followed by a node up to a year before that: whoever lies about it can push
+/// the node's epochs ahead, but never to where no start could take another one.
+pub(crate) const FOLLOWED_END: Epoch =
+    Epoch::from_bits((Hlc::END.unix_ms() - 365 * 24 * 3_600_000) << 20);
 
 /// A transfer's content after its checks, with the hashes that they took.
 #[derive(Clone, Debug)]
@@ -132,6 +139,7 @@ fn check(
     if !state.needs.is_empty() {
         return Err(Rejected::NeedsUnsupported { owner: state.owner });
     }
+    check_epochs(&state, EPOCH_END)?;
     if !state.lineage.covers(&state.watermark) {
         return Err(position(&state, PositionFault::WatermarkAhead));
     }
@@ -165,6 +173,19 @@ fn check(
         changes: standing,
         bytes,
     })
+}
+
+/// Refuses positions with an epoch at or beyond `end`.
+///
+/// # Errors
+/// [`PositionFault::EpochBeyondEnd`].
+pub(crate) fn check_epochs(state: &FeedState, end: Epoch) -> Result<(), Rejected> {
+    let last = |lineage: &Lineage| lineage.last_epoch().max(Some(lineage.floor()));
+    let greatest = last(&state.lineage).max(last(&state.watermark));
+    if greatest.is_some_and(|greatest| greatest >= end) {
+        return Err(position(state, PositionFault::EpochBeyondEnd));
+    }
+    Ok(())
 }
 
 fn check_order(changes: &[Change]) -> Result<(), (&Change, ChangeFault)> {
@@ -220,7 +241,9 @@ fn check_entry(state: &FeedState, change: &Change, entry: &Entry) -> Result<(), 
         Version::Override(_) if owner.is_none() || owner == Some(state.owner) => {
             Err(ChangeFault::Version)
         }
-        Version::Override(dot) if Some(dot.node) != owner || dot.seq == 0 => {
+        Version::Override(dot)
+            if Some(dot.node) != owner || dot.seq == 0 || dot.epoch >= FOLLOWED_END =>
+        {
             Err(ChangeFault::VersionDot)
         }
         Version::Override(_) if body.is_some() => Err(ChangeFault::Body),

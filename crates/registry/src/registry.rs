@@ -475,6 +475,7 @@ impl Registry {
         let Some(epoch) = self.own_epoch.filter(|_| state.owner == self.me) else {
             return Ok(());
         };
+        form::check_epochs(state, form::FOLLOWED_END)?;
         let greatest = state.lineage.last_epoch().max(Some(state.lineage.floor()));
         if let Some(greater) = greatest.filter(|&greatest| greatest > epoch) {
             return Err(Rejected::EpochExceeded { epoch: greater });
