@@ -174,12 +174,31 @@ impl Node {
 
     /// A peer is known to hold this much of this node's feed.
     pub(crate) fn on_ack(&mut self, peer: NodeId, lineage: &Lineage) {
+        let held = common(&self.registry.lineage(self.me), lineage);
         if let Some(known) = self.peers.entry(peer) {
-            known.holds.join(lineage);
+            known.holds.join(&held);
         }
-        if !self.synced.covers(lineage) {
-            self.synced.join(lineage);
+        if !self.synced.covers(&held) {
+            self.synced.join(&held);
             self.status_dirty = true;
         }
     }
+}
+
+/// What both positions cover. A peer is believed to hold what this node wrote and nothing else, so
+/// that what it says takes no more room than that.
+fn common(own: &Lineage, held: &Lineage) -> Lineage {
+    let mut common = Lineage::empty();
+    if held.floor() >= own.floor() {
+        common.raise_floor(own.floor());
+    }
+    for (epoch, head) in own.heads() {
+        let both = if epoch < held.floor() {
+            head
+        } else {
+            head.min(held.head(epoch))
+        };
+        common.advance(epoch, both);
+    }
+    common
 }
