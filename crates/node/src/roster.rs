@@ -54,6 +54,8 @@ struct Tracked {
     status: MemberStatus,
     since: Timestamp,
     heard: Option<Timestamp>,
+    /// Whether it was alive at any time of this run: only then can it be lost.
+    was_alive: bool,
     shield: Shield,
 }
 
@@ -153,6 +155,7 @@ impl RosterState {
     /// Whether the member's loss counts towards an island: it is fresh, or it made the present one.
     fn is_loss(&self, member: &Tracked, now: Timestamp) -> bool {
         member.status == MemberStatus::Down
+            && member.was_alive
             && (now.since(member.since) <= LOSS_WINDOW
                 || self.island && member.shield == Shield::Island)
     }
@@ -278,10 +281,12 @@ impl Node {
                     status: MemberStatus::Down,
                     since: now,
                     heard: None,
+                    was_alive: false,
                     shield: Shield::None,
                 });
             tracked.addr = member.addr;
             tracked.heard = member.heard;
+            tracked.was_alive |= member.state == State::Alive;
             let answers = member.state != State::Down;
             if answers && !tracked.answers {
                 back.push(member.node);
@@ -290,7 +295,7 @@ impl Node {
             if tracked.status == status {
                 continue;
             }
-            if status == MemberStatus::Down {
+            if status == MemberStatus::Down && tracked.was_alive {
                 self.roster.last_loss = now;
             }
             tracked.status = status;
