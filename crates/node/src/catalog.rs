@@ -97,6 +97,10 @@ impl Node {
             return self.deregister_node(node, &agents);
         }
         let mut changed = false;
+        if let (Some(check), None) = (check, service) {
+            self.unname_own_check(&agents, check)?;
+            self.unname_external_check(node, check)?;
+        }
         for agent in agents {
             for key in self.owner_keys(agent, service, check) {
                 changed |= self.remove_owned(&key)?;
@@ -132,6 +136,36 @@ impl Node {
             changed |= self.bury(key)?;
         }
         Ok(changed)
+    }
+
+    /// Takes a check off the list of its instance, if both are this node's. An instance of another
+    /// node is left as it is: only its owner writes it.
+    fn unname_own_check(&mut self, agents: &[NodeId], id: &CheckId) -> Result<(), Refusal> {
+        let own = agents.contains(&self.me).then(|| self.check(id)).flatten();
+        match own.and_then(|check| check.service) {
+            Some(service) => self.unname_check(&service, id),
+            None => Ok(()),
+        }
+    }
+
+    /// Takes a check off the list of its external instance, so that it is not awaited there.
+    fn unname_external_check(&mut self, node: &NodeName, id: &CheckId) -> Result<(), Refusal> {
+        let live = self.live(&Key::ExternalCheck(node.clone(), id.clone()));
+        let Some(Body::Check(Check {
+            service: Some(service),
+            ..
+        })) = live.as_deref()
+        else {
+            return Ok(());
+        };
+        let key = Key::ExternalInstance(node.clone(), service.clone());
+        if let Some(mut instance) = self.instance(&key)
+            && instance.checks.contains(id)
+        {
+            instance.checks.retain(|named| named != id);
+            self.write_shared(key, Some(Body::Instance(instance)))?;
+        }
+        Ok(())
     }
 
     /// The owner keys that a call names: an instance with its checks, or one check.

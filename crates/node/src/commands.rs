@@ -145,7 +145,11 @@ impl Node {
     }
 
     /// Takes the check off the instance's list, so that it is not awaited there.
-    fn unname_check(&mut self, service: &ServiceId, id: &CheckId) -> Result<(), Refusal> {
+    pub(crate) fn unname_check(
+        &mut self,
+        service: &ServiceId,
+        id: &CheckId,
+    ) -> Result<(), Refusal> {
         let key = Key::Instance(self.me, service.clone());
         if let Some(mut instance) = self.instance(&key)
             && instance.checks.contains(id)
@@ -224,7 +228,7 @@ impl Node {
         }
     }
 
-    fn check(&self, id: &CheckId) -> Option<Check> {
+    pub(crate) fn check(&self, id: &CheckId) -> Option<Check> {
         match self.live(&Key::Check(self.me, id.clone()))?.as_ref() {
             Body::Check(check) => Some(check.clone()),
             _ => None,

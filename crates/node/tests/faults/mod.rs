@@ -1,3 +1,5 @@
 //! What must hold while a disk, a session or a peer misbehaves, one story per test.
 
+mod checks;
 mod own_feed;
+mod peers;

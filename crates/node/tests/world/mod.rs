@@ -22,7 +22,7 @@ pub(crate) fn id(n: u8) -> NodeId {
     NodeId::from_bytes([n; 16])
 }
 
-fn addr(n: u8) -> SocketAddr {
+pub(crate) fn addr(n: u8) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, n], 8301))
 }
 

@@ -1,0 +1,74 @@
+//! An instance awaits exactly the checks that are registered for it.
+
+use tidings_types::{Body, CheckId, Command, ExternalNode, Key, NodeName};
+
+use crate::world::{World, id, instance, name, service, ttl_check};
+
+fn check(id: &str) -> CheckId {
+    CheckId::new(id).expect("a short id")
+}
+
+fn awaited(world: &World, key: &Key) -> Vec<CheckId> {
+    match world.peers[&1].records.get(key).map(AsRef::as_ref) {
+        Some(Body::Instance(instance)) => instance.checks.clone(),
+        other => panic!("no instance but {other:?}"),
+    }
+}
+
+fn deregister_check(node: NodeName, id: &str) -> Command {
+    Command::DeregisterCatalog {
+        node,
+        service: None,
+        check: Some(check(id)),
+    }
+}
+
+#[test]
+fn an_external_instance_does_not_await_a_check_that_was_removed() {
+    let mut world = World::cluster(1);
+    let node = NodeName::new("db").unwrap();
+    let of_service = |id: &str| {
+        let mut body = ttl_check();
+        body.service = Some(service("pg"));
+        (check(id), body)
+    };
+    let command = Command::RegisterExternal {
+        node: node.clone(),
+        record: Some(ExternalNode {
+            id: String::new(),
+            address: "10.9.9.9".to_owned(),
+            tagged_addresses: [].into(),
+            meta: [].into(),
+        }),
+        service: Some((service("pg"), Box::new(instance("pg", 5432)))),
+        checks: vec![of_service("a"), of_service("b")],
+    };
+    world.command(1, command).unwrap().unwrap();
+    let key = Key::ExternalInstance(node.clone(), service("pg"));
+    assert_eq!(awaited(&world, &key), [check("a"), check("b")]);
+    world
+        .command(1, deregister_check(node, "a"))
+        .unwrap()
+        .unwrap();
+    assert_eq!(awaited(&world, &key), [check("b")]);
+}
+
+#[test]
+fn an_own_instance_does_not_await_a_check_that_was_removed_through_the_catalog() {
+    let mut world = World::cluster(1);
+    let command = Command::RegisterService {
+        id: service("web"),
+        instance: Box::new(instance("web", 80)),
+        checks: vec![(check("a"), ttl_check()), (check("b"), ttl_check())],
+        replace_checks: false,
+    };
+    world.command(1, command).unwrap().unwrap();
+    world
+        .command(1, deregister_check(name(1), "a"))
+        .unwrap()
+        .unwrap();
+    let key = Key::Instance(id(1), service("web"));
+    assert_eq!(awaited(&world, &key), [check("b")]);
+    let unchanged = world.command(1, deregister_check(name(1), "a")).unwrap();
+    assert!(!unchanged.unwrap().changed);
+}
