@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use tidings_registry::WriteError;
 use tidings_types::{
-    Body, Check, CheckId, CheckStatus, Command, Instance, Key, Outcome, Refusal, ServiceId, Update,
+    Body, Check, CheckId, CheckStatus, Command, Instance, Key, Outcome, Refusal, ServiceId, Slot,
+    Update,
     limits::{FEED_RECORDS, RECORD_BYTES},
 };
 use tidings_wire::codec::encoded_len;
@@ -237,13 +238,28 @@ impl Node {
 
     /// The checks of this node that speak for the instance, those first that it names.
     pub(crate) fn checks_of(&self, service: &ServiceId) -> Vec<CheckId> {
-        let named = self.instance(&Key::Instance(self.me, service.clone()));
-        let named = named.map(|instance| instance.checks).unwrap_or_default();
+        let key = Key::Instance(self.me, service.clone());
+        let named = self.instance(&key).map(|instance| instance.checks);
+        let named = named
+            .or_else(|| self.named_before(&key))
+            .unwrap_or_default();
         let speaks = |id: &CheckId| {
             self.check(id)
                 .is_some_and(|check| check.service.as_ref() == Some(service))
         };
         named.into_iter().filter(speaks).collect()
+    }
+
+    /// The checks that an overridden instance names: one of them that was reported on since
+    /// outlives the override.
+    fn named_before(&self, key: &Key) -> Option<Vec<CheckId>> {
+        match &self.registry.slot(self.me, key)?.slot {
+            Slot::Entry(entry) => match entry.body.as_deref()? {
+                Body::Instance(instance) => Some(instance.checks.clone()),
+                _ => None,
+            },
+            Slot::RemovalMark => None,
+        }
     }
 }
 
