@@ -16,6 +16,18 @@ pub struct History {
     calls_by_key: BTreeMap<Key, Vec<usize>>,
     writes: BTreeMap<Dot, Write>,
     writes_by_key: BTreeMap<Key, Vec<Dot>>,
+    setbacks: Vec<Setback>,
+}
+
+/// A disk that does not hold what it held: from `image` on, everything was lost at `at`.
+#[derive(Clone, Copy, Debug)]
+pub struct Setback {
+    /// Whose disk.
+    pub host: usize,
+    /// When it was lost.
+    pub at: Timestamp,
+    /// The moment whose content is there instead; zero if there is nothing.
+    pub image: Timestamp,
 }
 
 /// One call of a client.
@@ -54,6 +66,8 @@ pub struct Write {
     pub durable: bool,
     /// Other hosts that have shown it, and not forgotten it since, with the moment.
     pub held: BTreeMap<usize, Timestamp>,
+    /// When it was last put on its writer's disk.
+    pub stored: Timestamp,
     /// Whether its writer's disk has lost it.
     pub lost: bool,
     /// Whether peers gave it back after that.
@@ -216,11 +230,24 @@ impl History {
         }
     }
 
-    /// The disk of `host` has lost what it wrote after `since`.
-    pub fn lost(&mut self, host: usize, since: Timestamp) {
+    /// A disk has lost what was put there after an image of it was made.
+    pub fn set_back(&mut self, setback: Setback) {
         for write in self.writes.values_mut() {
-            write.lost |= write.host == host && write.at >= since;
+            write.lost |= write.host == setback.host && write.stored >= setback.image;
         }
+        self.setbacks.push(setback);
+    }
+
+    /// The setbacks of `host` after `from` and up to `until`.
+    pub fn setbacks(
+        &self,
+        host: usize,
+        from: Timestamp,
+        until: Timestamp,
+    ) -> impl Iterator<Item = &Setback> {
+        self.setbacks
+            .iter()
+            .filter(move |s| s.host == host && s.at > from && s.at <= until)
     }
 
     /// `host` has forgotten what it has shown of others since `kept`.

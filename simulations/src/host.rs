@@ -27,7 +27,8 @@ pub(crate) struct Host {
     /// Which key the host holds; grows when the disk is lost.
     pub(crate) identity: u64,
     pub(crate) disk: Disk,
-    pub(crate) disk_full: bool,
+    /// Faults in force that make the disk refuse every write.
+    pub(crate) disk_full: u32,
     /// Copies of the disk, with what the checks know of it, by the moment at which they were made.
     pub(crate) images: BTreeMap<Timestamp, (Disk, Floors)>,
     pub(crate) clock: WallClock,
@@ -114,7 +115,7 @@ impl Host {
             started: Timestamp::ZERO,
             identity: 0,
             disk: Disk::new(identity(seed, index, 0)),
-            disk_full: false,
+            disk_full: 0,
             images: BTreeMap::new(),
             clock: WallClock::default(),
             paused: false,

@@ -9,7 +9,8 @@ use tidings_sim::{Mutant, Verdict, catalogue};
 
 /// Runs every scenario of a folder, two at a time, and names those that fail.
 fn run_all(folder: &str) -> usize {
-    let files = catalogue::files(&[PathBuf::from(folder)]).unwrap();
+    let files =
+        catalogue::files(&[PathBuf::from(folder)]).expect("the folder ships with the simulator");
     let (even, odd): (Vec<_>, Vec<_>) = files.iter().enumerate().partition(|(nth, _)| nth % 2 == 0);
     let run = |files: Vec<(usize, &PathBuf)>| -> Vec<String> {
         files.iter().filter_map(|(_, file)| failure(file)).collect()
@@ -17,7 +18,7 @@ fn run_all(folder: &str) -> usize {
     let failures: Vec<String> = thread::scope(|scope| {
         let other = scope.spawn(|| run(odd));
         let mut failures = run(even);
-        failures.extend(other.join().unwrap());
+        failures.extend(other.join().expect("a broken run is a report, not a panic"));
         failures
     });
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));

@@ -151,7 +151,7 @@ const fn is_due(refusal: &Refusal, state: &Host) -> bool {
         | Refusal::MissingNode
         | Refusal::UnknownNode { .. }
         | Refusal::NodeAlive { .. } => true,
-        Refusal::NotSaved { .. } => state.disk_full,
+        Refusal::NotSaved { .. } => state.disk_full > 0,
         Refusal::ShuttingDown => state.departing.is_some(),
         _ => false,
     }

@@ -68,6 +68,7 @@ impl Checks {
                 at: now,
                 durable: false,
                 held: BTreeMap::new(),
+                stored: now,
                 lost: false,
                 relearned: false,
             };
@@ -77,10 +78,11 @@ impl Checks {
     }
 
     /// A batch is on disk.
-    pub(crate) fn durable(&mut self, me: NodeId, transfer: &Transfer) {
+    pub(crate) fn durable(&mut self, now: Timestamp, me: NodeId, transfer: &Transfer) {
         for change in changes_of(transfer) {
             if let Some(write) = self.history.write_mut(change.dot(me)) {
                 write.durable = true;
+                write.stored = now;
                 write.relearned |= write.lost;
                 write.lost = false;
             }

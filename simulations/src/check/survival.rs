@@ -3,7 +3,7 @@
 //! What each key must hold in the end is computed from the calls alone for an owner's keys, and from
 //! the writes for shared keys. A call whose owner lost its disk before any peer had it may be gone.
 
-use tidings_types::{Body, CheckStatus, Key, Version, version::Rank};
+use tidings_types::{Body, CheckStatus, Key, Timestamp, Version, version::Rank};
 
 use super::Checks;
 use crate::{
@@ -59,9 +59,16 @@ impl Checks {
             .writes_on(key)
             .any(|(_, write)| matches!(write.version(), Some(Version::Override(_))));
         let mut possible = vec![Wanted::Nothing];
+        let mut played = vec![(Timestamp::ZERO, possible.clone())];
         for (number, asked) in self.history.calls_on(key) {
             if asked.refused || !writes(asked, key) {
                 continue;
+            }
+            // After a setback the owner goes on from what it was before, until peers tell it.
+            let before = played.last().map_or(Timestamp::ZERO, |(at, _)| *at);
+            for setback in self.history.setbacks(asked.host, before, asked.at) {
+                let then = played.iter().rfind(|(at, _)| *at <= setback.image);
+                possible.extend(then.into_iter().flat_map(|(_, then)| then.iter().copied()));
             }
             // The owner may have obeyed an override before this call.
             if was_overridden {
@@ -74,12 +81,10 @@ impl Checks {
             if self.history.is_certain(number, key, core) {
                 possible = next;
             } else {
-                for new in next {
-                    if !possible.contains(&new) {
-                        possible.push(new);
-                    }
-                }
+                possible.extend(next);
             }
+            possible = distinct(possible);
+            played.push((asked.at, possible.clone()));
         }
         if overridden.is_some() {
             possible.push(Wanted::Nothing);
@@ -132,6 +137,16 @@ impl Checks {
         wanted.push(Wanted::Nothing);
         wanted
     }
+}
+
+fn distinct(all: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
+    let mut distinct = Vec::new();
+    for wanted in all {
+        if !distinct.contains(&wanted) {
+            distinct.push(wanted);
+        }
+    }
+    distinct
 }
 
 /// Whether a call changes an owner's key: an operator's does not, it is judged by its override.

@@ -96,7 +96,7 @@ impl World {
         let Some(batch) = self.hosts[host].batches.pop_front() else {
             return Ok(());
         };
-        let result = if self.hosts[host].disk_full || batch.doomed {
+        let result = if self.hosts[host].disk_full > 0 || batch.doomed {
             // What is on its way builds on this one.
             let waiting = &mut self.hosts[host].batches;
             waiting.iter_mut().for_each(|batch| batch.doomed = true);
@@ -117,7 +117,7 @@ impl World {
             at,
         } = saved;
         let state = &mut self.hosts[host];
-        let kept = !state.disk_full;
+        let kept = state.disk_full == 0;
         if kept {
             let put = state.disk.save(transfers, members);
             put.map_err(|text| self.violation("A7", host, text))?;

@@ -9,6 +9,7 @@ use super::{Event, Mutant, Step, World};
 use crate::{
     check::Floors,
     disk::Disk,
+    history::Setback,
     host::{Arrival, identity},
     plan::Comeback,
     random::{Stream, below},
@@ -135,7 +136,11 @@ impl World {
         let waiting = state.batches.len();
         let draw = state.disk_draws.draw(u64::MAX - state.run);
         let bound = u64::try_from(waiting).unwrap_or(u64::MAX).saturating_add(1);
-        let kept = usize::try_from(below(draw, bound)).unwrap_or(waiting);
+        let kept = if state.disk_full > 0 {
+            0
+        } else {
+            usize::try_from(below(draw, bound)).unwrap_or(waiting)
+        };
         let batches: Vec<_> = state.batches.drain(..kept).collect();
         for batch in batches.iter().take_while(|batch| !batch.doomed) {
             self.make_durable(host, &batch.transfer)?;
@@ -179,7 +184,7 @@ impl World {
     fn replace_disk(&mut self, host: usize, comeback: Comeback) {
         let seed = self.plan.seed;
         let state = &mut self.hosts[host];
-        let lost_since = match comeback.disk {
+        let image = match comeback.disk {
             DiskFate::Intact => {
                 state.floors = state.floors.saved();
                 return;
@@ -201,7 +206,10 @@ impl World {
                 at
             }
         };
-        self.checks.history_mut().lost(host, lost_since);
+        let at = self.now;
+        self.checks
+            .history_mut()
+            .set_back(Setback { host, at, image });
         self.trace.log(self.now, Some(host), || {
             format!("has its disk {:?}", comeback.disk)
         });

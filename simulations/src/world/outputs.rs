@@ -303,7 +303,8 @@ impl World {
     pub(super) fn make_durable(&mut self, host: usize, transfer: &Transfer) -> Step {
         let put = self.hosts[host].disk.persist(transfer);
         put.map_err(|text| self.violation("A7", host, text))?;
-        self.checks.durable(self.hosts[host].me(), transfer);
+        self.checks
+            .durable(self.now, self.hosts[host].me(), transfer);
         Ok(())
     }
 

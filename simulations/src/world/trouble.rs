@@ -56,7 +56,7 @@ impl World {
             What::DiskFull(hosts) => {
                 hosts
                     .iter()
-                    .for_each(|&host| self.hosts[host].disk_full = true);
+                    .for_each(|&host| self.hosts[host].disk_full += 1);
             }
         }
         Ok(())
@@ -101,7 +101,7 @@ impl World {
             What::DiskFull(hosts) => {
                 hosts
                     .iter()
-                    .for_each(|&host| self.hosts[host].disk_full = false);
+                    .for_each(|&host| self.hosts[host].disk_full -= 1);
             }
         }
         Ok(())
