@@ -16,6 +16,7 @@
 //! | [`disk`], `storage`, `index` | what is kept across restarts, and the numbers taken from it |
 //! | `doors`, `check_results` | sockets of HTTP and DNS; what checks find |
 //! | `clock`, `watchdog`, `log_events` | the clocks; a driver that stands still; the node's events |
+//! | `metrics` | what the parts count, for monitoring |
 
 pub mod agent;
 mod check_results;
@@ -28,6 +29,7 @@ pub mod error;
 mod index;
 pub mod keys;
 mod log_events;
+mod metrics;
 pub mod seeds;
 pub mod settings;
 mod storage;
@@ -41,6 +43,4 @@ pub use cluster::ClusterNameError;
 pub use error::StartError;
 pub use keys::{KeyFileError, Keys};
 pub use seeds::{Seed, SeedError};
-pub use settings::{
-    DNS_PORT, GOSSIP_PORT, HTTP_PORT, Options, Settings, SettingsError, host_name,
-};
+pub use settings::{DNS_PORT, GOSSIP_PORT, HTTP_PORT, Options, Settings, SettingsError, host_name};

@@ -17,6 +17,8 @@ pub(crate) struct EventLog {
     since: Timestamp,
     lines: u32,
     left_out: u64,
+    /// Left out in earlier spans.
+    left_out_before: u64,
 }
 
 impl EventLog {
@@ -28,6 +30,11 @@ impl EventLog {
         }
     }
 
+    /// How many events were left out since the start.
+    pub(crate) const fn left_out(&self) -> u64 {
+        self.left_out_before + self.left_out
+    }
+
     fn admits(&mut self, now: Timestamp) -> bool {
         if now.since(self.since) >= SPAN {
             if self.left_out > 0 {
@@ -35,6 +42,7 @@ impl EventLog {
             }
             *self = Self {
                 since: now,
+                left_out_before: self.left_out(),
                 ..Self::default()
             };
         }

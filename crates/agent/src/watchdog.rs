@@ -35,6 +35,11 @@ impl Pulse {
     pub(crate) fn turn(&self) {
         self.0.turns.fetch_add(1, Relaxed);
     }
+
+    /// How often the loop has turned.
+    pub(crate) fn turns(&self) -> u64 {
+        self.0.turns.load(Relaxed)
+    }
 }
 
 /// The watching thread; ends when this is dropped.

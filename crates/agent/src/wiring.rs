@@ -1,6 +1,7 @@
 //! The parts of an agent, put together.
 
 use std::{
+    mem,
     net::SocketAddr,
     sync::{Arc, Mutex},
     time::SystemTime,
@@ -8,7 +9,7 @@ use std::{
 
 use tidings_checks::Checks;
 use tidings_dns::{Dns, DnsSettings};
-use tidings_http::{AgentInfo, Hooks, HttpState, Limits};
+use tidings_http::{AgentInfo, Hooks, HttpState, Limits, Metrics};
 use tidings_node::{Boot, Config, Node};
 use tidings_types::{CheckId, Departure};
 use tidings_view::ViewSettings;
@@ -19,8 +20,9 @@ use crate::{
     check_results::CheckResults,
     clock::{Clock, wall_ms},
     doors::Doors,
-    driver::{Driver, FeedQueue, Parts, Sources, random_bits},
+    driver::{Driver, FeedQueue, FigureBoard, Parts, Sources, random_bits},
     error::StartError,
+    metrics::Counting,
     settings::Settings,
     storage::Storage,
     supervisor::{self, Crew},
@@ -52,11 +54,12 @@ pub(crate) struct Reins {
 pub(crate) fn wire(
     settings: &Settings,
     addresses: Addresses,
-    storage: Storage,
+    mut storage: Storage,
     doors: Doors,
     link: Link,
 ) -> Result<Reins, StartError> {
     let me = storage.key.node_id();
+    let boot = boot(settings, addresses.gossip, &mut storage)?;
     let first_index = storage.first_index;
     let name = settings.name.clone();
     let view = ViewSettings::new(me, name, &settings.datacenter, first_index);
@@ -67,8 +70,16 @@ pub(crate) fn wire(
     let (seeds_found, seeds) = watch::channel(Vec::new());
     let pulse = Pulse::default();
     let watchdog = Watchdog::start(pulse.clone()).map_err(StartError::Thread)?;
+    let dns = Dns::new(view.clone(), DnsSettings::default());
+    let figures = FigureBoard::default();
     let front_door = FrontDoor {
-        checks: Arc::clone(&checks),
+        counting: Counting {
+            checks: Arc::clone(&checks),
+            dns: dns.clone(),
+            transport: link.transport.clone(),
+            driver: figures.clone(),
+            pulse: pulse.clone(),
+        },
         stop: stop.clone(),
     };
     let info = info(settings, addresses);
@@ -83,18 +94,6 @@ pub(crate) fn wire(
         commands: receiver,
     };
     let identity = Arc::new(Mutex::new(storage.identity));
-    let boot = Boot {
-        node: me,
-        cluster: settings.cluster,
-        epoch: storage.epoch,
-        addr: addresses.gossip,
-        seed: random_bits().map_err(|_| StartError::NoRandomness)?,
-        wall_ms: wall_ms(),
-        own: storage.own,
-        own_damaged: storage.own_damaged,
-        replicas: storage.replicas,
-        members: storage.members,
-    };
     let parts = Parts {
         node: Node::new(config(settings, addresses.gossip), boot, clock.now()),
         me,
@@ -107,11 +106,12 @@ pub(crate) fn wire(
         registry: storage.registry,
         identity: Arc::clone(&identity),
         pulse,
+        figures,
     };
     let stopped = supervisor::set_going(Crew {
         driver: Driver::new(parts, sources),
         http,
-        dns: Dns::new(view.clone(), DnsSettings::default()),
+        dns,
         doors,
         seeds: settings.seeds.clone(),
         seeds_found,
@@ -121,6 +121,26 @@ pub(crate) fn wire(
         watchdog,
     });
     Ok(Reins { stop, stopped })
+}
+
+/// What the node begins with; the records are taken out of `storage`.
+fn boot(
+    settings: &Settings,
+    gossip: SocketAddr,
+    storage: &mut Storage,
+) -> Result<Boot, StartError> {
+    Ok(Boot {
+        node: storage.key.node_id(),
+        cluster: settings.cluster,
+        epoch: storage.epoch,
+        addr: gossip,
+        seed: random_bits().map_err(|_| StartError::NoRandomness)?,
+        wall_ms: wall_ms(),
+        own: storage.own.take(),
+        own_damaged: storage.own_damaged,
+        replicas: mem::take(&mut storage.replicas),
+        members: mem::take(&mut storage.members),
+    })
 }
 
 fn config(settings: &Settings, gossip: SocketAddr) -> Config {
@@ -148,16 +168,20 @@ fn info(settings: &Settings, addresses: Addresses) -> AgentInfo {
 /// What the HTTP API needs of the agent beside view and commands.
 #[derive(Debug)]
 struct FrontDoor {
-    checks: Arc<Checks<CheckResults>>,
+    counting: Counting,
     stop: watch::Sender<Option<Departure>>,
 }
 
 impl Hooks for FrontDoor {
     fn check_reported(&self, check: &CheckId, output: &str) {
-        self.checks.ttl_touched(check, output);
+        self.counting.checks.ttl_touched(check, output);
     }
 
     fn leave(&self) {
         ask_to_stop(&self.stop, Departure::Left);
+    }
+
+    fn metrics(&self, metrics: &mut Metrics) {
+        self.counting.add_to(metrics);
     }
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::Path, time::Duration};
 use tidings_agent::{Agent, Options, Settings, StartError, Stop};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpStream, UdpSocket},
     time::{Instant, sleep, timeout},
 };
 
@@ -79,9 +79,14 @@ async fn register(agent: &Agent, id: &str) {
 
 /// Waits until what `agent` answers for the service fits.
 async fn eventually(agent: &Agent, what: &str, fits: impl Fn(&str) -> bool) {
+    eventually_at(agent, "/v1/health/service/web", what, fits).await;
+}
+
+/// Waits until what `agent` answers at `path` fits.
+async fn eventually_at(agent: &Agent, path: &str, what: &str, fits: impl Fn(&str) -> bool) {
     let until = Instant::now() + DEADLINE;
     loop {
-        let answer = http(agent.addresses().http, "GET", "/v1/health/service/web", "").await;
+        let answer = http(agent.addresses().http, "GET", path, "").await;
         if fits(&answer) {
             return;
         }
@@ -187,4 +192,105 @@ async fn a_data_directory_has_one_agent_at_a_time() {
         .await
         .expect("the directory is free again");
     assert_eq!(next.node(), first.node());
+}
+
+/// How many places DNS names for `consul.service.consul`.
+async fn dns_places(agent: &Agent) -> u16 {
+    let query = b"\0\x07\x01\0\0\x01\0\0\0\0\0\0\x06consul\x07service\x06consul\0\0\x21\0\x01";
+    let exchange = async {
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        socket.send_to(query, agent.addresses().dns).await?;
+        let mut answer = [0; 512];
+        let length = socket.recv(&mut answer).await?;
+        assert!(length > 12, "an answer has a header");
+        std::io::Result::Ok(answer)
+    };
+    let answer = timeout(DEADLINE, exchange).await.expect("DNS answers");
+    let answer = answer.expect("the socket works");
+    u16::from_be_bytes([answer[6], answer[7]])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_are_listed_as_consul_lists_its_servers_while_they_live() {
+    let a = start(options("a", &[])).await;
+    let b = start(options("b", &[&a])).await;
+    let path = "/v1/health/service/consul?passing";
+    let ports = [&a, &b].map(|agent| format!("\"Port\": {},", agent.addresses().gossip.port()));
+    for agent in [&a, &b] {
+        eventually_at(agent, path, "both agents", |answer| {
+            ports.iter().all(|port| answer.contains(port))
+        })
+        .await;
+        assert_eq!(dns_places(agent).await, 2);
+    }
+    let own = http(a.addresses().http, "GET", "/v1/agent/services", "").await;
+    assert_eq!(own.trim(), "{}");
+    stop(&b).await;
+    eventually_at(&a, path, "the end of one", |answer| {
+        answer.contains(&ports[0]) && !answer.contains(&ports[1])
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_every_part_counts_is_told() {
+    let a = start(options("a", &[])).await;
+    let b = start(options("b", &[&a])).await;
+    // Known to each other before, so that the registration comes as a rumor.
+    for agent in [&a, &b] {
+        eventually_at(agent, "/v1/catalog/nodes", "the other", |answer| {
+            answer.contains("\"a\"") && answer.contains("\"b\"")
+        })
+        .await;
+    }
+    register(&b, "web-b").await;
+    eventually(&a, "the instance", |answer| answer.contains("web-b")).await;
+    assert_eq!(dns_places(&a).await, 2);
+    let is_positive = |text: &str, sample: &str| {
+        let mut lines = text.lines();
+        let value = lines.find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        value.is_some_and(|value| value != "0")
+    };
+    let moving = [
+        "tidings_members_reachable",
+        "tidings_feeds",
+        "tidings_http_requests_total{code=\"2xx\"}",
+        "tidings_dns_queries_total{transport=\"udp\"}",
+        "tidings_transport_datagrams_received_total",
+        "tidings_transport_datagrams_sent_total",
+        "tidings_membership_probes_total",
+        "tidings_node_rumors_new_total",
+        "tidings_driver_turns_total",
+    ];
+    eventually_at(&a, "/v1/tidings/metrics", "a figure", |answer| {
+        moving.iter().all(|sample| is_positive(answer, sample))
+    })
+    .await;
+    let metrics = http(a.addresses().http, "GET", "/v1/tidings/metrics", "").await;
+    assert!(metrics.contains("\ntidings_members{status=\"alive\"} 2\n"));
+    for line in metrics.lines().filter(|line| !line.starts_with("# ")) {
+        let (sample, value) = line.rsplit_once(' ').expect(line);
+        assert!(sample.starts_with("tidings_"), "{line}");
+        assert!(value.parse::<f64>().is_ok(), "{line}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_answers_was_heard_just_now() {
+    let a = start(options("a", &[])).await;
+    let b = start(options("b", &[&a])).await;
+    let number = |text: &str, name: &str| {
+        let (_, rest) = text.split_once(&format!("\"{name}\":"))?;
+        let digits = rest.trim_start().split(|c: char| !c.is_ascii_digit());
+        digits.into_iter().next()?.parse::<u64>().ok()
+    };
+    let of_b = format!("\"{}\"", b.node());
+    // Were it told only when the roster changes, it would be as old as the meeting.
+    eventually_at(&a, "/v1/tidings/status", "a fresh word", |answer| {
+        let uptime = number(answer, "uptime_ms").unwrap_or_default();
+        let member = answer.split_once(&of_b).map(|(_, member)| member);
+        let heard = member.and_then(|member| number(member, "heard_ms"));
+        uptime > 5_000 && heard.is_some_and(|heard| heard < 3_000)
+    })
+    .await;
 }

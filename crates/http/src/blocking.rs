@@ -49,7 +49,7 @@ pub(crate) async fn until_closed(
     call: &Call,
     change: impl Future<Output = ()>,
 ) -> Result<bool, Failure> {
-    let _place = call.state.waiters().try_acquire().map_err(|_| {
+    let _place = call.state.waiter().ok_or_else(|| {
         Failure::busy("too many blocking queries are waiting at this agent; try again in a moment")
     })?;
     Ok(tokio::select! {

@@ -24,6 +24,7 @@
 //! | `agent`, `agent_service`, `agent_check`, `agent_health`, `maintenance` | `/v1/agent/` |
 //! | `catalog`, `catalog_write` | `/v1/catalog/` |
 //! | `health` | `/v1/health/` |
+//! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
 //! | `status`, `tidings` | `/v1/status/`, `/v1/tidings/` |
 //! | `refusals` | what is refused, and in which words |
 
@@ -37,9 +38,11 @@ mod catalog_write;
 mod definition;
 mod duration;
 mod failure;
+mod figures;
 mod health;
 mod json_in;
 mod maintenance;
+pub mod metrics;
 mod objects;
 mod refusals;
 mod reply;
@@ -53,6 +56,7 @@ mod tidings;
 #[cfg(test)]
 mod tests;
 
+pub use metrics::Metrics;
 pub use routes::router;
 pub use server::serve;
 pub use state::{AgentInfo, Hooks, HttpState, Limits};

@@ -60,7 +60,7 @@ pub(crate) fn refuse(refused: Refused) -> Failure {
 const FAMILIES: &[(&str, Refused)] = &[
     ("/v1/acl", Refused::Acl),
     ("/v1/agent/connect", Refused::Mesh),
-    ("/v1/agent/metrics", Refused::NotYet),
+    ("/v1/agent/metrics/stream", Refused::NotYet),
     ("/v1/agent/monitor", Refused::NotYet),
     ("/v1/agent/reload", Refused::NotYet),
     ("/v1/agent/token", Refused::Acl),

@@ -11,7 +11,7 @@ use axum::{
 use crate::{
     agent, agent_check, agent_health, agent_service, catalog, catalog_write,
     failure::Failure,
-    health, maintenance,
+    health, maintenance, metrics,
     refusals::{self, Refused},
     reply::{self, Answer},
     request::{Call, Params, decode, read_body},
@@ -36,6 +36,7 @@ async fn answer(State(state): State<HttpState>, request: Request<Body>) -> Respo
     };
     reply::set(&mut response, reply::ACL_POLICY, "allow");
     reply::mark_island(&mut response, state.view());
+    state.figures().answered(response.status());
     response
 }
 
@@ -148,6 +149,7 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::AgentLeave => agent::leave(&call),
         Endpoint::AgentMaintenance => maintenance::of_node(call).await,
         Endpoint::AgentMembers => agent::members(&call),
+        Endpoint::AgentMetrics => metrics::consul(&call),
         Endpoint::AgentSelf => agent::itself(&call),
         Endpoint::AgentService => agent_service::one(&call).await,
         Endpoint::AgentServiceDeregister => agent_service::deregister(call).await,
@@ -172,6 +174,7 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::Root => Ok(ROOT.into_response()),
         Endpoint::StatusLeader => status::leader(&call),
         Endpoint::StatusPeers => status::peers(&call),
+        Endpoint::TidingsMetrics => metrics::prometheus(&call),
         Endpoint::TidingsStatus => tidings::status(&call),
     }
 }
@@ -193,6 +196,7 @@ enum Endpoint {
     AgentLeave,
     AgentMaintenance,
     AgentMembers,
+    AgentMetrics,
     AgentSelf,
     AgentService,
     AgentServiceDeregister,
@@ -217,6 +221,7 @@ enum Endpoint {
     Root,
     StatusLeader,
     StatusPeers,
+    TidingsMetrics,
     TidingsStatus,
 }
 
@@ -272,6 +277,7 @@ const ROUTES: &[Route] = &[
     ("/v1/agent/leave", PUT, Endpoint::AgentLeave),
     ("/v1/agent/maintenance", PUT, Endpoint::AgentMaintenance),
     ("/v1/agent/members", GET, Endpoint::AgentMembers),
+    ("/v1/agent/metrics", GET, Endpoint::AgentMetrics),
     ("/v1/agent/self", GET, Endpoint::AgentSelf),
     ("/v1/agent/service/", GET, Endpoint::AgentService),
     (
@@ -313,6 +319,7 @@ const ROUTES: &[Route] = &[
     ("/v1/health/state/", GET, Endpoint::HealthState),
     ("/v1/status/leader", GET, Endpoint::StatusLeader),
     ("/v1/status/peers", GET, Endpoint::StatusPeers),
+    ("/v1/tidings/metrics", GET, Endpoint::TidingsMetrics),
     ("/v1/tidings/status", GET, Endpoint::TidingsStatus),
 ];
 

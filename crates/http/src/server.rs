@@ -1,6 +1,6 @@
 //! Connections and their limits.
 
-use std::{convert::Infallible, io, sync::Arc, time::Duration};
+use std::{convert::Infallible, io, time::Duration};
 
 use axum::Router;
 use hyper::{body::Incoming, server::conn::http1};
@@ -10,7 +10,7 @@ use hyper_util::{
 };
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::OwnedSemaphorePermit,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -22,9 +22,6 @@ use crate::{router, state::HttpState};
 /// Then blocking queries are answered with what there is, requests under way get a second to end,
 /// and every connection is closed. A connection that fails concerns nobody but its client.
 pub async fn serve(listener: TcpListener, state: HttpState, shutdown: impl Future<Output = ()>) {
-    let places = Arc::new(Semaphore::new(
-        state.limits().connections.min(Semaphore::MAX_PERMITS),
-    ));
     let server = Server {
         router: router(state.clone()),
         state,
@@ -38,15 +35,16 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: impl Futur
                 let stream = match accepted {
                     Ok((stream, _)) => stream,
                     Err(error) => {
+                        server.state.figures().accepts_failed.add();
                         pause_after(&error).await;
                         continue;
                     }
                 };
-                match Arc::clone(&places).try_acquire_owned() {
-                    Ok(place) => {
+                match server.state.place() {
+                    Some(place) => {
                         connections.spawn(server.clone().connection(stream, place));
                     }
-                    Err(_) => turn_away(&stream),
+                    None => turn_away(&stream),
                 }
             }
             // Ended connections are taken off, so that the set is as large as the open ones.
@@ -93,6 +91,7 @@ impl Server {
             }
         };
         if let Err(error) = ended {
+            self.state.figures().connections_failed.add();
             tracing::debug!(%error, "a connection ended early");
         }
     }

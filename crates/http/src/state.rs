@@ -9,7 +9,9 @@ use std::{
 
 use tidings_types::CheckId;
 use tidings_view::{Commands, View};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
+
+use crate::{Metrics, figures::Figures};
 
 /// What the endpoints answer from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -24,6 +26,8 @@ struct Inner {
     info: AgentInfo,
     hooks: Box<dyn Hooks>,
     limits: Limits,
+    figures: Figures,
+    places: Arc<Semaphore>,
     waiters: Semaphore,
     closing: watch::Sender<bool>,
 }
@@ -56,6 +60,9 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
 
     /// Somebody asked the agent to leave the cluster for good and to end. Must not block.
     fn leave(&self);
+
+    /// Adds the figures of the agent's other parts. Must not block.
+    fn metrics(&self, metrics: &mut Metrics);
 }
 
 /// How much is served at once.
@@ -95,7 +102,11 @@ impl HttpState {
         hooks: impl Hooks,
         limits: Limits,
     ) -> Self {
-        let waiters = Semaphore::new(limits.waiters.min(Semaphore::MAX_PERMITS));
+        let limits = Limits {
+            connections: limits.connections.min(Semaphore::MAX_PERMITS),
+            waiters: limits.waiters.min(Semaphore::MAX_PERMITS),
+            ..limits
+        };
         Self {
             inner: Arc::new(Inner {
                 view,
@@ -103,7 +114,9 @@ impl HttpState {
                 info,
                 hooks: Box::new(hooks),
                 limits,
-                waiters,
+                figures: Figures::default(),
+                places: Arc::new(Semaphore::new(limits.connections)),
+                waiters: Semaphore::new(limits.waiters),
                 closing: watch::Sender::new(false),
             }),
         }
@@ -129,9 +142,36 @@ impl HttpState {
         &self.inner.limits
     }
 
-    /// Places for blocking queries.
-    pub(crate) fn waiters(&self) -> &Semaphore {
-        &self.inner.waiters
+    pub(crate) fn figures(&self) -> &Figures {
+        &self.inner.figures
+    }
+
+    /// A place for a connection, unless all are taken.
+    pub(crate) fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.inner.places).try_acquire_owned().ok();
+        if place.is_none() {
+            self.figures().connections_refused.add();
+        }
+        place
+    }
+
+    /// A place for a blocking query, unless all are taken.
+    pub(crate) fn waiter(&self) -> Option<SemaphorePermit<'_>> {
+        let place = self.inner.waiters.try_acquire().ok();
+        if place.is_none() {
+            self.figures().queries_refused.add();
+        }
+        place
+    }
+
+    /// Connections that are open.
+    pub(crate) fn connections(&self) -> usize {
+        self.limits().connections - self.inner.places.available_permits()
+    }
+
+    /// Blocking queries that wait.
+    pub(crate) fn queries_waiting(&self) -> usize {
+        self.limits().waiters - self.inner.waiters.available_permits()
     }
 
     /// Lets every blocking query answer now.

@@ -3,8 +3,10 @@
 mod agent;
 mod blocking;
 mod catalog;
+mod consul;
 mod fake_node;
 mod ground;
 mod health;
+mod metrics;
 mod rules;
 mod server;

@@ -24,7 +24,8 @@ pub(crate) fn status(call: &Call) -> Answer {
             status: member.status.as_str(),
             liveness: word(member.liveness),
             since_ms: millis(now.since(member.since)),
-            // The agent always hears itself.
+            // Since its last packet came directly, or since this agent's start if none did; the node
+            // tells it anew each second. The agent always hears itself.
             heard_ms: if *id == view.me() {
                 0
             } else {

@@ -1,18 +1,28 @@
 //! The way from a front door to the node: a bounded queue of commands, each answered once.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
+
 use tidings_types::{Command, Outcome, Refusal};
 use tokio::sync::{mpsc, oneshot};
 
 /// A queue of at most `capacity` commands that the driver has not taken yet.
 pub fn commands(capacity: usize) -> (Commands, CommandReceiver) {
     let (sender, receiver) = mpsc::channel(capacity);
-    (Commands { sender }, CommandReceiver { receiver })
+    let commands = Commands {
+        sender,
+        refused: Arc::default(),
+    };
+    (commands, CommandReceiver { receiver })
 }
 
 /// The front doors' end. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Commands {
     sender: mpsc::Sender<Request>,
+    refused: Arc<AtomicU64>,
 }
 
 impl Commands {
@@ -28,7 +38,10 @@ impl Commands {
             reply: Reply(reply),
         };
         self.sender.try_send(request).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => Refusal::Busy,
+            mpsc::error::TrySendError::Full(_) => {
+                self.refused.fetch_add(1, Relaxed);
+                Refusal::Busy
+            }
             mpsc::error::TrySendError::Closed(_) => Refusal::ShuttingDown,
         })?;
         answer.await.unwrap_or(Err(Refusal::ShuttingDown))
@@ -37,6 +50,16 @@ impl Commands {
     /// How many commands the queue can still take.
     pub fn room(&self) -> usize {
         self.sender.capacity()
+    }
+
+    /// How many commands wait for the driver.
+    pub fn waiting(&self) -> usize {
+        self.sender.max_capacity() - self.sender.capacity()
+    }
+
+    /// How many commands found the queue full, since the start.
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
     }
 }
 

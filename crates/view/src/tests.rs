@@ -603,7 +603,9 @@ async fn a_full_queue_of_commands_says_so_at_once() {
     while !second.is_finished() && commands_left(&commands) {
         tokio::task::yield_now().await;
     }
+    assert_eq!(commands.waiting(), 1);
     assert_eq!(commands.send(command()).await, Err(Refusal::Busy));
+    assert_eq!(commands.refused(), 1);
     request.reply.send(Ok(Outcome { changed: true }));
     assert_eq!(first.await.unwrap(), Ok(Outcome { changed: true }));
     drop(receiver);

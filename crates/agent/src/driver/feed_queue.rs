@@ -30,6 +30,11 @@ impl FeedQueue {
         }
     }
 
+    /// How many batches the store has taken and not answered.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
     /// The run to which new batches belong.
     pub(super) const fn run(&self) -> Epoch {
         self.run

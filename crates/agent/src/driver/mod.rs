@@ -12,8 +12,10 @@
 //! | `outputs` | how each output is carried out |
 //! | `feed_queue` | batches of the own feed on their way to the disk |
 //! | `sessions` | requests to peers, and answers to theirs |
+//! | `figures` | what is counted, for monitoring |
 
 mod feed_queue;
+mod figures;
 mod inbox;
 mod outputs;
 mod sessions;
@@ -30,7 +32,12 @@ use tidings_types::{Command, Departure, Epoch, NodeId, Timestamp};
 use tidings_view::{Reply, View, ViewWriter};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
 
-pub(crate) use self::{feed_queue::FeedQueue, inbox::Sources, outputs::random_bits};
+pub(crate) use self::{
+    feed_queue::FeedQueue,
+    figures::{FigureBoard, Figures},
+    inbox::Sources,
+    outputs::random_bits,
+};
 use self::{
     inbox::{Happening, Inbox},
     sessions::{RESPONSES, Sessions},
@@ -70,6 +77,7 @@ pub(crate) struct Parts {
     pub(crate) registry: RegistryStore,
     pub(crate) identity: Arc<Mutex<Identity>>,
     pub(crate) pulse: Pulse,
+    pub(crate) figures: FigureBoard,
 }
 
 /// The loop.
@@ -86,6 +94,8 @@ pub(crate) struct Driver {
     next_exchange: u64,
     wall_ms: u64,
     event_log: EventLog,
+    saves_failed: u64,
+    sends_untold: u64,
     /// When to stop without the node's word, once a goodbye was asked for.
     stop_by: Option<Timestamp>,
     departed: bool,
@@ -110,6 +120,8 @@ impl Driver {
             next_exchange: 0,
             wall_ms: 0,
             event_log: EventLog::default(),
+            saves_failed: 0,
+            sends_untold: 0,
             stop_by: None,
             departed: false,
         }
@@ -169,6 +181,7 @@ impl Driver {
                 self.tell_wall_clock();
                 let now = self.parts.clock.now();
                 self.parts.writer.advance(now);
+                self.show_figures();
             }
             Happening::Stop(departure) => self.depart(departure),
             Happening::FeedSaved(saved) => {
@@ -178,6 +191,7 @@ impl Driver {
             }
             Happening::RegistrySaved(saved) => {
                 if let Err(error) = &saved.result {
+                    self.saves_failed += 1;
                     tracing::warn!(%error, "replicas could not be saved; nothing is lost, they are saved again");
                 }
                 self.hand_in(Input::Saved {
@@ -300,6 +314,8 @@ impl Driver {
     fn later(&mut self, input: Input) {
         if self.later.len() < LATER {
             self.later.push_back(input);
+        } else {
+            self.sends_untold += 1;
         }
     }
 }

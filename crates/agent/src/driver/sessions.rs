@@ -76,6 +76,17 @@ impl Sessions {
         None
     }
 
+    /// Requests under way.
+    pub(super) fn requests(&mut self) -> usize {
+        self.reap();
+        self.requests.len()
+    }
+
+    /// Answers that are not ended.
+    pub(super) fn answers(&self) -> usize {
+        self.answers.len()
+    }
+
     /// Takes note of a peer's request; its answer goes to `responder`.
     pub(super) fn answer(&mut self, exchange: Exchange, responder: Responder) {
         let (sender, receiver) = mpsc::channel(ANSWER_FRAMES);

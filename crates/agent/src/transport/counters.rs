@@ -127,6 +127,40 @@ impl Counter {
         }
     }
 
+    /// What the figure counts, for metrics.
+    pub const fn help(self) -> &'static str {
+        match self {
+            Self::DatagramsSent => "Datagrams handed to the operating system.",
+            Self::DatagramsReceived => "Datagrams opened and passed on.",
+            Self::SendFailed => "Datagrams that the operating system refused to send.",
+            Self::QuicSendFailed => "QUIC packets that the operating system refused to send.",
+            Self::ReceiveFailed => "Failed reads of the socket.",
+            Self::ForeignCluster => "Refused datagrams and sessions of another cluster.",
+            Self::UnknownKind => "Refused packets that are not of this protocol.",
+            Self::UnknownVersion => "Refused packets of another wire version.",
+            Self::Unverified => "Refused packets that no accepted cluster key opens.",
+            Self::Replay => "Refused packets that were seen before or are too old to tell.",
+            Self::OldEpoch => "Refused packets of a run of the sender that was over already.",
+            Self::WrongLength => "Refused packets of an impossible length.",
+            Self::OwnPacket => "Refused packets that bear our own id.",
+            Self::OtherReceiver => "Refused packets that were meant for another node.",
+            Self::QueueFull => "Datagrams dropped because the driver did not keep up.",
+            Self::QuicQueueFull => "QUIC packets dropped because their queue was full.",
+            Self::SessionsDialed => "Connections that were asked for.",
+            Self::DialFailed => "Connections that could not be made.",
+            Self::SessionsAccepted => "Connections of members that were let in.",
+            Self::SessionsRefused => "Connections refused because too many were open or opening.",
+            Self::SessionsRetried => "Connection attempts asked to prove their address first.",
+            Self::HandshakeFailed => "Connections that ended before their proof of membership.",
+            Self::PeerRestarted => "Connections closed because their peer had begun a newer run.",
+            Self::RequestsSent => "Requests sent.",
+            Self::RequestsReceived => "Requests received and passed on.",
+            Self::RequestsRefused => {
+                "Requests refused because the driver or the sessions were busy."
+            }
+        }
+    }
+
     /// What to tell the operator when this happens. Repeated packets, our own ones and packets for
     /// others are part of a network's life.
     const fn warning(self) -> Option<&'static str> {

@@ -9,7 +9,7 @@ use super::ground::{FIRST, Ground, Reply};
 use crate::Limits;
 
 /// Asks in the background, and returns once the query waits.
-async fn waiting(ground: &Arc<Ground>, path: String) -> JoinHandle<Reply> {
+pub(super) async fn waiting(ground: &Arc<Ground>, path: String) -> JoinHandle<Reply> {
     let before = ground.view.watched();
     let asking = Arc::clone(ground);
     let waiting = tokio::spawn(async move { asking.get(&path).await });

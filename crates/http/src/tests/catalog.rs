@@ -50,16 +50,16 @@ async fn nodes_are_listed_with_headers() {
 async fn services_are_listed_with_the_union_of_their_tags() {
     let ground = Ground::new();
     let empty = ground.get("/v1/catalog/services").await;
-    empty.is(200, "{}");
+    empty.is(200, r#"{"consul":[]}"#);
     assert!(empty.index() >= 1);
     ground.two_more();
     ground
         .done("/v1/agent/service/register", r#"{"Name":"api"}"#)
         .await;
     let services = ground.get("/v1/catalog/services").await;
-    services.is(200, r#"{"api":[],"web":["n2","n3","v1"]}"#);
+    services.is(200, r#"{"api":[],"consul":[],"web":["n2","n3","v1"]}"#);
     let on_three = ground.get("/v1/catalog/services?node-meta=rack:r3").await;
-    on_three.is(200, r#"{"web":["n3","v1"]}"#);
+    on_three.is(200, r#"{"consul":[],"web":["n3","v1"]}"#);
 }
 
 #[tokio::test]
@@ -148,7 +148,11 @@ async fn a_node_shows_its_services_and_an_unknown_one_is_null() {
     assert_eq!(
         node.json()["Services"].to_string(),
         concat!(
-            r#"{"web":{"Address":"","Connect":{},"CreateIndex":103,"EnableTagOverride":false,"#,
+            r#"{"consul":{"Address":"","Connect":{},"CreateIndex":102,"EnableTagOverride":false,"#,
+            r#""ID":"consul","Meta":{},"ModifyIndex":102,"PeerName":"","Port":8301,"#,
+            r#""Proxy":{"Expose":{},"MeshGateway":{},"Mode":""},"Service":"consul","Tags":[],"#,
+            r#""Weights":{"Passing":1,"Warning":1}},"#,
+            r#""web":{"Address":"","Connect":{},"CreateIndex":103,"EnableTagOverride":false,"#,
             r#""ID":"web","Meta":{},"ModifyIndex":103,"PeerName":"","Port":0,"#,
             r#""Proxy":{"Expose":{},"MeshGateway":{},"Mode":""},"Service":"web","Tags":[],"#,
             r#""Weights":{"Passing":1,"Warning":1}}}"#,
@@ -159,7 +163,8 @@ async fn a_node_shows_its_services_and_an_unknown_one_is_null() {
         .await;
     assert_eq!(by_id.body, node.body);
     let services = ground.get("/v1/catalog/node-services/one").await.json();
-    assert_eq!(services["Services"][0]["ID"], "web");
+    assert_eq!(services["Services"][0]["ID"], "consul");
+    assert_eq!(services["Services"][1]["ID"], "web");
 }
 
 #[tokio::test]

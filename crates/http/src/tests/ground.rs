@@ -19,7 +19,7 @@ use tidings_view::{View, ViewSettings, channel, commands};
 use tower_service::Service;
 
 use super::fake_node::{self, FakeNode, Shared};
-use crate::{AgentInfo, Hooks, HttpState, Limits, router};
+use crate::{AgentInfo, Hooks, HttpState, Limits, Metrics, router};
 
 /// The index before anything is there.
 pub(super) const FIRST: u64 = 100;
@@ -219,5 +219,10 @@ impl Hooks for Recorder {
 
     fn leave(&self) {
         self.0.lock().unwrap().push("leave".to_owned());
+    }
+
+    fn metrics(&self, metrics: &mut Metrics) {
+        let calls = self.0.lock().unwrap().len();
+        metrics.counter("tidings_calls_total", "Calls of hooks.", calls);
     }
 }

@@ -102,6 +102,12 @@ async fn connections_above_the_limit_are_told_so() {
     assert!(second.starts_with("HTTP/1.1 429"), "{second}");
     assert!(second.contains("retry-after: 1"));
     assert!(second.ends_with("no place for one connection"));
+    let metrics = running.ground.get("/v1/tidings/metrics").await.body;
+    assert!(
+        metrics.contains("\ntidings_http_connections 1\n"),
+        "{metrics}"
+    );
+    assert!(metrics.contains("\ntidings_http_connections_refused_total 1\n"));
 }
 
 #[tokio::test]

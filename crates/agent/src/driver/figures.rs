@@ -1,0 +1,66 @@
+//! The driver's and the node's figures, laid out for whoever asks.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use super::Driver;
+
+/// What only the driver can count or read, as it was within the last second.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Figures {
+    pub(crate) node: tidings_node::Counters,
+    pub(crate) membership: tidings_membership::Counters,
+    /// Deltas in the registry's ahead buffer.
+    pub(crate) ahead_deltas: usize,
+    pub(crate) ahead_bytes: usize,
+    /// Batches of the own feed that the disk has not answered.
+    pub(crate) feed_batches: usize,
+    /// Saves of replicas that the disk refused or failed.
+    pub(crate) saves_refused: u64,
+    pub(crate) saves_failed: u64,
+    /// Commands that wait for the node's answer.
+    pub(crate) commands: usize,
+    /// Requests to peers, and answers to theirs, under way.
+    pub(crate) requests: usize,
+    pub(crate) answers: usize,
+    /// Failed sends of which the node was not told.
+    pub(crate) sends_untold: u64,
+    /// Events left out of the log.
+    pub(crate) events_unlogged: u64,
+}
+
+/// Where the driver lays its figures out. Cheap to clone; reading takes no lock.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct FigureBoard(Arc<ArcSwap<Figures>>);
+
+impl FigureBoard {
+    /// The figures laid out last.
+    pub(crate) fn read(&self) -> Figures {
+        **self.0.load()
+    }
+}
+
+impl Driver {
+    /// Lays the figures out anew.
+    pub(super) fn show_figures(&mut self) {
+        let requests = self.sessions.requests();
+        let node = &self.parts.node;
+        let (ahead_deltas, ahead_bytes) = node.registry().ahead();
+        let figures = Figures {
+            node: node.counters(),
+            membership: node.membership_counters(),
+            ahead_deltas,
+            ahead_bytes,
+            feed_batches: self.parts.feed.in_flight(),
+            saves_refused: self.parts.registry.refused(),
+            saves_failed: self.saves_failed,
+            commands: self.replies.len(),
+            requests,
+            answers: self.sessions.answers(),
+            sends_untold: self.sends_untold,
+            events_unlogged: self.event_log.left_out(),
+        };
+        self.parts.figures.0.store(Arc::new(figures));
+    }
+}
