@@ -43,11 +43,10 @@ fn table(status: &Status) -> Table {
     let mut members: Vec<&Member> = status.members.iter().collect();
     members.sort_by(|a, b| (&a.name, &a.node_id).cmp(&(&b.name, &b.node_id)));
     for member in members {
-        let heard = match member.status.as_str() {
-            _ if member.node_id == status.node_id => "this agent".to_owned(),
-            // It answers each probe; when the last packet came says nothing more.
-            "alive" => "now".to_owned(),
-            _ => format!("{} ago", age(member.heard_ms)),
+        let heard = if member.node_id == status.node_id {
+            "this agent".to_owned()
+        } else {
+            format!("{} ago", age(member.heard_ms))
         };
         let cells = [
             member.name.clone(),

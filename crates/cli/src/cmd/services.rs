@@ -41,10 +41,11 @@ impl Services {
         if self.asking.json {
             return output::print_json(&lines);
         }
-        if lines.is_empty() {
-            output::print(NONE);
-        } else {
+        if !lines.is_empty() {
             output::print(&table(&lines).render(output::coloured()));
+        }
+        if lines.iter().all(|line| line.name == AGENTS) {
+            output::print(NONE);
         }
         Ok(())
     }
@@ -71,9 +72,12 @@ impl Line {
     }
 }
 
-/// What to do about an empty registry.
+/// The service that stands for the agents themselves, for Consul's clients.
+const AGENTS: &str = "consul";
+
+/// What to do about a registry that holds the agents and nothing else.
 const NONE: &str = "\
-no service is registered; register one at the agent on its host:
+no service is registered beside the agents themselves; register one at the agent on its host:
   curl -X PUT 127.0.0.1:8500/v1/agent/service/register -d '{\"Name\": \"web\", \"Port\": 8080}'
 ";
 
