@@ -48,6 +48,8 @@ pub(crate) struct RosterState {
 #[derive(Clone, Debug)]
 struct Tracked {
     addr: SocketAddr,
+    /// Which of its lives is known.
+    generation: u64,
     /// Whether it answers, whatever its own record says: a node that left and is back answers
     /// before its new record has arrived.
     answers: bool,
@@ -277,6 +279,7 @@ impl Node {
                 .entry(member.node)
                 .or_insert_with(|| Tracked {
                     addr: member.addr,
+                    generation: member.generation,
                     answers: false,
                     status: MemberStatus::Down,
                     since: now,
@@ -288,10 +291,13 @@ impl Node {
             tracked.heard = member.heard;
             tracked.was_alive |= member.state == State::Alive;
             let answers = member.state != State::Down;
-            if answers && !tracked.answers {
+            // A life that ended unnoticed may have taken news with it that it never sent.
+            let is_another_life = member.generation != tracked.generation;
+            if answers && (!tracked.answers || is_another_life) {
                 back.push(member.node);
             }
             tracked.answers = answers;
+            tracked.generation = member.generation;
             if tracked.status == status {
                 continue;
             }

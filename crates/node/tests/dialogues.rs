@@ -295,6 +295,20 @@ fn a_restart_with_its_disk_publishes_nothing_again() {
 }
 
 #[test]
+fn what_a_killed_agent_told_nobody_is_pulled_as_soon_as_it_is_back() {
+    let mut world = World::cluster(3);
+    world.cut.extend([(3, 1), (3, 2)]);
+    assert!(matches!(world.command(3, register(80)), Some(Ok(_))));
+    let disk = own_feed(&world, 3);
+    world.stop(3);
+    world.cut.clear();
+    world.start(3, Some(disk));
+    let took = world.until("all agree", World::agree);
+    assert!(took < Duration::from_millis(500), "took {took:?}");
+    assert_eq!(port(&world, 1, &web(3)), Some(80));
+}
+
+#[test]
 fn an_agent_that_lost_its_disk_gets_its_registrations_back() {
     let mut world = World::cluster(3);
     world.command(3, register(80));
