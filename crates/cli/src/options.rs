@@ -11,6 +11,7 @@ use tidings_agent::Options;
 use crate::{
     exit::{Code, Failure},
     logging::LogFormat,
+    output,
 };
 
 /// What stands on the command line or in a file.
@@ -139,7 +140,7 @@ impl From<AgentOptions> for Options {
 
 /// Takes `error` for one of usage.
 pub(crate) fn usage(error: impl Into<anyhow::Error>) -> anyhow::Error {
-    Failure::new(Code::Usage, format!("{:#}", error.into())).into()
+    Failure::new(Code::Usage, output::with_causes(&error.into())).into()
 }
 
 #[cfg(test)]

@@ -32,20 +32,26 @@ pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Writes an error with its causes to standard error, unless a cause is already in its text.
+/// Writes an error with its causes to standard error.
 pub(crate) fn error(error: &anyhow::Error) {
-    let mut text = error.to_string();
-    for cause in error.chain().skip(1).map(ToString::to_string) {
-        if !text.contains(&cause) {
-            text = format!("{text}: {cause}");
-        }
-    }
+    let text = with_causes(error);
     let label = if error_coloured() {
         "\x1b[1;31merror:\x1b[0m"
     } else {
         "error:"
     };
     let _ = writeln!(io::stderr(), "{label} {text}");
+}
+
+/// An error's text and those of its causes, unless they are already in it.
+pub(crate) fn with_causes(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// A span as people say it: the two largest units.
@@ -62,6 +68,20 @@ pub(crate) fn age(ms: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cause_that_is_already_told_is_not_told_again() {
+        let cause = || anyhow::anyhow!("no such file");
+        assert_eq!(
+            with_causes(&cause().context("a cannot be read")),
+            "a cannot be read: no such file"
+        );
+        let told = cause().context("a cannot be read: no such file; make it");
+        assert_eq!(
+            with_causes(&told),
+            "a cannot be read: no such file; make it"
+        );
+    }
 
     #[test]
     fn ages_are_told_in_their_two_largest_units() {
