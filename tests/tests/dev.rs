@@ -169,20 +169,17 @@ fn a_second_dev_moves_its_ports_and_joins() {
         });
         let ports = |agent: &Agent| {
             let spec = agent.spec();
-            [spec.gossip, spec.http, spec.dns].map(|addr| addr.port())
+            [spec.gossip, spec.http, spec.dns].map(|addr| i32::from(addr.port()))
         };
         let moved = ports(&second)[0] - ports(&first)[0];
-        assert!(moved > 0 && moved % 10 == 0, "{:?}", second.spec());
+        assert!(moved != 0 && moved % 10 == 0, "{:?}", second.spec());
         assert_eq!(ports(&second), ports(&first).map(|port| port + moved));
+        // On a host that others use as well, either may have had to move further.
         if stage.is_isolated() {
             assert_eq!(ports(&first), [8301, 8500, 8600]);
             assert_eq!(moved, 10);
+            assert!(second.log().contains("moved up by 10"), "{}", second.log());
         }
-        assert!(
-            second.log().contains(&format!("moved up by {moved}")),
-            "{}",
-            second.log()
-        );
 
         let mut joined = Spans::new();
         let (_, span) = wait::since(begin, "both are one", Duration::from_secs(2), || {
