@@ -14,6 +14,13 @@
 //! | [`wait`] | states are waited for, never slept for |
 //! | [`stats`] | figures and how they are printed |
 //!
+//! | Variable | Effect |
+//! |---|---|
+//! | `TIDINGS_BIN` | the binary to test, in place of the newer of those in the target directory |
+//! | `TIDINGS_LONG=1` | the numbers of repetitions that figures need: 20 heals, 20 kills, a split of 120 s |
+//! | `TIDINGS_STRICT=1` | a story whose slowest figure misses its target fails; for quiet machines |
+//! | `CI=true` | what is missing (namespaces, curl, dig) fails instead of being skipped |
+//!
 //! Each story runs in network, mount and process namespaces of its own. So stories can run side by
 //! side with the same ports and addresses, and whatever becomes of a story, no process, interface
 //! or mount outlives it.
