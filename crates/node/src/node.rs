@@ -115,6 +115,7 @@ impl Node {
         self.refresh_roster();
         let keys = self.registry.keys().cloned().collect();
         self.publish(&keys);
+        self.check_epoch();
         self.reassert();
         self.timers
             .set(Timer::Save, self.now + self.config.save_every);

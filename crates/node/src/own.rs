@@ -99,6 +99,16 @@ impl Node {
         self.on_feed_settled();
     }
 
+    /// The own feed on disk may be newer than the epoch that was taken for this run: then the
+    /// identity was put back from a backup, and dots would be used twice.
+    pub(crate) fn check_epoch(&mut self) {
+        let own = self.registry.lineage(self.me);
+        let last = own.last_epoch().unwrap_or_default().max(own.floor());
+        if last >= self.writer.epoch() {
+            self.on_epoch_exceeded(last);
+        }
+    }
+
     /// A peer gave back some of this node's own feed.
     pub(crate) fn on_relearned(&mut self) {
         self.own.relearned();

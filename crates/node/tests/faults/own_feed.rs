@@ -206,6 +206,30 @@ fn calls_of_this_run_come_after_every_lost_run() {
     }
 }
 
+#[test]
+fn no_dot_is_used_twice_though_the_identity_was_put_back() {
+    let mut world = World::cluster(2);
+    world.command(2, register(80));
+    world.until("agreed", World::agree);
+    let disk = own_feed(&world, 2);
+    world.stop(2);
+    world.run(Duration::from_secs(1));
+    let last = disk.state.lineage.last_epoch().unwrap();
+    world
+        .epochs
+        .insert(2, Epoch::from_bits(last.bits() - (1 << 40)));
+    world.epochs_from.insert(2, START_MS - HOUR_MS);
+    world.start(2, Some(disk));
+    assert!(matches!(world.command(2, register(81)), Some(Ok(o)) if o.changed));
+    assert_eq!(
+        port(&world, 2, &web(2)),
+        Some(81),
+        "a client reads its own write"
+    );
+    world.until("agreed", World::agree);
+    assert_eq!(port(&world, 1, &web(2)), Some(81));
+}
+
 /// Leaves more removal marks in node 1's feed than are kept.
 fn leave_marks(world: &mut World, n: u8) {
     for port in 0..70 {

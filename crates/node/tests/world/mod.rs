@@ -44,7 +44,6 @@ pub(crate) struct Peer {
     epoch_asked: Option<Epoch>,
     pub(crate) departed: bool,
     pub(crate) published: usize,
-    epochs: u64,
 }
 
 pub(crate) struct World {
@@ -61,8 +60,16 @@ pub(crate) struct World {
     /// The wall clock's reading at the world's start as a node's identity takes it, if it is not
     /// the true one.
     pub(crate) epochs_from: BTreeMap<u8, u64>,
+    /// The last epoch that each node's identity has on disk.
+    pub(crate) epochs: BTreeMap<u8, Epoch>,
+    /// Of a hundred datagrams, how many are lost by chance.
+    pub(crate) loss: u64,
+    chance: u64,
     /// What the drivers hand in as soon as time passes.
     later: VecDeque<(u8, Input)>,
+    /// What follows at once.
+    inputs: VecDeque<(u8, Input)>,
+    is_busy: bool,
     exchanges: BTreeMap<Exchange, (u8, Exchange)>,
     next: u64,
 }
@@ -78,7 +85,12 @@ impl World {
             requests: 0,
             no_sessions: BTreeSet::new(),
             epochs_from: BTreeMap::new(),
+            epochs: BTreeMap::new(),
+            loss: 0,
+            chance: 1,
             later: VecDeque::new(),
+            inputs: VecDeque::new(),
+            is_busy: false,
             exchanges: BTreeMap::new(),
             next: 1 << 32,
         }
@@ -128,11 +140,15 @@ impl World {
     ) {
         let run = self.now.as_micros() / 1_000;
         let config = Config::new(name(n), format!("10.0.0.{n}"));
-        let epoch = self.epochs_from.get(&n).copied().unwrap_or(START_MS);
+        let from = self.epochs_from.get(&n).copied().unwrap_or(START_MS);
+        let last = self.epochs.get(&n).copied().unwrap_or_default();
+        self.next += 1;
+        let epoch = Epoch::after(last, from + run, self.next);
+        self.epochs.insert(n, epoch);
         let boot = Boot {
             node: id(n),
             cluster: ClusterId::from_bytes([0; 16]),
-            epoch: Epoch::after(Epoch::ZERO, epoch + run, u64::from(n)),
+            epoch,
             addr: addr(n),
             seed: u64::from(n),
             wall_ms: START_MS + run,
@@ -155,31 +171,47 @@ impl World {
             epoch_asked: None,
             departed: false,
             published: 0,
-            epochs: 0,
         };
         change(&mut peer);
         self.peers.insert(n, peer);
+        self.is_busy = true;
         self.drain(n);
-        self.input(n, Input::Seeds(vec![addr(1)]));
+        self.is_busy = false;
+        self.input(n, Input::Seeds(vec![addr(1), addr(2), addr(3)]));
     }
 
     /// Hands one input to a node and carries out everything that follows at once.
     pub(crate) fn input(&mut self, n: u8, input: Input) {
-        let now = self.now;
-        if let Some(peer) = self.peers.get_mut(&n) {
-            peer.node.handle(now, input);
-            self.drain(n);
+        self.inputs.push_back((n, input));
+        if std::mem::replace(&mut self.is_busy, true) {
+            return;
         }
+        let mut inputs = 0;
+        while let Some((n, input)) = self.inputs.pop_front() {
+            inputs += 1;
+            assert!(inputs < 100_000, "this has no end: {input:?} at node {n}");
+            if let Some(peer) = self.peers.get_mut(&n) {
+                peer.node.handle(self.now, input);
+                self.drain(n);
+            }
+        }
+        self.is_busy = false;
     }
 
     /// Sends a command and returns its answer, if it was given at once.
     pub(crate) fn command(&mut self, n: u8, command: Command) -> Option<Result<Outcome, Refusal>> {
+        let id = self.call(n, command);
+        self.peers[&n].replies.get(&id).cloned()
+    }
+
+    /// Sends a command and returns its name.
+    pub(crate) fn call(&mut self, n: u8, command: Command) -> CommandId {
         let id = CommandId(self.next);
         self.next += 1;
         let wall_ms = START_MS + self.now.as_micros() / 1_000;
         self.input(n, Input::WallClock(wall_ms));
         self.input(n, Input::Command { id, command });
-        self.peers[&n].replies.get(&id).cloned()
+        id
     }
 
     /// Lets time pass, timer by timer.
@@ -215,8 +247,9 @@ impl World {
         let Some(above) = peer.epoch_asked.take() else {
             return false;
         };
-        peer.epochs += 1;
-        let epoch = Epoch::after(above, START_MS, peer.epochs);
+        self.next += 1;
+        let epoch = Epoch::after(above, START_MS, self.next);
+        self.epochs.insert(n, epoch);
         self.input(n, Input::EpochTaken(epoch));
         true
     }
@@ -268,6 +301,8 @@ impl World {
                 self.datagrams += 1;
                 if self.drop_datagrams > 0 {
                     self.drop_datagrams -= 1;
+                } else if self.loses_one() {
+                    // Gone.
                 } else if let Some(peer) = self.reach(n, to) {
                     let from = addr(n);
                     self.input(
@@ -314,25 +349,35 @@ impl World {
                 }
             }
             Output::Save { save, .. } => self.input(n, Input::Saved { save, kept: true }),
-            Output::Persist { batch, transfer } => {
-                let peer = self.peers.get_mut(&n).expect("it spoke");
-                peer.persists.push((batch, transfer));
-                if peer.disk_fails {
-                    let result = Err("disk full".to_owned());
-                    self.later
-                        .push_back((n, Input::Persisted { batch, result }));
-                } else if !peer.disk_holds {
-                    self.input(
-                        n,
-                        Input::Persisted {
-                            batch,
-                            result: Ok(()),
-                        },
-                    );
-                }
-            }
+            Output::Persist { batch, transfer } => self.persist(n, batch, transfer),
             kept => self.peers.get_mut(&n).expect("it spoke").keep(kept),
         }
+    }
+
+    fn persist(&mut self, n: u8, batch: u64, transfer: Transfer) {
+        let peer = self.peers.get_mut(&n).expect("it spoke");
+        peer.persists.push((batch, transfer));
+        if peer.disk_fails {
+            let result = Err("disk full".to_owned());
+            self.later
+                .push_back((n, Input::Persisted { batch, result }));
+        } else if !peer.disk_holds {
+            self.input(
+                n,
+                Input::Persisted {
+                    batch,
+                    result: Ok(()),
+                },
+            );
+        }
+    }
+
+    fn loses_one(&mut self) -> bool {
+        self.chance = self
+            .chance
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (self.chance >> 33) % 100 < self.loss
     }
 
     fn request(&mut self, n: u8, exchange: Exchange, to: SocketAddr, frame: Vec<u8>) {
