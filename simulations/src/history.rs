@@ -253,7 +253,7 @@ impl History {
     /// `host` has forgotten what it has shown of others since `kept`.
     pub fn forgot(&mut self, host: usize, kept: Timestamp) {
         for write in self.writes.values_mut() {
-            if write.held.get(&host).is_some_and(|&shown| shown > kept) {
+            if write.held.get(&host).is_some_and(|&shown| shown >= kept) {
                 write.held.remove(&host);
             }
         }

@@ -10,7 +10,7 @@ use super::Violation;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Floors {
     keys: BTreeMap<Key, Floor>,
-    /// Everything up to this moment has been saved.
+    /// Everything before this moment has been saved.
     kept: Timestamp,
 }
 
@@ -72,12 +72,12 @@ impl Floors {
         }
     }
 
-    /// Everything that was shown up to `at` has been saved.
+    /// Everything that was shown before `at` has been saved.
     pub(crate) fn kept(&mut self, at: Timestamp) {
         self.kept = self.kept.max(at);
     }
 
-    /// Up to when everything that was shown has been saved.
+    /// Before which everything that was shown has been saved.
     pub(crate) const fn kept_until(&self) -> Timestamp {
         self.kept
     }
@@ -86,7 +86,7 @@ impl Floors {
     /// judged while the process lives.
     pub(crate) fn saved(&self) -> Self {
         let keys = self.keys.iter().filter_map(|(key, floor)| {
-            let gone = floor.gone.filter(|(_, since)| *since <= self.kept)?;
+            let gone = floor.gone.filter(|(_, since)| *since < self.kept)?;
             Some((
                 key.clone(),
                 Floor {
@@ -146,9 +146,9 @@ mod tests {
         let mut floors = Floors::default();
         show(&mut floors, 1, 5).unwrap();
         floors.removed(Timestamp::from_micros(3), &key());
-        floors.kept(Timestamp::from_micros(2));
-        assert_eq!(show(&mut floors.saved(), 4, 5), Ok(()));
         floors.kept(Timestamp::from_micros(3));
+        assert_eq!(show(&mut floors.saved(), 4, 5), Ok(()));
+        floors.kept(Timestamp::from_micros(4));
         assert_eq!(show(&mut floors.saved(), 4, 5), Err("A5"));
         assert_eq!(show(&mut floors.saved(), 4, 6), Ok(()));
     }
