@@ -46,24 +46,25 @@ impl Peers {
         self.known.get(&node).map(|peer| &peer.holds)
     }
 
-    /// The reachable peers that have differed for `span` and may be asked for a repair now, the
-    /// longest first.
+    /// The reachable peers that have differed for `span` and may be asked for a repair now. Whoever
+    /// was not asked for longest is first, so that peers with which no repair helps keep nobody
+    /// from the others.
     pub(crate) fn to_repair(
         &self,
         now: Timestamp,
         span: Duration,
         roster: &RosterState,
     ) -> Vec<NodeId> {
-        let mut due: Vec<(Timestamp, NodeId)> = self
+        let mut due: Vec<(Timestamp, Timestamp, NodeId)> = self
             .known
             .iter()
             .filter(|(_, peer)| !peer.repairing && peer.repair_at <= now)
             .filter(|&(&node, _)| roster.is_reachable(node))
-            .filter_map(|(&node, peer)| Some((peer.differs_since?, node)))
-            .filter(|&(since, _)| now.since(since) >= span)
+            .filter_map(|(&node, peer)| Some((peer.repair_at, peer.differs_since?, node)))
+            .filter(|&(_, since, _)| now.since(since) >= span)
             .collect();
         due.sort_unstable();
-        due.into_iter().map(|(_, node)| node).collect()
+        due.into_iter().map(|(_, _, node)| node).collect()
     }
 
     /// Since when the longest differing reachable peer has differed.

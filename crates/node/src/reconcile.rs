@@ -117,6 +117,9 @@ impl Node {
     /// Joins a transfer that was pulled; whether it brought something.
     pub(crate) fn take(&mut self, peer: NodeId, transfer: Transfer) -> bool {
         let owner = transfer.state().owner;
+        if owner != peer && self.differs_at_one_position(&transfer) && self.ask_owner(owner) {
+            return false;
+        }
         let was_damaged = self.registry.is_damaged(owner);
         let joined = match transfer {
             Transfer::Snapshot(snapshot) => {
@@ -133,7 +136,34 @@ impl Node {
         if owner == self.me && was_damaged && !self.registry.is_damaged(owner) {
             self.on_relearned();
         }
-        applied.is_some_and(|applied| applied.advanced)
+        applied.is_some_and(|applied| {
+            if !applied.advanced && !applied.touched.is_empty() {
+                // The disk has this position with the content that was just put right.
+                self.saves.forget(owner);
+            }
+            applied.advanced
+        })
+    }
+
+    /// Whether this is another content at the position that is held here.
+    fn differs_at_one_position(&self, transfer: &Transfer) -> bool {
+        let given = transfer.state();
+        self.registry.state(given.owner).is_some_and(|held| {
+            held.lineage == given.lineage
+                && held.sum != given.sum
+                && !self.registry.is_damaged(given.owner)
+        })
+    }
+
+    /// Asks a feed's owner for its copy, which is right. Whether it can be asked: without it, what
+    /// either side has is kept.
+    pub(crate) fn ask_owner(&mut self, owner: NodeId) -> bool {
+        let addr = self.roster.addr(owner);
+        let Some(addr) = addr.filter(|_| self.roster.is_reachable(owner)) else {
+            return false;
+        };
+        self.pull(owner, addr, vec![owner]);
+        true
     }
 
     /// Follows up a transfer that was applied, or refused.

@@ -147,6 +147,9 @@ impl Node {
         } else {
             self.counters.rumors_known += 1;
         }
+        if applied.alarm.is_some() && self.ask_owner(owner) {
+            return;
+        }
         if applied.gap || applied.alarm.is_some() {
             self.pull(sender, from, vec![owner]);
         } else if owner == sender {

@@ -27,6 +27,14 @@ impl Saves {
     pub(crate) fn restored(&mut self, owner: NodeId, lineage: Lineage) {
         self.saved.insert(owner, lineage);
     }
+
+    /// Takes note that what the disk has of a feed is wrong: it is saved whole again.
+    pub(crate) fn forget(&mut self, owner: NodeId) {
+        self.saved.remove(&owner);
+        if let Some((_, positions)) = &mut self.in_flight {
+            positions.remove(&owner);
+        }
+    }
 }
 
 impl Node {

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use tidings_node::Input;
-use tidings_types::{Delta, Dot, Entry, Epoch, FeedState, Lineage, NodeId, Slot, Version};
+use tidings_registry::Registry;
+use tidings_types::{
+    ClusterId, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot, Transfer,
+    Version,
+};
 use tidings_wire::{Datagram, datagram};
 
 use crate::{
-    port, web,
-    world::{World, addr, id, register},
+    own_feed, port, web,
+    world::{World, addr, id, register, service},
 };
 
 /// Hands node `n` a datagram that node `from` sealed.
@@ -116,4 +120,80 @@ fn members_that_are_long_dead_make_no_island_of_a_newcomer() {
         world.run(Duration::from_millis(100));
         assert!(!world.peers[&11].roster.island, "at {}", world.now);
     }
+}
+
+/// Node 1's feed at the position at which nodes 1 and 2 hold it, but with something in it that node
+/// 1 has replaced since.
+fn spoilt(world: &World) -> Snapshot {
+    let mut snapshot = own_feed(world, 1);
+    let at = snapshot
+        .changes
+        .iter()
+        .position(|change| change.key == web(1));
+    let mut old = snapshot.changes[at.expect("it is registered")].clone();
+    old.seq -= 1;
+    old.key = Key::Instance(id(1), service("old"));
+    let dot = Dot {
+        epoch: old.epoch,
+        seq: old.seq,
+        node: id(1),
+    };
+    if let Slot::Entry(entry) = &mut old.slot {
+        entry.version = Version::Owner(dot);
+    }
+    snapshot.changes.insert(at.unwrap(), old);
+    let mut registry = Registry::new(id(9), ClusterId::from_bytes([0; 16]));
+    registry
+        .restore(snapshot, false)
+        .expect("it is well-formed");
+    let state = registry.state(id(1)).expect("it was restored");
+    let changes = registry.changes(id(1)).cloned().collect();
+    Snapshot { state, changes }
+}
+
+#[test]
+fn of_two_contents_at_one_position_the_owners_copy_stands() {
+    let mut world = World::cluster(2);
+    world.command(1, register(80));
+    world.command(1, register(81));
+    world.until("agreed", World::agree);
+    let replica = spoilt(&world);
+    let old = Key::Instance(id(1), service("old"));
+    world.cut.insert((1, 3));
+    world.start_from(3, None, false, vec![(replica, false)]);
+    for _ in 0..500 {
+        world.run(Duration::from_millis(10));
+        assert!(
+            !world.peers[&2].records.contains_key(&old),
+            "the owner answers"
+        );
+    }
+    world.cut.clear();
+    world.until("all agree", |w| {
+        w.agree() && w.peers[&3].roster.reachable == 3
+    });
+    assert!(!world.peers[&3].records.contains_key(&old));
+
+    world.run(Duration::from_secs(5));
+    let saved = world.peers[&3].saves.iter().rev();
+    let mut saved = saved.filter(|transfer| transfer.state().owner == id(1));
+    assert!(
+        matches!(saved.next(), Some(Transfer::Snapshot(s)) if s.changes.iter().all(|c| c.key != old)),
+        "a restart does not bring it back"
+    );
+}
+
+#[test]
+fn without_the_owner_two_contents_at_one_position_are_united() {
+    let mut world = World::cluster(2);
+    world.command(1, register(80));
+    world.command(1, register(81));
+    world.until("agreed", World::agree);
+    let replica = spoilt(&world);
+    world.stop(1);
+    world.run(Duration::from_secs(10));
+    world.start_from(3, None, false, vec![(replica, false)]);
+    world.until("agreed", |w| w.agree() && w.peers[&3].roster.reachable == 2);
+    let old = Key::Instance(id(1), service("old"));
+    assert!(world.peers[&2].records.contains_key(&old));
 }

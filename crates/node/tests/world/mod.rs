@@ -36,6 +36,8 @@ pub(crate) struct Peer {
     pub(crate) events: Vec<Event>,
     /// What the disk was given, in order; answered at once unless `disk_holds`.
     pub(crate) persists: Vec<(u64, Transfer)>,
+    /// What it saved of other feeds.
+    pub(crate) saves: Vec<Transfer>,
     pub(crate) disk_holds: bool,
     /// The disk refuses every batch, and says so when time passes.
     pub(crate) disk_fails: bool,
@@ -165,6 +167,7 @@ impl World {
             replies: BTreeMap::new(),
             events: Vec::new(),
             persists: Vec::new(),
+            saves: Vec::new(),
             disk_holds: false,
             disk_fails: false,
             epochs_held: false,
@@ -348,7 +351,13 @@ impl World {
                     self.give_epoch(n);
                 }
             }
-            Output::Save { save, .. } => self.input(n, Input::Saved { save, kept: true }),
+            Output::Save {
+                save, transfers, ..
+            } => {
+                let peer = self.peers.get_mut(&n).expect("it spoke");
+                peer.saves.extend(transfers);
+                self.input(n, Input::Saved { save, kept: true });
+            }
             Output::Persist { batch, transfer } => self.persist(n, batch, transfer),
             kept => self.peers.get_mut(&n).expect("it spoke").keep(kept),
         }
