@@ -15,7 +15,8 @@ pub struct InForce<'a> {
     pub holder: NodeId,
     /// The dot under which it stands there; a restamp moves it and leaves the version.
     pub dot: Dot,
-    /// How many beaten entries of other feeds its writer had not seen. Always 0 for owner keys.
+    /// How many beaten entries of other feeds say something else and were not known to its writer.
+    /// Always 0 for owner keys.
     pub conflicts: usize,
 }
 
@@ -63,10 +64,11 @@ fn greatest<'a>(candidates: impl Iterator<Item = Candidate<'a>>) -> Option<Candi
     candidates.max_by_key(|candidate| (candidate.entry.version.rank(), candidate.holder))
 }
 
-/// An owner key has one writer, so only shared writes can have been made in ignorance.
+/// An owner key has one writer, so only shared writes can have been made in ignorance. Two that say
+/// the same are no conflict: nobody's word was lost.
 fn conflicts_with(winner: &Entry, loser: &Entry) -> bool {
     let (Version::Shared { dot, clock, .. }, lost) = (&winner.version, loser.version.dot()) else {
         return false;
     };
-    *dot != lost && !clock.covers(lost)
+    *dot != lost && !clock.covers(lost) && winner.body != loser.body
 }

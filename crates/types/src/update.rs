@@ -15,7 +15,7 @@ pub enum Update {
         body: Option<Arc<Body>>,
         /// The write that is in force; `None` if no feed holds the key.
         dot: Option<Dot>,
-        /// How many beaten writes the winner's writer had not seen.
+        /// How many beaten writes say something else and were not known to the winner's writer.
         conflicts: usize,
     },
     /// A check of this node said something new without changing its status. Not replicated.

@@ -372,6 +372,16 @@ fn each_part_of_a_slot_counts_in_the_sum() {
 }
 
 #[test]
+fn concurrent_shared_writes_that_say_the_same_are_no_conflict() {
+    let (mut a, mut b) = (Agent::new(1), Agent::new(2));
+    a.write_shared("db", 9_000, 1);
+    b.write_shared("db", 5_000, 1);
+    a.pull(&b, b.me());
+    assert_eq!(a.registry.conflicted(), 0);
+    assert!(a.registry.conflicts(&shared_key("db")).is_empty());
+}
+
+#[test]
 fn concurrent_shared_writes_have_one_winner_and_count_as_a_conflict_until_one_follows_both() {
     let (mut a, mut b) = (Agent::new(1), Agent::new(2));
     a.write_shared("db", 9_000, 1);

@@ -130,6 +130,7 @@ impl Model {
         let history = self.histories.get(&dot);
         let conflicts = entries
             .iter()
+            .filter(|(_, loser)| loser.body != entry.body)
             .map(|(_, e)| e.version.dot())
             .filter(|&loser| loser != dot && history.is_some_and(|h| !h.contains(&loser)))
             .count();
