@@ -12,7 +12,7 @@ use crate::{
     slot::{Effect, Touched},
 };
 
-/// What one call of [`ViewWriter::apply_all`] has changed so far.
+/// What one call of [`ViewWriter::apply_all`](crate::ViewWriter::apply_all) has changed so far.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// The number of everything that changes in this call.
