@@ -32,12 +32,13 @@ STEPS=(
   "meta        every scenario has the same trace in two processes, and in debug and release"
   "mutants     the simulator notices each guard that is taken out of the core"
   "e2e         real agents keep the promises on real sockets"
+  "partition   a real network is split under real agents, in three shapes, and heals"
   "tour        the README's commands answer as the README says"
   "leaks       no process, namespace, port or file is left behind"
 )
 
 step_format() {
-  cargo fmt --all --check -- -l || return 1 # The names will do; cargo fmt --all does the rest.
+  cargo fmt --all --check -- -l # The names will do; cargo fmt --all does the rest.
 }
 
 step_lint() {
@@ -116,6 +117,20 @@ step_e2e() {
   mapfile -t found < <(integration_tests tests/tests | grep -vxF "$(printf '%s\n' "${RULES[@]}")")
   [[ ${#found[@]} -gt 0 ]]
   TIDINGS_BIN=$TARGET/release/tidings cargo_test "${found[@]/#/--test=}"
+}
+
+step_partition() {
+  need curl curl
+  need_namespaces
+  cargo build --locked --release
+  partition --agents 3 --seconds 20
+  partition --agents 2 --seconds 2
+  partition --shape blackout --seconds 2
+}
+
+partition() {
+  TIDINGS_BIN=$TARGET/release/tidings scripts/partition.sh "$@" |
+    sed -E "s/^ +((noticed by all|all agree) after .*)/measured: \1, $*/"
 }
 
 step_tour() {
