@@ -233,7 +233,7 @@ deregister() {
 
 # A service of the host without an agent: any agent may write it.
 external() {
-  put "$1" catalog/register "${external%\}}, \"SkipNodeUpdate\": true,
+  put "$1" catalog/register "${external%\}},
     \"Service\": {\"Service\": \"$2\", \"Port\": $3}}" ||
     fail "n$1 does not register an external service"
   note "n$1 registers the external service $2, port $3"

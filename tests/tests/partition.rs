@@ -166,7 +166,7 @@ fn write_on_each_side(lab: &Lab, shape: &Shape, round: usize) {
         let service = format!("side-{number}");
         register(&lab.agents[side[0]], &service, 2_000 + round);
         let external = json!({
-            "Node": "database", "Address": "192.0.2.1", "SkipNodeUpdate": true,
+            "Node": "database", "Address": "192.0.2.1",
             "Service": {"Service": format!("db-{round}"), "Port": 5_000 + number},
         });
         lab.agents[side[0]]
