@@ -5,7 +5,7 @@ use tidings_types::{
     limits::{FEED_RECORDS, FEEDS, LINEAGE_EPOCHS, RECORD_BYTES},
 };
 
-use crate::{FEED_SLOTS, FEED_SLOTS_ACCEPTED};
+use crate::{FEED_BYTES_WRITTEN, FEED_SLOTS, FEED_SLOTS_ACCEPTED};
 
 /// A transfer was not applied; the registry is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -177,6 +177,10 @@ pub enum WriteError {
     /// overrides and removal marks counted. Deregister something first.
     #[error("this node holds its limit of {FEED_RECORDS} records or {FEED_SLOTS} slots")]
     FeedFull,
+    /// The own feed's records take [`FEED_BYTES_WRITTEN`] already: more could not be sent to a new
+    /// member. Shorten or deregister something first.
+    #[error("this node's records may take {FEED_BYTES_WRITTEN} bytes together, and do")]
+    FeedTooLarge,
     /// The own feed has dots of [`LINEAGE_EPOCHS`] runs and none of the present one yet, so the
     /// first write of this run would make its position malformed. A
     /// [`Writer::restamp`](crate::Writer::restamp) must come first.

@@ -38,6 +38,7 @@ pub(crate) struct Feed {
     slots: BTreeMap<Key, Standing>,
     by_dot: BTreeMap<(Epoch, u64), Key>,
     marks: BTreeSet<(Epoch, u64)>,
+    bytes: usize,
     sum: u128,
     item: u128,
     damaged: bool,
@@ -53,6 +54,7 @@ impl Feed {
             slots: BTreeMap::new(),
             by_dot: BTreeMap::new(),
             marks: BTreeSet::new(),
+            bytes: 0,
             sum: 0,
             item: 0,
             damaged: false,
@@ -95,6 +97,11 @@ impl Feed {
 
     pub(crate) fn slot_count(&self) -> usize {
         self.slots.len()
+    }
+
+    /// Bytes of all records.
+    pub(crate) const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     pub(crate) fn standing(&self, key: &Key) -> Option<&Standing> {
@@ -308,6 +315,7 @@ impl Feed {
         let key = standing.change.key.clone();
         self.remove(&key, touched);
         self.sum = self.sum.wrapping_add(standing.hash);
+        self.bytes += standing.bytes;
         if standing.is_mark() {
             self.marks.insert(standing.at());
         }
@@ -319,6 +327,7 @@ impl Feed {
     fn remove(&mut self, key: &Key, touched: &mut BTreeSet<Key>) {
         if let Some(standing) = self.slots.remove(key) {
             self.sum = self.sum.wrapping_sub(standing.hash);
+            self.bytes -= standing.bytes;
             self.marks.remove(&standing.at());
             self.by_dot.remove(&standing.at());
             touched.insert(key.clone());

@@ -37,6 +37,8 @@ pub(crate) struct Checked {
 pub(crate) struct Standing {
     pub(crate) change: Change,
     pub(crate) hash: u128,
+    /// Bytes of its record.
+    pub(crate) bytes: usize,
 }
 
 impl Standing {
@@ -97,8 +99,11 @@ pub(crate) fn trust(hasher: &ContentHasher, delta: Delta) -> Checked {
     let changes = hashed
         .map(|(change, weighed)| {
             bytes += weighed.bytes;
-            let hash = weighed.hash;
-            Standing { change, hash }
+            Standing {
+                change,
+                hash: weighed.hash,
+                bytes: weighed.bytes,
+            }
         })
         .collect();
     Checked {
@@ -165,8 +170,11 @@ fn check(
             return Err(blame(&change, ChangeFault::TooLarge { bytes }));
         }
         bytes += weighed.bytes;
-        let hash = weighed.hash;
-        standing.push(Standing { change, hash });
+        standing.push(Standing {
+            change,
+            hash: weighed.hash,
+            bytes: weighed.bytes,
+        });
     }
     Ok(Checked {
         state,

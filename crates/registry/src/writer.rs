@@ -19,18 +19,24 @@ use std::{
 
 use tidings_types::{
     Body, Change, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, Slot, VectorClock, Version,
-    limits::{FEED_RECORDS, LINEAGE_EPOCHS, RECORD_BYTES},
+    limits::{FEED_BYTES, FEED_RECORDS, LINEAGE_EPOCHS, RECORD_BYTES},
 };
 
 use crate::{
     InForce, Registry, WriteError,
+    feed::Feed,
     form::{Standing, fits},
+    hash::SlotHash,
     stamp::StampClock,
     value::{self, Candidate},
 };
 
 /// Slots of the own feed: records, and the tombstones, overrides and removal marks beside them.
 pub const FEED_SLOTS: usize = 2 * FEED_RECORDS;
+/// Bytes of the own feed's records: two runs' worth, as a rolled-back owner may join them, fit a
+/// transfer with room for what goes around them.
+pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 2 - FEED_BYTES / 16;
+
 /// Gives out dots and holds what is not durable yet.
 #[derive(Clone, Debug)]
 pub struct Writer {
@@ -315,16 +321,38 @@ impl Writer {
             let bytes = weighed.bytes;
             return Err(WriteError::TooLarge { bytes });
         }
-        Ok(self.put_hashed(key, slot, weighed.hash))
+        let is_record = matches!(&slot, Slot::Entry(entry) if entry.body.is_some());
+        if is_record && self.bytes_with(registry, &key, weighed.bytes) > FEED_BYTES_WRITTEN {
+            return Err(WriteError::FeedTooLarge);
+        }
+        Ok(self.put_hashed(key, slot, weighed))
+    }
+
+    /// Bytes of the own feed's records once a record of `bytes` stands under `key`. Counted to the
+    /// byte only where it matters.
+    fn bytes_with(&self, registry: &Registry, key: &Key, bytes: usize) -> usize {
+        let feed = registry.feed(self.me);
+        let committed = feed.map_or(0, Feed::bytes);
+        if committed + (self.pending.len() + 1) * RECORD_BYTES <= FEED_BYTES_WRITTEN {
+            return committed;
+        }
+        let replaced = |key: &Key| {
+            feed.and_then(|feed| feed.standing(key))
+                .map_or(0, |s| s.bytes)
+        };
+        let pending = self.pending.iter().filter(|(other, _)| *other != key);
+        pending.fold(committed + bytes - replaced(key), |sum, (key, standing)| {
+            sum + standing.bytes - replaced(key)
+        })
     }
 
     /// Stages a change whose record is known to be small enough.
     fn put(&mut self, registry: &Registry, key: Key, slot: Slot) -> Dot {
-        let hash = registry.hasher().slot(self.next_dot(), &key, &slot).hash;
-        self.put_hashed(key, slot, hash)
+        let weighed = registry.hasher().slot(self.next_dot(), &key, &slot);
+        self.put_hashed(key, slot, weighed)
     }
 
-    fn put_hashed(&mut self, key: Key, slot: Slot, hash: u128) -> Dot {
+    fn put_hashed(&mut self, key: Key, slot: Slot, weighed: SlotHash) -> Dot {
         let dot = self.take_dot();
         let change = Change {
             epoch: dot.epoch,
@@ -332,7 +360,12 @@ impl Writer {
             key: key.clone(),
             slot,
         };
-        let replaced = self.pending.insert(key.clone(), Standing { change, hash });
+        let standing = Standing {
+            change,
+            hash: weighed.hash,
+            bytes: weighed.bytes,
+        };
+        let replaced = self.pending.insert(key.clone(), standing);
         self.replaced.push((key, replaced));
         dot
     }

@@ -366,3 +366,41 @@ fn a_take_over_does_not_write_again_what_was_beaten_meanwhile() {
         .unwrap();
     assert_eq!(kept.entry.version, Version::Owner(dot(node(1), 9, 1)));
 }
+
+#[test]
+fn a_feed_never_grows_beyond_what_a_newcomer_can_be_sent() {
+    let mut agent = Agent::new(1);
+    let large = |port| match instance(port) {
+        Body::Instance(mut instance) => {
+            instance.socket_path = "x".repeat(60_000);
+            Body::Instance(instance)
+        }
+        other => other,
+    };
+    let mut written = 0;
+    let refused = loop {
+        let key = instance_key(node(1), &format!("large-{written}"));
+        match agent.writer.register(&agent.registry, key, large(1)) {
+            Ok(_) => written += 1,
+            Err(error) => break error,
+        }
+        if written % 7 == 0 {
+            agent.commit();
+        }
+    };
+    assert_eq!(refused, WriteError::FeedTooLarge);
+    assert!(
+        written * 60_000 > FEED_BYTES_WRITTEN - 2 * RECORD_BYTES,
+        "{written}"
+    );
+    let known = instance_key(node(1), "large-1");
+    let again = agent
+        .writer
+        .register(&agent.registry, known.clone(), large(2));
+    assert!(again.is_ok(), "what is replaced makes room");
+    let gone = agent.writer.deregister(&agent.registry, &known);
+    assert!(gone.is_ok(), "a full feed can be emptied");
+    let key = instance_key(node(1), "small");
+    let fits = agent.writer.register(&agent.registry, key, large(3));
+    assert!(fits.is_ok());
+}
