@@ -9,7 +9,8 @@ use std::{collections::BTreeMap, net::SocketAddr};
 use tidings_membership::{MemberId, State};
 use tidings_types::{Lineage, NodeId, Transfer};
 use tidings_wire::{
-    Assembly, FeedPart, Head, MemberInfo, MemberState, Request, Response, Want, session::WANTS,
+    Assembly, EncodeError, FeedPart, Head, MemberInfo, MemberState, Request, Response, Want,
+    session::WANTS,
 };
 
 use crate::{Exchange, Node, Output};
@@ -232,10 +233,12 @@ impl Node {
     /// A peer asks.
     pub(crate) fn on_request(&mut self, exchange: Exchange, frame: &[u8]) {
         let answers = match Request::decode(frame) {
-            Ok(Request::Members) => vec![Response::Members(self.member_list())],
-            Ok(Request::Heads) => vec![Response::Heads(self.heads())],
+            Ok(Request::Members) => vec![Response::Members(self.member_list()).encode()],
+            Ok(Request::Heads) => vec![Response::Heads(self.heads()).encode()],
             Ok(Request::Pull(wants)) => self.give(&wants),
-            Ok(Request::Positions(owners)) => vec![Response::Positions(self.positions(&owners))],
+            Ok(Request::Positions(owners)) => {
+                vec![Response::Positions(self.positions(&owners)).encode()]
+            }
             Err(_) => {
                 self.counters.frames_malformed += 1;
                 self.out.push_back(Output::Finish {
@@ -247,7 +250,7 @@ impl Node {
         };
         let mut complete = true;
         for answer in answers {
-            match answer.encode() {
+            match answer {
                 Ok(frame) => self.out.push_back(Output::Respond { exchange, frame }),
                 Err(_) => complete = false,
             }
@@ -277,8 +280,8 @@ impl Node {
         owners.iter().take(WANTS).map(position).collect()
     }
 
-    /// What the asker lacks, feed after feed, until the budget is used up.
-    fn give(&self, wants: &[Want]) -> Vec<Response> {
+    /// What the asker lacks as frames, feed after feed, until the budget is used up.
+    fn give(&self, wants: &[Want]) -> Vec<Result<Vec<u8>, EncodeError>> {
         let mut answers = Vec::new();
         let mut bytes = 0;
         for want in wants.iter().take(WANTS) {
@@ -286,8 +289,9 @@ impl Node {
                 continue;
             };
             for part in FeedPart::split(transfer).unwrap_or_default() {
-                bytes += part.changes.len() * CHANGE_BYTES;
-                answers.push(Response::Feed(Box::new(part)));
+                let frame = Response::Feed(Box::new(part)).encode();
+                bytes += frame.as_ref().map_or(0, Vec::len);
+                answers.push(frame);
             }
             if bytes > PULL_BYTES {
                 break;
@@ -334,6 +338,3 @@ fn member_state(member: MemberInfo) -> tidings_membership::MemberState {
         },
     }
 }
-
-/// A change's usual size, by which the budget of a pull is counted.
-const CHANGE_BYTES: usize = 512;

@@ -3,16 +3,16 @@
 use std::time::Duration;
 
 use tidings_node::Input;
-use tidings_registry::Registry;
+use tidings_registry::{Registry, Writer};
 use tidings_types::{
-    ClusterId, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot, Transfer,
-    Version,
+    Body, ClusterId, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot,
+    Transfer, Version,
 };
 use tidings_wire::{Datagram, datagram};
 
 use crate::{
     own_feed, port, web,
-    world::{World, addr, id, register, service},
+    world::{World, addr, id, instance, register, service},
 };
 
 /// Hands node `n` a datagram that node `from` sealed.
@@ -126,11 +126,10 @@ fn members_that_are_long_dead_make_no_island_of_a_newcomer() {
 /// 1 has replaced since.
 fn spoilt(world: &World) -> Snapshot {
     let mut snapshot = own_feed(world, 1);
-    let at = snapshot
-        .changes
-        .iter()
-        .position(|change| change.key == web(1));
-    let mut old = snapshot.changes[at.expect("it is registered")].clone();
+    let mut changes = snapshot.changes.iter();
+    let at = changes.position(|change| change.key == web(1));
+    let at = at.expect("it is registered");
+    let mut old = snapshot.changes[at].clone();
     old.seq -= 1;
     old.key = Key::Instance(id(1), service("old"));
     let dot = Dot {
@@ -141,7 +140,7 @@ fn spoilt(world: &World) -> Snapshot {
     if let Slot::Entry(entry) = &mut old.slot {
         entry.version = Version::Owner(dot);
     }
-    snapshot.changes.insert(at.unwrap(), old);
+    snapshot.changes.insert(at, old);
     let mut registry = Registry::new(id(9), ClusterId::from_bytes([0; 16]));
     registry
         .restore(snapshot, false)
@@ -196,4 +195,30 @@ fn without_the_owner_two_contents_at_one_position_are_united() {
     world.until("agreed", |w| w.agree() && w.peers[&3].roster.reachable == 2);
     let old = Key::Instance(id(1), service("old"));
     assert!(world.peers[&2].records.contains_key(&old));
+}
+
+#[test]
+fn one_answer_is_bounded_in_bytes_and_all_arrives_by_and_by() {
+    let large = "x".repeat(60_000);
+    let feed = |n: u8| {
+        let mut registry = Registry::new(id(n), ClusterId::from_bytes([0; 16]));
+        let mut writer = Writer::new(id(n), Epoch::from_bits(1));
+        for k in 0..10 {
+            let mut body = instance("large", k);
+            body.socket_path.clone_from(&large);
+            let key = Key::Instance(id(n), service(&format!("large-{k}")));
+            let dot = writer.register(&registry, key, Body::Instance(body));
+            dot.expect("there is room");
+        }
+        let batch = writer.take_batch(&registry).expect("it is staged");
+        writer.commit(&mut registry, batch);
+        (registry.snapshot(id(n)).expect("it has a feed"), false)
+    };
+    let mut world = World::cluster(1);
+    world.start_from(2, None, false, (100..130).map(feed).collect());
+    world.until("all arrived", |w| {
+        w.agree() && w.peers[&1].roster.reachable == 2
+    });
+    let most = world.answered.values().max().copied().unwrap_or_default();
+    assert!(most < 10 << 20, "{most} bytes in one answer");
 }

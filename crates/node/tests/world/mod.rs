@@ -69,6 +69,8 @@ pub(crate) struct World {
     chance: u64,
     /// What the drivers hand in as soon as time passes.
     later: VecDeque<(u8, Input)>,
+    /// Bytes of the answers to each request.
+    pub(crate) answered: BTreeMap<Exchange, usize>,
     /// What follows at once.
     inputs: VecDeque<(u8, Input)>,
     is_busy: bool,
@@ -91,6 +93,7 @@ impl World {
             loss: 0,
             chance: 1,
             later: VecDeque::new(),
+            answered: BTreeMap::new(),
             inputs: VecDeque::new(),
             is_busy: false,
             exchanges: BTreeMap::new(),
@@ -326,6 +329,7 @@ impl World {
             } => self.request(n, exchange, addr, frame),
             Output::Respond { exchange, frame } => {
                 let (asker, theirs) = self.exchanges[&exchange];
+                *self.answered.entry(exchange).or_default() += frame.len();
                 self.input(
                     asker,
                     Input::Response {
