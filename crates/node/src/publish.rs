@@ -31,7 +31,12 @@ impl Node {
         self.out.push_back(Output::Publish(update));
         match version {
             Some(Version::Shared { stamp, dot, .. }) => self.observe(stamp, dot),
-            Some(Version::Override(_)) if key.owner() == Some(self.me) => {
+            Some(Version::Override(seen)) if key.owner() == Some(self.me) => {
+                if seen.epoch > self.writer.epoch() {
+                    // It names a run that this node has forgotten. No call of this one would be
+                    // greater.
+                    self.on_epoch_exceeded(seen.epoch);
+                }
                 self.out
                     .push_back(Output::Event(Event::Overridden { key: key.clone() }));
                 self.save_now();

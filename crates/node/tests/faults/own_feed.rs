@@ -230,6 +230,29 @@ fn no_dot_is_used_twice_though_the_identity_was_put_back() {
     assert_eq!(port(&world, 1, &web(2)), Some(81));
 }
 
+#[test]
+fn an_override_of_a_lost_run_does_not_beat_a_call_of_this_run() {
+    // Node 2 overrode what a run of node 1 registered that node 1's disk has forgotten.
+    let mut registry = Registry::new(id(2), ClusterId::from_bytes([0; 16]));
+    let lost = Transfer::Snapshot(lost_run(1, HOUR_MS, 81));
+    registry.apply(lost).expect("it is sound");
+    let mut writer = Writer::new(id(2), Epoch::from_bits(1 << 20));
+    writer.overrule(&registry, &web(1)).expect("there is room");
+    let batch = writer.take_batch(&registry).expect("it is staged");
+    writer.commit(&mut registry, batch);
+    let overrides = registry.snapshot(id(2)).expect("it has a feed");
+
+    let mut world = World::cluster(1);
+    world.command(1, register(79));
+    world.start_from(3, None, false, vec![(overrides, false)]);
+    world.until("agreed", |w| w.agree() && w.peers[&1].roster.reachable == 2);
+    assert_eq!(port(&world, 3, &web(1)), Some(79), "called before they met");
+    assert!(matches!(world.command(1, register(80)), Some(Ok(o)) if o.changed));
+    assert_eq!(port(&world, 1, &web(1)), Some(80), "called after they met");
+    world.until("agreed", World::agree);
+    assert_eq!(port(&world, 3, &web(1)), Some(80));
+}
+
 /// Leaves more removal marks in node 1's feed than are kept.
 fn leave_marks(world: &mut World, n: u8) {
     for port in 0..70 {

@@ -74,11 +74,17 @@ impl Writer {
         slots.collect()
     }
 
-    /// Whether an own change is in force, or removes.
+    /// Whether an own change is in force, or removes, or was beaten only by an override that names a
+    /// greater run: whoever wrote that had not seen this change, which came last.
     fn stands(&self, registry: &Registry, change: &Change) -> bool {
-        let in_force = self.in_force(registry, &change.key);
-        matches!(change.slot, Slot::RemovalMark)
-            || in_force.is_some_and(|value| value.dot == change.dot(self.me))
+        if matches!(change.slot, Slot::RemovalMark) {
+            return true;
+        }
+        self.in_force(registry, &change.key).is_some_and(|value| {
+            let version = &value.entry.version;
+            value.dot == change.dot(self.me)
+                || matches!(version, Version::Override(seen) if seen.epoch > self.epoch)
+        })
     }
 
     fn write_again(
