@@ -180,6 +180,7 @@ impl Node {
     fn resume(&mut self) {
         let waiting = self.own.waiting.take().unwrap_or_default();
         self.reassert();
+        self.drop_unnamed_checks();
         for (id, command) in waiting {
             self.on_command(id, command);
         }
@@ -207,6 +208,29 @@ impl Node {
         } else {
             self.resume();
         }
+    }
+
+    /// Removes own checks that speak for an instance which does not name them: given back by peers
+    /// after the instance was registered anew without them.
+    fn drop_unnamed_checks(&mut self) {
+        let own = self.registry.owned_by(self.me).cloned();
+        let unnamed: Vec<Key> = own.filter(|key| self.is_unnamed(key)).collect();
+        for key in unnamed {
+            // A removal fails only at the limit of epochs; the next resuming tries again.
+            let _ = self.take_away(&key);
+        }
+        self.persist(None);
+    }
+
+    fn is_unnamed(&self, key: &Key) -> bool {
+        let Key::Check(_, id) = key else {
+            return false;
+        };
+        let Some(service) = self.check(id).and_then(|check| check.service) else {
+            return false;
+        };
+        let instance = self.instance(&Key::Instance(self.me, service));
+        instance.is_some_and(|instance| !instance.checks.contains(id))
     }
 
     /// Registers this node's own record if it is not in force: it is the node's word that it is

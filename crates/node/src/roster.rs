@@ -164,12 +164,11 @@ impl RosterState {
 
     fn liveness(&self, member: &Tracked, now: Timestamp, stale_for: Duration) -> Liveness {
         match member.status {
-            MemberStatus::Alive => Liveness::Live,
-            // Told of by others only, and by now under suspicion: nothing vouches for it.
-            MemberStatus::Suspect if member.heard.is_none() => Liveness::Stale,
-            MemberStatus::Suspect => Liveness::Live,
+            MemberStatus::Alive | MemberStatus::Suspect => Liveness::Live,
             MemberStatus::Left => Liveness::Hidden,
             MemberStatus::Restarting if now.since(member.since) < stale_for => Liveness::Stale,
+            // Known by hearsay only: no more than a node that is not in the roster.
+            _ if !member.was_alive => self.unknown(now, stale_for),
             MemberStatus::Restarting | MemberStatus::Down => match member.shield {
                 Shield::None => Liveness::Hidden,
                 Shield::Island => Liveness::Stale,
@@ -272,7 +271,6 @@ impl Node {
         for member in members {
             seen.insert(member.node);
             let fate = known.get(&member.node).copied().unwrap_or_default();
-            let status = status(member.state, fate);
             let tracked = self
                 .roster
                 .members
@@ -290,7 +288,13 @@ impl Node {
             tracked.addr = member.addr;
             tracked.heard = member.heard;
             tracked.was_alive |= member.state == State::Alive;
-            let answers = member.state != State::Down;
+            let state = match member.state {
+                // Taken over from a peer's list, where it may be down for days.
+                State::Suspect if !tracked.was_alive => State::Down,
+                state => state,
+            };
+            let status = status(state, fate);
+            let answers = state != State::Down;
             // A life that ended unnoticed may have taken news with it that it never sent.
             let is_another_life = member.generation != tracked.generation;
             if answers && (!tracked.answers || is_another_life) {
