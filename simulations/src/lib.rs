@@ -1,7 +1,7 @@
 //! The deterministic world that runs the core through faults.
 //!
-//! A scenario is a TOML file. It becomes a [`Plan`](plan::Plan), every part of it concrete, and a
-//! [`World`](world::World) runs the plan: hosts with their nodes, disks and clocks, links that lose
+//! A scenario is a TOML file. It becomes a [`Plan`], every part of it concrete, and a
+//! [`World`] runs the plan: hosts with their nodes, disks and clocks, links that lose
 //! and delay, one heap of events, no real time and no real network. The same plan gives the same
 //! run, to the last packet, in every process and build; a changed fault leaves every other draw as
 //! it was.
