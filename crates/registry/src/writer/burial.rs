@@ -37,7 +37,7 @@ impl Writer {
     }
 
     /// Shortens a lineage of more than
-    /// [`LINEAGE_EPOCHS_WANTED`](tidings_types::limits::LINEAGE_EPOCHS_WANTED) epochs by half:
+    /// [`LINEAGE_EPOCHS_WANTED`] epochs by half:
     /// gives the entries of the oldest epochs new dots, at most [`RESTAMP_ENTRIES`] in one call,
     /// their versions unchanged since nobody wrote them anew; then raises the floor. The last dot
     /// staged, or `None` if there is nothing to do. Only while the owner is no island and no alive
