@@ -20,6 +20,8 @@ pub(crate) struct Slot {
     pub(crate) checks: BTreeMap<CheckId, Arc<CheckView>>,
     /// The checks by the instance for which they speak; `None` is the whole node.
     speakers: BTreeMap<Option<ServiceId>, BTreeSet<CheckId>>,
+    /// The checks over which somebody put a tombstone: an instance that names one does not await it.
+    buried: BTreeSet<CheckId>,
     /// The checks that speak for the whole node.
     node_checks: Arc<[Arc<CheckView>]>,
     /// When an answer about this node last changed.
@@ -59,6 +61,7 @@ impl Slot {
             server: None,
             checks: BTreeMap::new(),
             speakers: BTreeMap::new(),
+            buried: BTreeSet::new(),
             node_checks: Arc::new([]),
             index,
         }
@@ -151,8 +154,18 @@ impl Slot {
             .iter()
             .map(|view| view.check.service.clone())
             .collect();
+        let is_buried = body.is_none() && origin.dot.is_some();
+        let was_buried = if is_buried {
+            !self.buried.insert(id.clone())
+        } else {
+            self.buried.remove(id)
+        };
         let effect = match (body, &before) {
-            (None, None) => return Touched::NOTHING,
+            (None, None) if was_buried == is_buried => return Touched::NOTHING,
+            (None, None) => {
+                spoken_for.extend(self.awaiting(id));
+                Effect::Moved
+            }
             (None, Some(before)) => {
                 self.checks.remove(id);
                 self.forget_speaker(&before.check.service, id);
@@ -187,6 +200,13 @@ impl Slot {
             effect,
             instances: self.rejoin(spoken_for),
         }
+    }
+
+    /// The instances that name a check, whether it is here or not.
+    fn awaiting(&self, check: &CheckId) -> impl Iterator<Item = Option<ServiceId>> {
+        let naming = self.instances.values();
+        let naming = naming.filter(|view| view.instance.checks.contains(check));
+        naming.map(|view| Some(view.id.clone()))
     }
 
     /// Joins the instances for which a changed check speaks, and names them.
@@ -228,7 +248,9 @@ impl Slot {
 
     fn join(&self, id: &ServiceId, instance: &InstanceBody, origin: Origin) -> InstanceView {
         let speaks = |view: &&Arc<CheckView>| view.check.service.as_ref() == Some(id);
-        let named = instance.checks.iter().map(|check| {
+        let awaited = instance.checks.iter();
+        let awaited = awaited.filter(|check| !self.buried.contains(*check));
+        let named = awaited.map(|check| {
             self.checks.get(check).filter(speaks).map_or_else(
                 || Arc::new(CheckView::missing(check.clone(), id)),
                 Arc::clone,

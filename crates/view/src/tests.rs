@@ -11,6 +11,7 @@ use tokio::time::Instant;
 
 use super::*;
 
+mod awaited;
 mod consul;
 
 const FIRST: u64 = 1_763_000_000_000 << 12;
@@ -188,30 +189,6 @@ fn an_instance_without_its_nodes_record_is_served_under_the_members_address() {
     assert_eq!(view.lookup("web")[0].address(), "10.9.0.2");
     writer.apply(at(1), node(2, "two"));
     assert_eq!(view.lookup("web")[0].address(), "10.0.0.2");
-}
-
-#[test]
-fn a_check_that_is_named_but_missing_counts_as_critical() {
-    let (mut writer, view) = cluster();
-    let body = Body::Instance(instance("api", 80, &["c"]));
-    writer.apply(at(1), put(instance_key(1, "api"), body, 5));
-    let listed = view.lookup("api");
-    assert_eq!(listed[0].instance.status(), CheckStatus::Critical);
-    assert!(listed[0].instance.checks[0].missing);
-    assert!(view.checks().iter().any(|c| c.check.missing));
-
-    writer.apply(at(1), check(1, "c", Some("api"), CheckStatus::Passing));
-    let listed = view.lookup("api");
-    assert_eq!(listed[0].instance.status(), CheckStatus::Passing);
-    assert!(!listed[0].instance.checks[0].missing);
-}
-
-#[test]
-fn a_check_without_its_instance_is_not_shown() {
-    let (mut writer, view) = cluster();
-    writer.apply(at(1), check(1, "c", Some("api"), CheckStatus::Critical));
-    assert!(view.checks().is_empty());
-    assert!(view.own().checks.is_empty());
 }
 
 #[test]
