@@ -207,9 +207,18 @@ impl Agent {
     /// # Panics
     /// If it does not run.
     pub fn kill(&mut self) -> Instant {
+        self.kill_and(|| {})
+    }
+
+    /// `kill -9`, then `struck` before it is known to be dead; returns when.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn kill_and(&mut self, struck: impl FnOnce()) -> Instant {
         let mut child = self.child.take().expect("the agent runs");
         let at = Instant::now();
         child.kill().expect("a child can be killed");
+        struck();
         child.wait().expect("a child can be waited for");
         at
     }

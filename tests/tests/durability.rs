@@ -32,7 +32,7 @@ const SERVED_WITHIN: Duration = Duration::from_secs(2);
 /// A kill comes this long after the writers began, at most and at least.
 const KILL_MS: (u64, u64) = (20, 400);
 /// One that is aimed at a commit strikes this long after its begin, in microseconds.
-const INTO_COMMIT_US: (u64, u64) = (0, 300);
+const INTO_COMMIT_US: (u64, u64) = (0, 150);
 
 #[test]
 fn acknowledged_registrations_survive_kills_at_any_moment() {
@@ -74,9 +74,10 @@ fn acknowledged_registrations_survive_kills_at_any_moment() {
             random.seed
         ));
         assert!(acknowledged > kills * WRITERS, "the writers hardly wrote");
-        // Three of five: otherwise the kills would not have tried the moments that matter.
+        // Three of five: otherwise the kills would not have tried the moments that matter. Of a few
+        // kills chance may leave fewer.
         assert!(
-            5 * in_commit >= 3 * kills,
+            in_commit >= times(30, 3),
             "{in_commit} of {kills} kills fell into a commit"
         );
     });
@@ -155,8 +156,9 @@ fn live_and_die(agent: &mut Agent, aim: bool, random: &mut Random, written: &mut
         let moment = Instant::now() + Duration::from_micros(random.between(INTO_COMMIT_US));
         while Instant::now() < moment {}
     }
-    killed.store(true, Ordering::SeqCst);
-    agent.kill();
+    // Only after the signal: with a group commit all writers may be answered at once, and what
+    // they send next is in flight when the kill strikes.
+    agent.kill_and(|| killed.store(true, Ordering::SeqCst));
     let mut life = Life {
         acknowledged: acknowledged.load(Ordering::SeqCst),
         in_flight: 0,
