@@ -53,10 +53,12 @@ impl FakeNode {
                 Some(body) => self.records.insert(key.clone(), body.clone()),
                 None => self.records.remove(&key),
             };
+            let is_live = body.is_some();
             updates.push(Update::Record {
                 key,
                 body: body.map(Arc::new),
-                dot: Some(dot),
+                // Removed by its owner: nothing is in force, not even a tombstone.
+                dot: is_live.then_some(dot),
                 conflicts: 0,
             });
         }
