@@ -24,6 +24,9 @@ use crate::{
     timers::{Timer, jittered},
 };
 
+/// What was lost this long before an island began is taken for lost by the same fault: an agent that
+/// is cut off may notice its peers one by one.
+const FAULT_WINDOW: Duration = Duration::from_secs(60);
 /// Losses closer together than this are taken for one fault. Twice the longest time that a small
 /// cluster needs to notice all of a split.
 const LOSS_WINDOW: Duration = Duration::from_secs(12);
@@ -138,7 +141,7 @@ impl RosterState {
         for member in self.members.values_mut() {
             if member.status != MemberStatus::Down {
                 member.shield = Shield::None;
-            } else if island && now.since(member.since) <= LOSS_WINDOW {
+            } else if island && now.since(member.since) <= FAULT_WINDOW {
                 member.shield = Shield::Island;
             } else if !island && member.shield == Shield::Island {
                 member.shield = Shield::Former;
