@@ -57,6 +57,9 @@ pub struct Config {
     pub reannounce_interval: Duration,
     /// To how many addresses a node announces at once that has to rejoin or has lost everybody.
     pub rejoin_fanout: usize,
+    /// How many times as long as usual a node waits, at most, whose own probes fail. Higher: fewer
+    /// false suspicions by a sick node, slower recovery of its judgement. 1 switches it off.
+    pub local_health_max: u8,
     /// By how many percent each periodic interval varies, both ways. Zero runs nodes that start
     /// together in lock-step: for tests.
     pub jitter_percent: u8,
@@ -82,6 +85,8 @@ pub struct Mutants {
     pub no_watchdog: bool,
     /// A refuted suspicion still ends in a forced rejoin.
     pub no_turn_undead_filter: bool,
+    /// A node whose own probes fail accuses all others.
+    pub no_abstaining: bool,
 }
 
 /// A setting is outside its range. Nothing was started; the operator has to correct it.
@@ -112,6 +117,7 @@ impl Default for Config {
             watchdog_fanout: 2,
             reannounce_interval: Duration::from_secs(10),
             rejoin_fanout: 3,
+            local_health_max: 8,
             jitter_percent: 20,
             packet_bytes: PACKET_BYTES,
             members_max: FEEDS,
@@ -154,6 +160,7 @@ impl Config {
             watchdog_fanout,
             reannounce_interval,
             rejoin_fanout,
+            local_health_max,
             packet_bytes,
             members_max,
             down_max,
@@ -192,6 +199,7 @@ impl Config {
         ] {
             *fanout = (*fanout).clamp(1, 16);
         }
+        self.local_health_max = self.local_health_max.clamp(1, 16);
         self.packet_bytes = self.packet_bytes.clamp(PACKET_BYTES_MIN, PACKET_BYTES);
         self.members_max = self.members_max.clamp(64, FEEDS);
         self.down_max = self.down_max.clamp(1, self.members_max);
@@ -203,6 +211,14 @@ impl Config {
     pub(crate) const fn has_watchdog(&self) -> bool {
         #[cfg(feature = "mutants")]
         return !self.mutants.no_watchdog;
+        #[cfg(not(feature = "mutants"))]
+        true
+    }
+
+    /// Whether a node that has reason to doubt itself accuses nobody.
+    pub(crate) const fn abstains(&self) -> bool {
+        #[cfg(feature = "mutants")]
+        return !self.mutants.no_abstaining;
         #[cfg(not(feature = "mutants"))]
         true
     }

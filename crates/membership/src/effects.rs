@@ -23,8 +23,10 @@ pub(crate) struct Effects {
     pub(crate) sent_as: Option<(MemberId, Incarnation)>,
     /// The member whose probe began.
     pub(crate) probing: Option<MemberId>,
-    /// A probe ended without an answer.
-    pub(crate) probe_failed: bool,
+    /// The member that answered a probe, directly or through another.
+    pub(crate) answered: Option<MemberId>,
+    /// The member whose probe ended without an answer.
+    pub(crate) probe_failed: Option<MemberId>,
 }
 
 #[derive(Debug)]
@@ -36,6 +38,14 @@ pub(crate) struct Outgoing {
 }
 
 impl Effects {
+    fn received(&mut self, header: &Header<MemberId>) {
+        match header.message {
+            Message::Ack(_) => self.answered = Some(header.src),
+            Message::ForwardedAck { origin, .. } => self.answered = Some(origin),
+            _ => {}
+        }
+    }
+
     fn sent(&mut self, header: &Header<MemberId>) {
         self.sent_as = Some((header.src, header.src_incarnation));
         match header.message {
@@ -63,11 +73,14 @@ impl foca::Runtime<MemberId> for Effects {
                 self.idle = true;
             }
             Notification::Rejoin(_) => self.rejoined = true,
-            Notification::DataReceived(_) => self.accepted = true,
+            Notification::DataReceived(header) => {
+                self.accepted = true;
+                self.received(header);
+            }
             // foca reports a packet's header right after the packet.
             Notification::DataSent(header) => self.sent(header),
-            Notification::ProbeFailed(_, _) => {
-                self.probe_failed = true;
+            Notification::ProbeFailed(_, id) => {
+                self.probe_failed = Some(*id);
                 self.members_touched = true;
             }
         }

@@ -3,7 +3,7 @@
 //! foca alone leaves holes: in a cluster of a thousand, one packet tells a newcomer of 27 members, and
 //! some are not known to it minutes later. So a newcomer pulls a peer's whole list over a session.
 
-use foca::{Incarnation, Member};
+use foca::{Incarnation, Member, Timer};
 use tidings_types::Timestamp;
 
 use crate::{
@@ -28,7 +28,8 @@ impl Membership {
     ///
     /// It may be old, and "down" is final in SWIM, so a member that is down there is at most a
     /// suspect here: one that this node takes for alive gets told and can refute; one that is new
-    /// here goes down, for this node alone, unless it shows itself within the suspicion's time.
+    /// here goes down, for this node alone, unless it shows itself within the suspicion's time. And one
+    /// that this node took for down while it was in doubt is alive if the peer says so.
     pub fn apply_snapshot(&mut self, now: Timestamp, snapshot: Vec<MemberState>) {
         let me = self.me().node;
         self.outbid(now, snapshot.iter().map(|member| member.id.canonical()));
@@ -46,7 +47,12 @@ impl Membership {
             }
             room -= usize::from(is_new);
             match member.state {
-                State::Alive => news.push(Member::new(id, member.incarnation, State::Alive.into())),
+                State::Alive => {
+                    if self.is_unfounded(id, member.incarnation) {
+                        self.unlearn(now, id, member.incarnation);
+                    }
+                    news.push(Member::new(id, member.incarnation, State::Alive.into()));
+                }
                 state => {
                     let doubt = Member::new(id, member.incarnation, State::Suspect.into());
                     if is_new && state == State::Down {
@@ -67,6 +73,16 @@ impl Membership {
         });
         self.drive(now, true, |swim, effects| {
             swim.apply_many(doubts.into_iter(), true, effects)
+        });
+    }
+
+    /// Makes foca forget what it holds against a member: nothing else lets a suspect be alive again in
+    /// the same incarnation.
+    pub(crate) fn unlearn(&mut self, now: Timestamp, id: MemberId, incarnation: Incarnation) {
+        let down = Member::new(id, incarnation, State::Down.into());
+        self.drive(now, true, |swim, effects| {
+            swim.apply_many([down].into_iter(), false, &mut *effects)?;
+            swim.handle_timer(Timer::RemoveDown(id), effects)
         });
     }
 

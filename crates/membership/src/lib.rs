@@ -23,6 +23,7 @@
 //! | `addresses` | every address ever seen, bounded |
 //! | `watchdog` | guard: announces that never stop, because foca falls silent when it is alone |
 //! | `suspicion` | guard: suspicions that were refuted must not end in a forced rejoin |
+//! | `local_health` | guard: a node whose own probes fail accuses nobody |
 //! | `buddy` | guard: a suspect that speaks is told, so that it can refute |
 //! | `stall` | guard: time that this process slept through is not held against its peers |
 //! | `outbid` | guard: a node whose disk and clock went back must still get in |
@@ -40,6 +41,7 @@ pub mod config;
 mod effects;
 mod exchange;
 pub mod id;
+mod local_health;
 pub mod members;
 pub mod membership;
 mod outbid;

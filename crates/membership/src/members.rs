@@ -63,9 +63,14 @@ pub(crate) struct Members {
 pub(crate) struct Row {
     pub(crate) id: MemberId,
     pub(crate) incarnation: Incarnation,
+    /// What foca says.
     pub(crate) state: State,
-    since: Timestamp,
+    pub(crate) since: Timestamp,
     heard: Option<Timestamp>,
+    /// Since when this node takes the suspect for down without telling others.
+    condemned: Option<Timestamp>,
+    /// When the last probe of it began that it did not answer.
+    pub(crate) failed: Option<Timestamp>,
 }
 
 /// What a comparison found.
@@ -76,6 +81,8 @@ pub(crate) struct Changes {
     pub(crate) refuted: u64,
     pub(crate) downs: u64,
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Whose suspicion is new here.
+    pub(crate) suspects: Vec<(MemberId, Incarnation)>,
 }
 
 impl Members {
@@ -91,6 +98,11 @@ impl Members {
             let state = State::from(member.state());
             let known = self.rows.get(&member.id().node).copied();
             let was = known.map(|row| row.state);
+            let is_same_suspicion = known.is_some_and(|row| {
+                state == State::Suspect
+                    && row.id == *member.id()
+                    && row.incarnation == member.incarnation()
+            });
             let row = Row {
                 id: *member.id(),
                 incarnation: member.incarnation(),
@@ -99,18 +111,29 @@ impl Members {
                     .filter(|row| row.state == state)
                     .map_or(now, |row| row.since),
                 heard: known.and_then(|row| row.heard),
+                condemned: known
+                    .filter(|_| is_same_suspicion)
+                    .and_then(|row| row.condemned),
+                failed: known
+                    .filter(|row| row.id == *member.id())
+                    .and_then(|row| row.failed),
             };
+            if state == State::Suspect && !is_same_suspicion {
+                changes.suspects.push((row.id, row.incarnation));
+            }
             if was != Some(state) {
                 changes.suspected += u64::from(state == State::Suspect);
                 changes.refuted += u64::from(was == Some(State::Suspect) && state == State::Alive);
-                changes.downs += u64::from(state == State::Down);
-                self.down += usize::from(state == State::Down);
-                self.down -= usize::from(was == Some(State::Down));
             }
+            let (was_down, is_down) = (known.is_some_and(|row| row.is_down()), row.is_down());
+            changes.downs += u64::from(is_down && !was_down);
+            self.down += usize::from(is_down);
+            self.down -= usize::from(was_down);
             if known.map(|row| row.id.addr) != Some(row.id.addr) {
                 changes.addresses.push(row.id.addr);
             }
-            changes.any |= was != Some(state) || known.map(|row| row.id) != Some(row.id);
+            changes.any |= known.map(|row| row.shown()) != Some(row.shown())
+                || known.map(|row| row.id) != Some(row.id);
             self.rows.insert(row.id.node, row);
         }
         changes
@@ -137,8 +160,23 @@ impl Members {
 
     pub(crate) fn remove(&mut self, node: NodeId) {
         if let Some(row) = self.rows.remove(&node) {
-            self.down -= usize::from(row.state == State::Down);
+            self.down -= usize::from(row.is_down());
         }
+    }
+
+    /// Takes note of a probe without an answer.
+    pub(crate) fn failed(&mut self, id: MemberId, began: Timestamp) {
+        if let Some(row) = self.rows.get_mut(&id.node).filter(|row| row.id == id) {
+            row.failed = Some(began);
+        }
+    }
+
+    /// Takes a suspect for down; whether it was not before.
+    pub(crate) fn condemn(&mut self, node: NodeId, now: Timestamp) -> bool {
+        let row = self.rows.get_mut(&node).filter(|row| !row.is_down());
+        let is_new = row.map(|row| row.condemned = Some(now)).is_some();
+        self.down += usize::from(is_new);
+        is_new
     }
 
     pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
@@ -157,19 +195,39 @@ impl Members {
     pub(crate) fn down_longest(&self) -> Option<&Row> {
         self.rows
             .values()
-            .filter(|row| row.state == State::Down)
-            .min_by_key(|row| (row.since, row.id.node))
+            .filter(|row| row.is_down())
+            .min_by_key(|row| (row.shown_since(), row.id.node))
     }
 }
 
 impl Row {
+    /// What this node goes by: a suspect whose time is over is down for it, whatever it tells others.
+    pub(crate) const fn shown(&self) -> State {
+        if self.condemned.is_some() {
+            State::Down
+        } else {
+            self.state
+        }
+    }
+
+    pub(crate) const fn is_down(&self) -> bool {
+        matches!(self.shown(), State::Down)
+    }
+
+    const fn shown_since(&self) -> Timestamp {
+        match self.condemned {
+            Some(at) => at,
+            None => self.since,
+        }
+    }
+
     pub(crate) const fn member(&self) -> Member {
         Member {
             node: self.id.node,
             addr: self.id.addr,
             generation: self.id.generation,
-            state: self.state,
-            since: self.since,
+            state: self.shown(),
+            since: self.shown_since(),
             heard: self.heard,
         }
     }

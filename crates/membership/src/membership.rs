@@ -13,7 +13,8 @@ use crate::{
     codec::{Codec, Packet},
     effects::{Effects, Outgoing},
     id::canonical,
-    members::Members,
+    local_health::{LocalHealth, Probing},
+    members::{Members, Row},
     pace::Pace,
     timers::{Event, Timers},
 };
@@ -47,7 +48,8 @@ pub struct Membership {
     pub(crate) last_accepted: Timestamp,
     pub(crate) last_outbid: Option<Timestamp>,
     pub(crate) last_sent_as: Option<(MemberId, Incarnation)>,
-    probing: Option<MemberId>,
+    pub(crate) probing: Option<Probing>,
+    pub(crate) health: LocalHealth,
     left: bool,
     pub(crate) counters: Counters,
 }
@@ -82,6 +84,7 @@ impl Membership {
             last_outbid: None,
             last_sent_as: None,
             probing: None,
+            health: LocalHealth::default(),
             left: false,
             counters: Counters::default(),
             config,
@@ -113,7 +116,7 @@ impl Membership {
             let mut fit: Vec<_> = self
                 .members
                 .rows()
-                .filter(|row| row.state == state && !exclude.contains(&row.id.node))
+                .filter(|row| row.shown() == state && !exclude.contains(&row.id.node))
                 .map(|row| (row.id.node, row.id.addr))
                 .collect();
             draw(&mut fit, count, &mut self.rng)
@@ -171,6 +174,7 @@ impl Membership {
                 Event::Watchdog => self.watch(now),
                 Event::Reannounce => self.reannounce(now),
                 Event::Hearsay(id, incarnation) => self.believe_hearsay(now, id, incarnation),
+                Event::Doubt(id, incarnation) => self.end_doubt(now, id, incarnation),
                 Event::Foca(timer) => self.fire(now, timer),
             }
         }
@@ -182,7 +186,10 @@ impl Membership {
     /// unsent probe never counts as answered.
     pub fn send_failed(&mut self, _now: Timestamp, to: SocketAddr) {
         self.counters.send_errors += 1;
-        if self.probing.is_some_and(|id| id.addr == canonical(to)) {
+        if self
+            .probing
+            .is_some_and(|probing| probing.id.addr == canonical(to))
+        {
             self.counters.probes_unsent += 1;
         }
     }
@@ -214,17 +221,13 @@ impl Membership {
     ///
     /// It is no longer retried, and an old packet about it may bring it back as news.
     pub fn forget(&mut self, now: Timestamp, node: NodeId) -> bool {
-        let Some(id) = self
-            .members
-            .get(node)
-            .filter(|row| row.state == State::Down)
-            .map(|row| row.id)
+        let Some(&Row {
+            id, incarnation, ..
+        }) = self.members.get(node).filter(|row| row.is_down())
         else {
             return false;
         };
-        self.drive(now, false, |swim, effects| {
-            swim.handle_timer(Timer::RemoveDown(id), effects)
-        });
+        self.unlearn(now, id, incarnation);
         self.members.remove(node);
         self.addresses.forget(id.addr);
         self.members_changed = true;
@@ -323,6 +326,9 @@ impl Membership {
             self.counters.stale_suspicions_dropped += 1;
             return;
         }
+        if self.holds_verdict(now, &timer) {
+            return;
+        }
         let dirty = matches!(timer, Timer::ChangeSuspectToDown { .. });
         self.drive(now, dirty, |swim, effects| {
             swim.handle_timer(timer, effects)
@@ -330,9 +336,14 @@ impl Membership {
     }
 
     fn absorb(&mut self, now: Timestamp, dirty: bool, effects: Effects) {
+        self.note_probes(now, &effects);
         for (timer, after) in effects.timers {
             let after = match timer {
-                Timer::ProbeRandomMember(_) => after * self.pace.probe_percent / 100,
+                // Both by the same factor: the indirect stage comes before the next probe.
+                Timer::ProbeRandomMember(_) => {
+                    after * self.health.factor() * self.pace.probe_percent / 100
+                }
+                Timer::SendIndirectProbe { .. } => after * self.health.factor(),
                 _ => after,
             };
             let after = if is_periodic(&timer) {
@@ -345,12 +356,6 @@ impl Membership {
         if effects.accepted {
             self.last_accepted = now;
             self.counters.packets_accepted += 1;
-        }
-        self.counters.probes_failed += u64::from(effects.probe_failed);
-        self.last_sent_as = effects.sent_as.or(self.last_sent_as);
-        if effects.probing.is_some() {
-            self.counters.probes += 1;
-            self.probing = effects.probing;
         }
         if dirty || effects.members_touched || effects.rejoined {
             self.read_members(now);
@@ -376,9 +381,16 @@ impl Membership {
         for addr in changes.addresses {
             self.addresses.saw(addr, now);
         }
-        if !changes.any {
-            return;
+        for (id, incarnation) in changes.suspects {
+            self.doubt(now, id, incarnation);
         }
+        if changes.any {
+            self.note_change(now);
+        }
+    }
+
+    /// The member list is another one than before.
+    pub(crate) fn note_change(&mut self, now: Timestamp) {
         self.members_changed = true;
         self.make_room(now);
         let pace = Pace::of(&self.config, self.alive() + 1, self.members.len() + 1);

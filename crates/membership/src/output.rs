@@ -100,6 +100,8 @@ pub struct Counters {
     pub suspicions_refuted: u64,
     /// Members that went down in this node's view.
     pub downs: u64,
+    /// Of these, the ones that others were not told of at once, because this node's own probes fail.
+    pub verdicts_held: u64,
     /// Times that this node was declared down and took a new identity.
     pub rejoins: u64,
     /// Times that the watchdog announced this node because it was alone or heard nothing.

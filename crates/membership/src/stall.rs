@@ -18,6 +18,7 @@ impl Membership {
             .unwrap_or_default();
         if late > self.config.probe_rtt / 2 {
             self.counters.stalls += 1;
+            self.note_slowness();
             self.timers.postpone_verdicts(late);
         }
     }

@@ -24,6 +24,7 @@ pub(crate) enum Slot {
     Gossip,
     RemoveDown(NodeId),
     Hearsay(NodeId),
+    Doubt(NodeId),
     Watchdog,
     Reannounce,
 }
@@ -33,6 +34,8 @@ pub(crate) enum Event {
     Foca(Timer<MemberId>),
     /// Somebody's member list said that this member is down.
     Hearsay(MemberId, Incarnation),
+    /// The time of this suspicion is over, whoever began it.
+    Doubt(MemberId, Incarnation),
     Watchdog,
     Reannounce,
 }
@@ -141,7 +144,11 @@ impl Slot {
     const fn is_verdict(self) -> bool {
         matches!(
             self,
-            Self::Probe | Self::IndirectProbe | Self::Suspicion(_) | Self::Hearsay(_)
+            Self::Probe
+                | Self::IndirectProbe
+                | Self::Suspicion(_)
+                | Self::Hearsay(_)
+                | Self::Doubt(_)
         )
     }
 }

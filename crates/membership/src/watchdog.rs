@@ -55,7 +55,8 @@ impl Membership {
     /// Looks whether this node is alone, or wedged among members that do not listen.
     pub(crate) fn watch(&mut self, now: Timestamp) {
         self.set_watchdog(now);
-        let is_alone = self.swim.num_members() == 0;
+        let is_alone = self.alive() == 0;
+        self.contact_due |= is_alone;
         if is_alone || now.since(self.last_accepted) >= self.config.silence {
             let sent = self.announce_to_some(now, self.config.watchdog_fanout);
             self.counters.watchdog_fired += u64::from(sent);

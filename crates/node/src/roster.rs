@@ -3,8 +3,8 @@
 //! The failure detector gives facts about members; nodes' own records say who left on purpose. From
 //! both follows, per node, how its records are served. Nothing here is ever written into a record.
 //!
-//! *Island*: an agent that reaches at most half of the members it expects, or that loses many at
-//! once, takes the fault to be on its own side. It goes on serving what the lost ones own, marked
+//! *Island*: an agent that reaches at most half of the members it expects, that loses many at once, or
+//! that hears so little that its failure detector doubts itself, takes the fault to be on its own side. It goes on serving what the lost ones own, marked
 //! stale. One dead agent of three is no island: its instances disappear.
 
 use std::{
@@ -116,8 +116,8 @@ impl RosterState {
     }
 
     /// Decides anew whether this agent is an island. `expected` counts every member that ought to
-    /// be there, this node included.
-    fn judge(&mut self, now: Timestamp, expected: usize, half_life: Duration) {
+    /// be there, this node included; `in_doubt` is what the failure detector thinks of itself.
+    fn judge(&mut self, now: Timestamp, expected: usize, in_doubt: bool, half_life: Duration) {
         // A suspect is not counted on: the decision must come before the first one is hidden.
         let alive = 1 + self
             .members
@@ -135,8 +135,10 @@ impl RosterState {
             .values()
             .filter(|m| self.is_loss(m, now))
             .count();
-        let island =
-            self.has_looked_around(now) && (cut_off || decayed(lost) > tolerated_losses(expected));
+        // Who is alone for good must not doubt for ever.
+        let in_doubt = in_doubt && halvings == 0;
+        let lost_many = decayed(lost) > tolerated_losses(expected);
+        let island = self.has_looked_around(now) && (cut_off || lost_many || in_doubt);
 
         for member in self.members.values_mut() {
             if member.status != MemberStatus::Down {
@@ -228,8 +230,8 @@ impl Node {
         let expected = 1 + expected.collect::<BTreeSet<_>>().len();
 
         let was_island = self.roster.island;
-        self.roster
-            .judge(now, expected, self.config.island_half_life);
+        let (in_doubt, half_life) = (self.membership.is_in_doubt(), self.config.island_half_life);
+        self.roster.judge(now, expected, in_doubt, half_life);
         let roster = self.describe_roster(expected);
         if was_island != roster.island {
             self.out.push_back(Output::Event(Event::Island {

@@ -17,6 +17,7 @@ pub(super) fn about_membership(metrics: &mut Metrics, figures: &tidings_membersh
         suspects_told: "Suspects that spoke and were told of it.",
         suspicions_refuted: "Suspects that turned out to be alive.",
         downs: "Members that went down.",
+        verdicts_held: "Members taken for down without telling others at once: own probes failed.",
         rejoins: "Times that this agent was declared down and took a new identity.",
         watchdog_fired: "Times that this agent announced itself because it heard nothing.",
         stale_suspicions_dropped: "Suspicion timers dropped because the suspect had refuted.",

@@ -64,15 +64,35 @@ fn the_timer_of_a_refuted_suspicion_does_nothing() {
 
 #[test]
 fn the_timer_of_a_standing_suspicion_ends_in_a_verdict_and_a_notice() {
-    let mut node = knowing([listed(1, State::Suspect)]);
-    let now = Timestamp::from_micros(10);
+    let mut node = knowing([listed(1, State::Suspect), listed(2, State::Alive)]);
+    let now = Timestamp::ZERO + seconds(3);
+    let began = Timestamp::ZERO + seconds(1);
+    node.members.failed(identity(1, 1), began);
+    node.timers.clear(); // No probe comes between.
     assert!(!node.is_stale(&suspicion_of(1, 0)));
+    node.health.answered(node_id(2), now);
     node.timers.set_foca(now, suspicion_of(1, 0));
     node.handle_timeout(now);
     assert_eq!(state_of(&node, 1), Some(State::Down));
     assert_eq!(node.counters().turn_undead_suppressed, 0);
     assert!(packets(&mut node).iter().any(|output| matches!(output,
         Output::Packet { to, receiver: Some(to_node), .. } if *to == addr(1) && *to_node == node_id(1))));
+}
+
+#[test]
+fn the_timer_of_a_suspicion_by_a_node_that_hears_nobody_ends_in_a_view_of_its_own() {
+    let mut node = knowing([listed(1, State::Suspect), listed(2, State::Alive)]);
+    let now = Timestamp::ZERO + seconds(3);
+    node.timers.clear();
+    node.timers.set_foca(now, suspicion_of(1, 0));
+    node.handle_timeout(now);
+    assert_eq!(state_of(&node, 1), Some(State::Down));
+    assert!(node.snapshot().contains(&listed(1, State::Suspect)));
+    let told = packets(&mut node).into_iter().any(|output| {
+        matches!(output,
+        Output::Packet { to, .. } if to == addr(1))
+    });
+    assert!(!told);
 }
 
 #[test]
@@ -286,7 +306,7 @@ mod mutants {
     use crate::Mutants;
 
     #[test]
-    fn without_the_watchdog_two_nodes_never_find_each_other_again() {
+    fn without_the_watchdog_nodes_that_start_in_the_dark_never_meet() {
         let config = Config {
             mutants: Mutants {
                 no_watchdog: true,
@@ -294,11 +314,26 @@ mod mutants {
             },
             ..Config::default()
         };
-        let mut world = World::joined(2, 1, config);
+        let mut world = World::boot(2, 1, config);
         world.split(&[]);
         world.run(seconds(30));
         world.heal();
         assert_eq!(world.run_until_full(seconds(300)), None);
+    }
+
+    #[test]
+    fn without_the_gate_the_deaf_make_the_healthy_rejoin() {
+        let config = Config {
+            mutants: Mutants {
+                no_abstaining: true,
+                ..Mutants::default()
+            },
+            ..Config::default()
+        };
+        let mut world = World::joined(20, 1, config);
+        world.deaf = 1;
+        world.run(seconds(60));
+        assert!((1..20).any(|n| world.node(n).counters().rejoins > 0));
     }
 
     #[test]

@@ -3,5 +3,6 @@
 mod detection;
 mod guards;
 mod healing;
+mod local_health;
 mod packets;
 mod world;

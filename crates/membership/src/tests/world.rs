@@ -24,6 +24,8 @@ pub(super) struct World {
     pub(super) pulls: bool,
     /// The node whose host refuses to send.
     pub(super) unsendable: Option<usize>,
+    /// The first nodes that hear nothing.
+    pub(super) deaf: usize,
     /// Sender, receiver and bytes of all that was sent, if asked for.
     pub(super) recorded: Option<Vec<(usize, usize, Vec<u8>)>>,
     ids: Vec<NodeId>,
@@ -77,6 +79,7 @@ impl World {
             contacts: Vec::new(),
             pulls: false,
             unsendable: None,
+            deaf: 0,
             recorded: None,
             paused: vec![Timestamp::ZERO; size],
             ids: (0..size).map(node_id).collect(),
@@ -245,7 +248,8 @@ impl World {
             from, to, bytes, ..
         } = letter;
         let sealed_for_another = letter.receiver.is_some_and(|node| node != self.ids[to]);
-        if self.nodes[to].is_none() || self.sides[from] != self.sides[to] || sealed_for_another {
+        let is_cut = self.sides[from] != self.sides[to] || to < self.deaf;
+        if self.nodes[to].is_none() || is_cut || sealed_for_another {
             return;
         }
         self.note(&bytes);
