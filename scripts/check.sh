@@ -86,8 +86,12 @@ step_rules() {
 }
 
 step_release() {
-  cargo build --locked --release
-  cargo build --locked --release -p tidings-sim
+  build_release
+}
+
+# Both binaries in one build: two builds would compile what they share with different features.
+build_release() {
+  cargo build --locked --release -p tidings -p tidings-sim
 }
 
 step_scenarios() {
@@ -112,7 +116,7 @@ step_e2e() {
     need dig dnsutils
     need_namespaces
   fi
-  cargo build --locked --release
+  build_release
   local found
   mapfile -t found < <(integration_tests tests/tests | grep -vxF "$(printf '%s\n' "${RULES[@]}")")
   [[ ${#found[@]} -gt 0 ]]
@@ -122,7 +126,7 @@ step_e2e() {
 step_partition() {
   need curl curl
   need_namespaces
-  cargo build --locked --release
+  build_release
   partition --agents 3 --seconds 20
   partition --agents 2 --seconds 2
   partition --shape blackout --seconds 2
@@ -137,7 +141,7 @@ step_tour() {
   need curl curl
   need dig dnsutils
   need_namespaces
-  cargo build --locked --release
+  build_release
   PATH=$TARGET/release:$PATH scripts/tour.sh
 }
 
