@@ -26,6 +26,7 @@
 //! | `local_health` | guard: a node whose own probes fail accuses nobody |
 //! | `buddy` | guard: a suspect that speaks is told, so that it can refute |
 //! | `stall` | guard: time that this process slept through is not held against its peers |
+//! | `rejoin` | guard: who is told again and again that it is down rejoins at a bounded pace |
 //! | `outbid` | guard: a node whose disk and clock went back must still get in |
 //! | `exchange` | the member list as a whole, for one who joins |
 //!
@@ -47,6 +48,7 @@ pub mod membership;
 mod outbid;
 pub mod output;
 mod pace;
+mod rejoin;
 mod stall;
 mod suspicion;
 mod timers;

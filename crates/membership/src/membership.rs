@@ -47,6 +47,7 @@ pub struct Membership {
     /// When foca last accepted a packet.
     pub(crate) last_accepted: Timestamp,
     pub(crate) last_outbid: Option<Timestamp>,
+    pub(crate) last_rejoin: Option<Timestamp>,
     pub(crate) last_sent_as: Option<(MemberId, Incarnation)>,
     pub(crate) probing: Option<Probing>,
     pub(crate) health: LocalHealth,
@@ -82,6 +83,7 @@ impl Membership {
             last_contact: None,
             last_accepted: now,
             last_outbid: None,
+            last_rejoin: None,
             last_sent_as: None,
             probing: None,
             health: LocalHealth::default(),
@@ -290,6 +292,9 @@ impl Membership {
         }
         self.counters.address_mismatches += u64::from(src.addr != from);
         self.outbid(now, packet.updates.iter().map(|update| *update.id()));
+        if self.rejoins_too_soon(now, &packet) {
+            return Ok(());
+        }
         let bytes = if self.can_afford(&packet)? {
             bytes
         } else {
@@ -363,7 +368,10 @@ impl Membership {
         for packet in effects.packets {
             self.emit(packet);
         }
-        self.counters.rejoins += u64::from(effects.rejoined);
+        if effects.rejoined {
+            self.counters.rejoins += 1;
+            self.last_rejoin = Some(now);
+        }
         if effects.rejoined || effects.idle {
             self.contact_due = true;
             self.call_out(now);

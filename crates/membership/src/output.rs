@@ -104,6 +104,8 @@ pub struct Counters {
     pub verdicts_held: u64,
     /// Times that this node was declared down and took a new identity.
     pub rejoins: u64,
+    /// Packets left out that would have made this node rejoin again at once.
+    pub rejoins_put_off: u64,
     /// Times that the watchdog announced this node because it was alone or heard nothing.
     pub watchdog_fired: u64,
     /// Suspicion timers dropped because the suspect had refuted.
