@@ -41,6 +41,8 @@ pub struct Addresses {
 pub enum Stop {
     /// It was asked to, said goodbye, and closed everything.
     Departed,
+    /// Another agent holds its identity and keeps it; started again, it goes on under a new one.
+    Yielded,
     /// A part that it cannot go on without ended. What was acknowledged is on disk.
     Failed {
         /// The part.
@@ -54,6 +56,7 @@ impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Departed => f.write_str("the agent has left"),
+            Self::Yielded => f.write_str("another agent keeps this one's identity"),
             Self::Failed { part, reason } => write!(
                 f,
                 "the agent stopped because its {part} ended: {reason}; what it acknowledged is on \

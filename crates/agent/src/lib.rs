@@ -27,6 +27,7 @@ mod doors;
 mod driver;
 pub mod error;
 mod index;
+mod inheritance;
 pub mod keys;
 mod log_events;
 mod metrics;

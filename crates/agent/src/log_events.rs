@@ -95,9 +95,22 @@ fn log_event(event: &Event, view: &View) {
             ahead_ms,
             "a peer's clock is ahead: of writes made at once its write wins; set its clock"
         ),
+        Event::ClockOff { peer, ahead_ms } => tracing::warn!(
+            peer = %name(*peer, view),
+            ahead_ms,
+            "a peer's clock differs from this one's by more than 500 ms; set both by one time server"
+        ),
         Event::GreaterEpochMet { epoch } => tracing::warn!(
             ?epoch,
             "met a later run of this node: its disk was rolled back or copied; going on above it"
+        ),
+        Event::Cloned { yields: true } => tracing::warn!(
+            "another agent runs with this node's key: the data directory was copied; that one keeps the \
+             identity, this one takes a new one, with what was registered here since it started"
+        ),
+        Event::Cloned { yields: false } => tracing::warn!(
+            "another agent runs with this node's key: the data directory was copied; this one keeps the \
+             identity, that one takes a new one; never start two agents from one data directory"
         ),
         Event::NotPersisted { reason } => tracing::error!(
             %reason,

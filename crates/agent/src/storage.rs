@@ -2,13 +2,14 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use tidings_types::{Epoch, NodeId, Snapshot};
+use tidings_types::{Body, Epoch, Key, NodeId, Snapshot};
 use tokio::sync::mpsc;
 
 use crate::{
     clock::wall_ms,
     disk::{
         DataDir, FeedStore, Identity, OnSaved, OpenedFeed, OpenedRegistry, RegistryStore, Saved,
+        Successor,
     },
     driver::random_bits,
     error::StartError,
@@ -35,6 +36,10 @@ pub(crate) struct Storage {
     pub(crate) own_damaged: bool,
     pub(crate) replicas: Vec<(Snapshot, bool)>,
     pub(crate) members: Vec<(NodeId, SocketAddr)>,
+    /// What this node takes over from the identity that it had before, if it has a new one.
+    pub(crate) inherited: Option<Vec<(Key, Body)>>,
+    /// Where all of it is kept; `None` in memory.
+    pub(crate) dir: Option<DataDir>,
 }
 
 impl Storage {
@@ -45,6 +50,10 @@ impl Storage {
     pub(crate) fn open(data_dir: Option<&Path>) -> Result<Self, StartError> {
         let fresh = NodeKey::generate()?;
         let dir = data_dir.map(DataDir::open).transpose()?;
+        let inherited = match &dir {
+            Some(dir) => succeed(dir)?,
+            None => None,
+        };
         let mut identity = match &dir {
             Some(dir) => Identity::load_or_create(dir, || fresh.pkcs8().to_vec())?.0,
             None => Identity::in_memory(fresh.pkcs8().to_vec()),
@@ -77,8 +86,26 @@ impl Storage {
             own_damaged: feed.damaged,
             replicas: registry.snapshots,
             members: registry.members,
+            inherited,
+            dir,
         })
     }
+}
+
+/// Becomes the node that the last run decided to become, if it did; returns what moves along.
+fn succeed(dir: &DataDir) -> Result<Option<Vec<(Key, Body)>>, StartError> {
+    let Some(successor) = Successor::load(dir)? else {
+        return Ok(None);
+    };
+    let node = NodeKey::from_pkcs8(successor.pkcs8())?.node_id();
+    Identity::succeed(dir, successor.pkcs8())?;
+    let records = successor.into_records();
+    tracing::warn!(
+        %node,
+        registrations = records.len(),
+        "going on under a new identity, because another agent holds the one before"
+    );
+    Ok(Some(records))
 }
 
 /// Stores that keep nothing, and found nothing.

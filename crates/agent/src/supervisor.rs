@@ -24,8 +24,9 @@ use crate::{
     agent::Stop,
     disk::Identity,
     doors::Doors,
-    driver::Driver,
+    driver::{Driver, End},
     index,
+    inheritance::Inheritance,
     seeds::{Seed, watch_seeds},
     transport::Transport,
     watchdog::Watchdog,
@@ -48,6 +49,7 @@ pub(crate) struct Crew {
     pub(crate) identity: Arc<Mutex<Identity>>,
     pub(crate) transport: Transport,
     pub(crate) watchdog: Watchdog,
+    pub(crate) inheritance: Option<Inheritance>,
 }
 
 /// Sets `crew` going. What comes back tells how the agent ended, once all of it is closed.
@@ -62,7 +64,7 @@ pub(crate) fn set_going(crew: Crew) -> watch::Receiver<Option<Stop>> {
 }
 
 struct Running {
-    driver: JoinHandle<()>,
+    driver: JoinHandle<End>,
     http: JoinHandle<()>,
     dns: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
@@ -86,6 +88,9 @@ impl Running {
         let mut background = vec![tokio::spawn(again("index", move || {
             index::keep_reserved(Arc::clone(&identity), view.clone())
         }))];
+        if let Some(inheritance) = crew.inheritance {
+            background.push(tokio::spawn(inheritance.take()));
+        }
         if !crew.seeds.is_empty() {
             let (seeds, view, found) = (crew.seeds, crew.view, crew.seeds_found);
             background.push(tokio::spawn(again("seeds", move || {
@@ -107,7 +112,8 @@ impl Running {
     async fn watch(mut self) -> Stop {
         let stop = tokio::select! {
             end = &mut self.driver => match end {
-                Ok(()) => Stop::Departed,
+                Ok(End::Departed) => Stop::Departed,
+                Ok(End::Yielded) => Stop::Yielded,
                 Err(error) => failed("driver", &error),
             },
             end = &mut self.http => unasked("HTTP server", end),

@@ -22,6 +22,7 @@ use crate::{
     doors::Doors,
     driver::{Driver, FeedQueue, FigureBoard, Parts, Sources, random_bits},
     error::StartError,
+    inheritance::Inheritance,
     metrics::Counting,
     settings::Settings,
     storage::Storage,
@@ -83,6 +84,7 @@ pub(crate) fn wire(
         stop: stop.clone(),
     };
     let info = info(settings, addresses);
+    let inheritance = Inheritance::new(storage.inherited, storage.dir.clone(), commands.clone());
     let http = HttpState::new(view.clone(), commands, info, front_door, Limits::default());
     let clock = Clock::start();
     let sources = Sources {
@@ -105,6 +107,7 @@ pub(crate) fn wire(
         feed: FeedQueue::new(storage.feed, storage.epoch),
         registry: storage.registry,
         identity: Arc::clone(&identity),
+        dir: storage.dir,
         pulse,
         figures,
     };
@@ -119,6 +122,7 @@ pub(crate) fn wire(
         identity,
         transport: link.transport,
         watchdog,
+        inheritance,
     });
     Ok(Reins { stop, stopped })
 }

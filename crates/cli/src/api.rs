@@ -148,6 +148,9 @@ pub(crate) struct Member {
     pub(crate) liveness: String,
     pub(crate) since_ms: u64,
     pub(crate) heard_ms: u64,
+    /// By how many milliseconds its clock is ahead of the agent's.
+    #[serde(default)]
+    pub(crate) clock_ahead_ms: Option<i64>,
 }
 
 /// One instance of a service, as Consul's health endpoint shows it.

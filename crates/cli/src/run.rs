@@ -4,15 +4,17 @@ use anyhow::Context;
 use tidings_agent::{Agent, Stop};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Runs the agent that `start` starts until it stops by itself or a signal ends it.
+/// Runs the agent that `start` starts until it stops by itself or a signal ends it. An agent that
+/// gave its identity up to another one is started again, under its new one.
 ///
 /// The first SIGTERM or SIGINT says goodbye to the cluster; a second one ends the process at once.
 ///
 /// # Errors
 /// If the agent cannot be started, or stopped because a part of it failed. A clean goodbye is none.
-pub(crate) fn until_stopped(
-    start: impl Future<Output = anyhow::Result<Agent>>,
-) -> anyhow::Result<()> {
+pub(crate) fn until_stopped<F>(start: impl Fn() -> F) -> anyhow::Result<()>
+where
+    F: Future<Output = anyhow::Result<Agent>>,
+{
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tidings")
@@ -20,16 +22,22 @@ pub(crate) fn until_stopped(
         .context("the runtime cannot be started")?;
     let result = runtime.block_on(async {
         let mut signals = Signals::new().context("signals cannot be taken")?;
-        let agent = start.await?;
-        live(agent, &mut signals).await
+        loop {
+            let agent = start().await?;
+            match live(agent, &mut signals).await {
+                Stop::Departed => return Ok(()),
+                Stop::Yielded => {}
+                failed => return Err(anyhow::anyhow!("{failed}")),
+            }
+        }
     });
     // What still blocks (a name being resolved, a sync of a slow disk) has nobody to answer to.
     runtime.shutdown_background();
     result
 }
 
-async fn live(agent: Agent, signals: &mut Signals) -> anyhow::Result<()> {
-    let stop = tokio::select! {
+async fn live(agent: Agent, signals: &mut Signals) -> Stop {
+    tokio::select! {
         stop = agent.stopped() => stop,
         name = signals.next() => {
             tracing::info!(signal = name, "saying goodbye; a second signal ends the process at once");
@@ -42,10 +50,6 @@ async fn live(agent: Agent, signals: &mut Signals) -> anyhow::Result<()> {
                 }
             }
         }
-    };
-    match stop {
-        Stop::Departed => Ok(()),
-        failed => Err(anyhow::anyhow!("{failed}")),
     }
 }
 

@@ -98,6 +98,7 @@ impl World {
             liveness,
             since: Timestamp::ZERO,
             heard: Timestamp::ZERO,
+            ahead_ms: None,
         };
         self.roster.members.insert(node_id(n), entry);
         self.roster.island = self

@@ -31,6 +31,7 @@ pub(crate) fn status(call: &Call) -> Answer {
             } else {
                 millis(now.since(member.heard))
             },
+            clock_ahead_ms: member.ahead_ms,
         }
     });
     let answer = Status {
@@ -89,6 +90,7 @@ struct Member {
     liveness: &'static str,
     since_ms: u64,
     heard_ms: u64,
+    clock_ahead_ms: Option<i64>,
 }
 
 const fn word(liveness: Liveness) -> &'static str {

@@ -72,7 +72,7 @@ impl Node {
     }
 
     /// Whether every reachable peer is known to hold all of this node's feed.
-    fn is_alone_or_heard(&self, own: &tidings_types::Lineage) -> bool {
+    pub(crate) fn is_alone_or_heard(&self, own: &tidings_types::Lineage) -> bool {
         let mut peers = self.roster.reachable_peers();
         peers.all(|(peer, _)| self.peers.holds(peer).is_some_and(|held| held.covers(own)))
     }

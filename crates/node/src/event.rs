@@ -55,10 +55,22 @@ pub enum Event {
         /// How far, in milliseconds.
         ahead_ms: u64,
     },
+    /// A peer's wall clock is so far off that its stamps are not adopted, or ours are not there.
+    ClockOff {
+        /// The peer.
+        peer: NodeId,
+        /// By how many milliseconds it is ahead of this node's; negative if it is behind.
+        ahead_ms: i64,
+    },
     /// This node met a run of itself that it does not remember, and goes on under a new epoch.
     GreaterEpochMet {
         /// The epoch met.
         epoch: Epoch,
+    },
+    /// Another agent runs with this node's key: its data directory was copied.
+    Cloned {
+        /// Whether it is this agent that takes a new identity.
+        yields: bool,
     },
     /// The disk refused a batch; what waited for it was refused, and a new epoch begins.
     NotPersisted {
@@ -95,6 +107,12 @@ pub struct Counters {
     pub alarms: u64,
     /// Stamps too far ahead to be adopted.
     pub stamps_ahead: u64,
+    /// Peers whose clocks turned out to be far off.
+    pub clocks_off: u64,
     /// Batches that the disk refused.
     pub batches_failed: u64,
+    /// Older runs of members that were told that they are over.
+    pub old_runs_told: u64,
+    /// Other agents met that hold this node's key.
+    pub twins_met: u64,
 }

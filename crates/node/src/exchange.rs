@@ -46,6 +46,8 @@ pub(crate) enum Purpose {
     Pull(Box<Pulling>),
     /// To learn how much of this node's feed the peer holds.
     Positions,
+    /// To learn whether another agent holds this node's key.
+    Run,
 }
 
 /// A pull on its way.
@@ -90,7 +92,8 @@ impl Node {
         request: &Request,
         purpose: Purpose,
     ) -> bool {
-        if self.exchanges.open.len() >= OPEN || peer == self.me {
+        let asks_itself = peer == self.me && !matches!(purpose, Purpose::Run);
+        if self.exchanges.open.len() >= OPEN || asks_itself {
             return false;
         }
         let Ok(frame) = request.encode() else {
@@ -188,6 +191,10 @@ impl Node {
                 self.on_positions(peer, addr, &positions);
                 true
             }
+            (Purpose::Run, Response::Run { start }) => {
+                self.on_twin(start);
+                true
+            }
             _ => false,
         }
     }
@@ -226,18 +233,22 @@ impl Node {
         match open.purpose {
             Purpose::Heads => self.on_reconciled(open.peer),
             Purpose::Pull(pulling) => self.on_pulled(open.peer, pulling.advanced),
-            Purpose::Members | Purpose::Positions => {}
+            Purpose::Members | Purpose::Positions | Purpose::Run => {}
         }
     }
 
     /// A peer asks.
-    pub(crate) fn on_request(&mut self, exchange: Exchange, frame: &[u8]) {
+    pub(crate) fn on_request(&mut self, exchange: Exchange, from: NodeId, frame: &[u8]) {
         let answers = match Request::decode(frame) {
             Ok(Request::Members) => vec![Response::Members(self.member_list()).encode()],
             Ok(Request::Heads) => vec![Response::Heads(self.heads()).encode()],
             Ok(Request::Pull(wants)) => self.give(&wants),
             Ok(Request::Positions(owners)) => {
                 vec![Response::Positions(self.positions(&owners)).encode()]
+            }
+            Ok(Request::Run { start }) => {
+                let answer = self.on_run_asked(from, start);
+                answer.iter().map(Response::encode).collect()
             }
             Err(_) => {
                 self.counters.frames_malformed += 1;

@@ -57,6 +57,16 @@ pub enum Input {
         /// What was inside.
         payload: Vec<u8>,
     },
+    /// A proven datagram came of a run that is over: a later one of that node was heard. Its content
+    /// does not count.
+    OldRun {
+        /// The packet's source address.
+        from: SocketAddr,
+        /// Whose run.
+        sender: NodeId,
+        /// The latest run heard.
+        newest: Epoch,
+    },
     /// A datagram to this address could not even be sent. Not handed in for
     /// [`Output::Datagram`](crate::Output::Datagram)s that were sent and lost.
     SendFailed {
@@ -109,4 +119,7 @@ pub enum Input {
     },
     /// A new epoch was taken and is on disk, as [`Output::TakeEpoch`](crate::Output::TakeEpoch) asked.
     EpochTaken(Epoch),
+    /// A new identity is on disk, as [`Output::KeepIdentity`](crate::Output::KeepIdentity) asked, or
+    /// the disk did not take it.
+    IdentityKept(Result<(), String>),
 }

@@ -31,9 +31,12 @@
 //! | `publish`, `save` | what readers and the disk are told |
 //! | `roster` | who is alive, and whether this agent is an island |
 //! | `own` | this node's own feed: relearning it, its watermark, a greater epoch of itself |
+//! | `skew` | how far the peers' clocks are off |
+//! | `clone` | two live holders of one identity |
 //! | `depart` | the goodbye |
 
 mod catalog;
+mod clone;
 mod commands;
 pub mod config;
 mod depart;
@@ -50,8 +53,10 @@ mod reconcile;
 mod roster;
 mod rumor;
 mod save;
+mod skew;
 mod timers;
 
+pub use clone::registrations;
 pub use config::Config;
 pub use event::{Counters, Event};
 pub use input::{Boot, CommandId, Exchange, Input};

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, net::SocketAddr};
 
-use rand_chacha::{ChaCha8Rng, rand_core::SeedableRng};
+use rand_chacha::{
+    ChaCha8Rng,
+    rand_core::{Rng as _, SeedableRng},
+};
 use tidings_membership::{MemberId, Membership};
 use tidings_registry::{Registry, Writer};
 use tidings_types::{Dot, Hlc, Lineage, NodeId, Status, Timestamp};
@@ -10,6 +13,7 @@ use tidings_wire::{Datagram, Request, datagram};
 
 use crate::{
     Boot, Config, Counters, Event, Input, Output,
+    clone::Twin,
     depart::Goodbye,
     durable::Durable,
     exchange::{Exchanges, Purpose},
@@ -29,6 +33,8 @@ pub struct Node {
     pub(crate) addr: SocketAddr,
     pub(crate) now: Timestamp,
     pub(crate) wall_ms: u64,
+    /// When the wall clock was read.
+    wall_at: Timestamp,
     pub(crate) rng: ChaCha8Rng,
 
     pub(crate) registry: Registry,
@@ -42,6 +48,7 @@ pub struct Node {
     pub(crate) unacked: Unacked,
     pub(crate) saves: Saves,
     pub(crate) depart: Option<Goodbye>,
+    pub(crate) twin: Twin,
     /// The position of the own feed that at least one peer is known to hold.
     pub(crate) synced: Lineage,
 
@@ -61,7 +68,7 @@ impl Node {
             addr: boot.addr,
             generation: boot.epoch.bits(),
         };
-        let seed = rand_chacha::rand_core::Rng::next_u64(&mut rng);
+        let (seed, start) = (rng.next_u64(), rng.next_u64());
         let mut membership = Membership::new(config.membership.clone(), me, seed, now);
         membership.add_known(now, boot.members.iter().copied());
         let mut node = Self {
@@ -69,6 +76,7 @@ impl Node {
             addr: boot.addr,
             now,
             wall_ms: boot.wall_ms,
+            wall_at: now,
             rng,
             registry: Registry::new(boot.node, boot.cluster),
             writer: Writer::new(boot.node, boot.epoch),
@@ -81,6 +89,7 @@ impl Node {
             unacked: Unacked::default(),
             saves: Saves::default(),
             depart: None,
+            twin: Twin::new(start),
             synced: Lineage::empty(),
             timers: Timers::default(),
             counters: Counters::default(),
@@ -133,23 +142,31 @@ impl Node {
         self.now = self.now.max(now);
         match input {
             Input::Timeout => {}
-            Input::WallClock(unix_ms) => self.wall_ms = unix_ms,
+            Input::WallClock(unix_ms) => (self.wall_ms, self.wall_at) = (unix_ms, self.now),
             Input::Seeds(addrs) => self.membership.set_seeds(self.now, addrs),
             Input::Datagram {
                 from,
                 sender,
                 payload,
             } => self.on_datagram(from, sender, &payload),
+            Input::OldRun {
+                from,
+                sender,
+                newest,
+            } => self.on_old_run(from, sender, newest),
             Input::SendFailed { to } => self.membership.send_failed(self.now, to),
             Input::Request {
-                exchange, frame, ..
-            } => self.on_request(exchange, &frame),
+                exchange,
+                from,
+                frame,
+            } => self.on_request(exchange, from, &frame),
             Input::Response { exchange, frame } => self.on_response(exchange, &frame),
             Input::Finished { exchange, complete } => self.on_finished(exchange, complete),
             Input::Command { id, command } => self.on_command(id, command),
             Input::Persisted { batch, result } => self.on_persisted(batch, result),
             Input::Saved { save, kept } => self.on_saved(save, kept),
             Input::EpochTaken(epoch) => self.on_epoch_taken(epoch),
+            Input::IdentityKept(result) => self.on_identity_kept(result),
         }
         self.run_timers();
         self.settle();
@@ -184,13 +201,19 @@ impl Node {
     }
 
     fn on_datagram(&mut self, from: SocketAddr, sender: NodeId, payload: &[u8]) {
-        let Ok(Datagram { fingerprint, body }) = Datagram::decode(payload) else {
+        let Ok(Datagram {
+            fingerprint,
+            wall_ms,
+            body,
+        }) = Datagram::decode(payload)
+        else {
             self.counters.datagrams_malformed += 1;
             return;
         };
         if sender == self.me {
             return;
         }
+        self.on_clock(sender, wall_ms);
         match body {
             datagram::Body::Membership(bytes) => {
                 let taken = self
@@ -202,6 +225,7 @@ impl Node {
             datagram::Body::Have { owner, lineage } => {
                 self.on_have(from, sender, owner, &lineage);
             }
+            datagram::Body::Superseded { epoch, addr } => self.on_superseded(epoch, addr),
         }
         // Judged last, against what this datagram itself brought.
         self.on_fingerprint(sender, fingerprint);
@@ -224,6 +248,7 @@ impl Node {
                 Timer::Members => self.pull_members(),
                 Timer::Depart => self.on_depart_due(),
                 Timer::Own => self.on_own_due(),
+                Timer::Twin => self.on_twin_due(),
             }
         }
     }
@@ -246,11 +271,7 @@ impl Node {
                     bytes,
                 } => {
                     let body = datagram::Body::Membership(bytes);
-                    let datagram = Datagram {
-                        fingerprint: self.registry.fingerprint(),
-                        body,
-                    };
-                    if let Ok(payload) = datagram.encode() {
+                    if let Ok(payload) = self.datagram(body).encode() {
                         self.out.push_back(Output::Datagram {
                             to,
                             receiver,
@@ -267,6 +288,22 @@ impl Node {
         if changed {
             self.refresh_roster();
         }
+    }
+
+    /// A datagram of this node at this moment.
+    pub(crate) fn datagram(&self, body: datagram::Body) -> Datagram {
+        Datagram {
+            fingerprint: self.registry.fingerprint(),
+            wall_ms: self.wall_now_ms(),
+            body,
+        }
+    }
+
+    /// The wall clock at this moment, as far as it was told.
+    pub(crate) fn wall_now_ms(&self) -> u64 {
+        let passed = self.now.since(self.wall_at).as_millis();
+        self.wall_ms
+            .saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
     /// Pulls a random peer's member list: gossip alone leaves holes in a large cluster.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tidings_types::{Epoch, NodeId, Outcome, Refusal, Transfer, Update};
+use tidings_types::{Body, Epoch, Key, NodeId, Outcome, Refusal, Transfer, Update};
 
 use crate::{CommandId, Event, Exchange};
 
@@ -70,6 +70,16 @@ pub enum Output {
         /// The greatest epoch known of this node.
         above: Epoch,
     },
+    /// Another agent holds this identity and keeps it. Make a new one, put it on disk with these
+    /// records, and say so with [`Input::IdentityKept`](crate::Input::IdentityKept). Nothing is
+    /// written until then.
+    KeepIdentity {
+        /// What was registered since the start. Once [`Output::Yielded`] has come, the driver starts
+        /// under the new identity and hands in [`registrations`](crate::registrations) of these.
+        records: Vec<(Key, Body)>,
+    },
+    /// What moves to the new identity is removed under this one; the driver may start anew.
+    Yielded,
     /// Show this to readers, before any later reply is released.
     Publish(Update),
     /// Answer a command.

@@ -81,7 +81,7 @@ impl Own {
         Some(Refusal::NotSaved { reason })
     }
 
-    fn pause(&mut self) {
+    pub(crate) fn pause(&mut self) {
         self.waiting.get_or_insert_default();
     }
 }
@@ -133,7 +133,7 @@ impl Node {
             if self.durable.is_idle() {
                 self.take_epoch();
             }
-        } else {
+        } else if !self.give_way() {
             self.resume();
         }
     }
@@ -205,7 +205,7 @@ impl Node {
         self.persist(None);
         if self.own.relearned || self.own.exceeded.is_some() {
             self.on_feed_settled();
-        } else {
+        } else if !self.give_way() {
             self.resume();
         }
     }

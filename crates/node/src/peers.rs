@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tidings_types::{Lineage, NodeId, Timestamp, limits::FEEDS};
 
-use crate::roster::RosterState;
+use crate::{roster::RosterState, skew::Skew};
 
 /// What this node has learnt of its peers' registries from their datagrams.
 #[derive(Debug, Default)]
@@ -21,6 +21,8 @@ pub(crate) struct Peer {
     pub(crate) differs_since: Option<Timestamp>,
     /// How much of this node's feed it is known to hold.
     pub(crate) holds: Lineage,
+    /// How far its clock is off.
+    pub(crate) skew: Option<Skew>,
     /// Whether a repair from it is on its way.
     pub(crate) repairing: bool,
     /// No repair before this.
@@ -39,6 +41,11 @@ impl Peers {
     /// What is known of `node`, if anything is.
     pub(crate) fn get_mut(&mut self, node: NodeId) -> Option<&mut Peer> {
         self.known.get_mut(&node)
+    }
+
+    /// By how many milliseconds `node`'s clock is ahead, if a datagram of its has come.
+    pub(crate) fn ahead_ms(&self, node: NodeId) -> Option<i64> {
+        self.known.get(&node)?.skew.map(|skew| skew.ahead_ms())
     }
 
     /// How much of this node's feed `node` is known to hold.

@@ -327,16 +327,17 @@ impl Node {
     fn describe_roster(&self, expected: usize) -> Roster {
         let (now, stale_for) = (self.now, self.config.stale_for);
         let state = &self.roster;
-        let entry = |member: &Tracked| RosterEntry {
+        let entry = |node: NodeId, member: &Tracked| RosterEntry {
             addr: member.addr,
             status: member.status,
             liveness: state.liveness(member, now, stale_for),
             since: member.since,
             heard: member.heard.unwrap_or(state.started),
+            ahead_ms: self.peers.ahead_ms(node),
         };
         let members = state.members.iter();
         let mut members: BTreeMap<NodeId, RosterEntry> = members
-            .map(|(&node, member)| (node, entry(member)))
+            .map(|(&node, member)| (node, entry(node, member)))
             .collect();
         members.insert(state.me, self.own_roster_entry());
         let reachable = members.values().filter(|m| m.status.is_reachable());
@@ -374,6 +375,7 @@ impl Node {
             liveness: Liveness::Live,
             since: self.roster.started,
             heard: self.roster.started,
+            ahead_ms: Some(0),
         }
     }
 }
@@ -399,10 +401,12 @@ fn status(state: State, fate: Fate) -> MemberStatus {
     }
 }
 
-/// Whether readers must be told at once: when a live member was last heard is no news.
+/// Whether readers must be told at once: when a live member was last heard, and what its clock read
+/// then, is no news.
 fn differs(last: &Roster, next: &Roster) -> bool {
     let silent = |entry: &RosterEntry| RosterEntry {
         heard: Timestamp::ZERO,
+        ahead_ms: None,
         ..entry.clone()
     };
     last.unknown != next.unknown

@@ -8,7 +8,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use tidings_types::{Delta, Lineage, NodeId, Timestamp, Transfer};
-use tidings_wire::{Datagram, EncodeError, datagram};
+use tidings_wire::{EncodeError, datagram};
 
 use crate::{Node, Output, timers::Timer};
 
@@ -57,11 +57,7 @@ impl Node {
 
     fn send_rumor(&mut self, delta: &Delta, targets: &[(NodeId, SocketAddr)]) {
         let body = datagram::Body::Rumors(vec![delta.clone()]);
-        let fits = Datagram {
-            fingerprint: self.registry.fingerprint(),
-            body,
-        }
-        .encode();
+        let fits = self.datagram(body).encode();
         for &(peer, addr) in targets {
             match &fits {
                 Ok(payload) => {
@@ -88,11 +84,7 @@ impl Node {
 
     /// Sends a datagram to a known peer.
     pub(crate) fn send(&mut self, peer: NodeId, addr: SocketAddr, body: datagram::Body) {
-        let datagram = Datagram {
-            fingerprint: self.registry.fingerprint(),
-            body,
-        };
-        if let Ok(payload) = datagram.encode() {
+        if let Ok(payload) = self.datagram(body).encode() {
             self.out.push_back(Output::Datagram {
                 to: addr,
                 receiver: Some(peer),

@@ -22,9 +22,11 @@ pub(crate) enum Timer {
     Depart,
     /// Try again what the disk refused of the own feed.
     Own,
+    /// Look whether everybody has heard that this identity is given up.
+    Twin,
 }
 
-const ALL: [Timer; 7] = [
+const ALL: [Timer; 8] = [
     Timer::Roster,
     Timer::Repair,
     Timer::Acks,
@@ -32,6 +34,7 @@ const ALL: [Timer; 7] = [
     Timer::Members,
     Timer::Depart,
     Timer::Own,
+    Timer::Twin,
 ];
 
 /// When each timer is due.

@@ -65,6 +65,9 @@ pub struct RosterEntry {
     pub since: Timestamp,
     /// When its last packet came, directly; the start of this run if none did.
     pub heard: Timestamp,
+    /// By how many milliseconds its wall clock is ahead of this node's, negative if it is behind;
+    /// `None` if nothing came from it yet.
+    pub ahead_ms: Option<i64>,
 }
 
 /// The membership view as state: the latest one replaces all before.

@@ -117,6 +117,7 @@ fn roster(members: &[(u8, MemberStatus, Liveness)], unknown: Liveness) -> Update
             liveness,
             since: Timestamp::ZERO,
             heard: Timestamp::from_micros(1_000_000),
+            ahead_ms: None,
         };
         (node_id(n), entry)
     });

@@ -1,7 +1,9 @@
 //! What fits one packet and may vanish.
 
+use std::net::SocketAddr;
+
 use serde::{Deserialize, Serialize};
-use tidings_types::{Delta, Lineage, NodeId, limits::PAYLOAD_BYTES};
+use tidings_types::{Delta, Epoch, Lineage, NodeId, limits::PAYLOAD_BYTES};
 
 use crate::codec::{DecodeError, EncodeError, decode_frame, encode_frame};
 
@@ -13,6 +15,9 @@ use crate::codec::{DecodeError, EncodeError, decode_frame, encode_frame};
 pub struct Datagram {
     /// The sender's registry, in 16 bytes.
     pub fingerprint: u128,
+    /// The sender's wall clock, Unix milliseconds: for measuring how far clocks are apart. Nothing is
+    /// ordered by it.
+    pub wall_ms: u64,
     /// What it is about.
     pub body: Body,
 }
@@ -32,10 +37,17 @@ pub enum Body {
         /// How much of it the sender holds.
         lineage: Lineage,
     },
+    /// "I do not listen to you: I know a later run of your node."
+    Superseded {
+        /// The greatest run known.
+        epoch: Epoch,
+        /// Where it lives, as far as the sender knows.
+        addr: SocketAddr,
+    },
 }
 
-/// Bytes that a [`Datagram`] adds to a membership packet: version, fingerprint, kind, length.
-pub const MEMBERSHIP_OVERHEAD: usize = 24;
+/// Bytes that a [`Datagram`] adds to a membership packet: version, fingerprint, clock, kind, length.
+pub const MEMBERSHIP_OVERHEAD: usize = 33;
 
 impl Datagram {
     /// The datagram's payload.

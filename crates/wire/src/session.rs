@@ -23,6 +23,12 @@ pub enum Request {
     Pull(Vec<Want>),
     /// How much you hold of these feeds. Answered by one [`Response::Positions`].
     Positions(Vec<NodeId>),
+    /// Which start of this very node are you: asked by one holder of a key of another. Answered by one
+    /// [`Response::Run`].
+    Run {
+        /// The asker's start number.
+        start: u64,
+    },
 }
 
 /// Feeds that one [`Request::Pull`] may name; more are asked for in further requests.
@@ -50,6 +56,11 @@ pub enum Response {
     Feed(Box<FeedPart>),
     /// To [`Request::Positions`].
     Positions(Vec<(NodeId, Lineage)>),
+    /// To [`Request::Run`].
+    Run {
+        /// The sender's start number.
+        start: u64,
+    },
 }
 
 /// One feed in a list of heads.

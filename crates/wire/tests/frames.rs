@@ -66,11 +66,16 @@ fn samples() -> Vec<Datagram> {
             owner: node(2),
             lineage: Lineage::of(Epoch::from_bits(3), 300),
         },
+        datagram::Body::Superseded {
+            epoch: Epoch::from_bits(9),
+            addr: ([10, 0, 0, 7], 8_301).into(),
+        },
     ];
     bodies
         .into_iter()
         .map(|body| Datagram {
             fingerprint: 5,
+            wall_ms: 1_700_000_000_000,
             body,
         })
         .collect()
@@ -152,6 +157,7 @@ fn trailing_bytes_and_oversize_frames_are_refused() {
     ));
     let long = Datagram {
         fingerprint: 0,
+        wall_ms: 0,
         body: datagram::Body::Membership(vec![0; 1_200]),
     };
     assert!(long.encode().is_err());
@@ -160,7 +166,7 @@ fn trailing_bytes_and_oversize_frames_are_refused() {
 #[test]
 fn a_length_that_claims_the_earth_takes_no_memory() {
     // Version, a Rumors frame, and a list length of 2^64 - 1.
-    let mut bytes = vec![0, 5, 1];
+    let mut bytes = vec![0, 5, 0, 1];
     bytes.extend([253, 255, 255, 255, 255, 255, 255, 255, 255]);
     assert!(Datagram::decode(&bytes).is_err());
     let mut name = vec![0, 2, 1];

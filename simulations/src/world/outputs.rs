@@ -54,6 +54,8 @@ impl World {
             Output::TakeEpoch { above } => {
                 self.ask_disk(host, Arrival::Epoch { above });
             }
+            // No disk is copied to another host yet.
+            Output::KeepIdentity { .. } | Output::Yielded => {}
             Output::Publish(update) => self.publish(host, update)?,
             Output::Reply { id, result } => {
                 let open = self.hosts[host].open.remove(&id);

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
-    io::{Read, Write},
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -58,6 +58,27 @@ impl DataDir {
     pub(super) fn file(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
+}
+
+/// Replaces the file at `path` as a whole, readable by this user alone; it is durable when this
+/// returns, and after a crash the old or the new content is there.
+pub(super) fn replace_file(dir: &DataDir, path: &Path, content: &[u8]) -> Result<(), DiskError> {
+    let aside = path.with_extension("new");
+    // What an interrupted write left may have other permissions, which opening would keep.
+    match fs::remove_file(&aside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            return Err(DiskError::io("replace", &aside)(error));
+        }
+        _ => {}
+    }
+    private_file(&aside)
+        .and_then(|mut file| {
+            file.write_all(content)?;
+            file.sync_all()
+        })
+        .map_err(DiskError::io("write", &aside))?;
+    fs::rename(&aside, path).map_err(DiskError::io("replace", path))?;
+    sync_dir(dir.path())
 }
 
 /// Makes renames and new files in `dir` durable.

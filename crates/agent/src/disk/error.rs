@@ -80,6 +80,19 @@ pub enum DiskError {
         /// The second copy.
         second: PathBuf,
     },
+    /// The identity that this node was to take over cannot be read.
+    #[error(
+        "{} is damaged ({reason}); it holds the new identity of a node whose data directory was copied, \
+         and what was registered here last. Delete it to go on under the old identity, and register \
+         those services again",
+        path.display()
+    )]
+    SuccessorDamaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The key that was handed in cannot be kept.
     #[error("a node key has between 1 and {max} bytes, this one has {bytes}")]
     KeySize {

@@ -4,12 +4,13 @@
 //! Small, checksummed and kept twice, apart from the databases: losing it means becoming another
 //! node, so nothing here ever makes a new one in place of one that cannot be read.
 
-use std::{fmt, path::Path};
+use std::{fmt, fs, io::ErrorKind, path::Path};
 
 use tidings_types::Epoch;
 
 use self::copy::Copy;
-use super::{DataDir, DiskError, Finding};
+pub(super) use self::copy::PKCS8_BYTES;
+use super::{DataDir, DiskError, Finding, data_dir::sync_dir};
 
 mod copy;
 #[cfg(test)]
@@ -76,6 +77,31 @@ impl Identity {
         };
         let place = Place::Disk(dir.clone());
         Ok((Self { kept, place }, findings))
+    }
+
+    /// Makes `pkcs8` the key of the node in `dir`, whose epochs and indexes go on, and puts the feed
+    /// of the node before aside. Done again, it changes nothing.
+    ///
+    /// # Errors
+    /// [`DiskError::Io`]; some of it may be done already, so it has to be done again.
+    pub fn succeed(dir: &DataDir, pkcs8: &[u8]) -> Result<(), DiskError> {
+        let mut next = Kept::new(pkcs8.to_vec());
+        let mut is_done = true;
+        for name in [FIRST, SECOND] {
+            let Copy::Whole(kept) = copy::read(&dir.file(name))? else {
+                is_done = false;
+                continue;
+            };
+            is_done &= kept.pkcs8 == pkcs8;
+            next.revision = next.revision.max(kept.revision.saturating_add(1));
+            next.epoch = next.epoch.max(kept.epoch);
+            next.index = next.index.max(kept.index);
+        }
+        if is_done {
+            return Ok(());
+        }
+        part_with_feed(dir)?;
+        write_both(dir, &next)
     }
 
     /// An identity that ends with the process, for `tidings dev`.
@@ -181,13 +207,23 @@ fn create(dir: &DataDir, generate: impl FnOnce() -> Vec<u8>) -> Result<Kept, Dis
         });
     }
     let pkcs8 = generate();
-    if pkcs8.is_empty() || pkcs8.len() > copy::PKCS8_BYTES {
+    if pkcs8.is_empty() || pkcs8.len() > PKCS8_BYTES {
         return Err(DiskError::KeySize {
             bytes: pkcs8.len(),
-            max: copy::PKCS8_BYTES,
+            max: PKCS8_BYTES,
         });
     }
     Ok(Kept::new(pkcs8))
+}
+
+fn part_with_feed(dir: &DataDir) -> Result<(), DiskError> {
+    let feed = dir.file(super::feed_store::FILE);
+    match fs::rename(&feed, dir.file(FORMER_FEED)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(DiskError::io("set aside", &feed)(error))
+        }
+        _ => sync_dir(dir.path()),
+    }
 }
 
 /// Of two sound copies the one written last. They differ only if the process ended between the two
@@ -231,3 +267,5 @@ fn write_both(dir: &DataDir, kept: &Kept) -> Result<(), DiskError> {
 
 const FIRST: &str = "identity";
 const SECOND: &str = "identity.bak";
+/// The feed of the node that this one was before.
+const FORMER_FEED: &str = "feed.redb.former";

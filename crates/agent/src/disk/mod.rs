@@ -16,6 +16,7 @@
 //! | [`feed_store`] | [`FeedStore`]: the own feed, durable at once, commits shared by waiting batches |
 //! | [`registry_store`] | [`RegistryStore`]: the other feeds and the known members, disposable |
 //! | [`saved`] | [`Saved`] and [`SaveError`]: how a batch ended |
+//! | [`successor`] | [`Successor`]: the next identity, when another agent holds this one |
 //! | [`finding`] | [`Finding`]: what was wrong on disk, for people |
 //! | [`error`] | [`DiskError`]: why the disk cannot be used at all |
 //! | `database` | one redb file: checked when opened, reopened after a failed commit |
@@ -31,6 +32,7 @@ pub mod finding;
 pub mod identity;
 pub mod registry_store;
 pub mod saved;
+pub mod successor;
 
 mod checksum;
 mod content;
@@ -49,3 +51,4 @@ pub use finding::Finding;
 pub use identity::Identity;
 pub use registry_store::{OpenedRegistry, RegistryStore, Save};
 pub use saved::{OnSaved, SaveError, Saved};
+pub use successor::Successor;

@@ -27,6 +27,8 @@ pub(super) enum Happening {
     RegistrySaved(Saved),
     /// A new epoch is on disk, or could not be put there.
     EpochTaken(Result<Epoch, String>),
+    /// A new identity is on disk, or could not be put there.
+    IdentityKept(Result<(), String>),
     /// The seeds' addresses changed.
     Seeds(Vec<SocketAddr>),
     /// A session with a peer has news.
@@ -53,6 +55,7 @@ pub(crate) struct Sources {
 pub(super) struct Inbox {
     pub(super) sources: Sources,
     pub(super) epochs: mpsc::Receiver<Result<Epoch, String>>,
+    pub(super) identities: mpsc::Receiver<Result<(), String>>,
     pub(super) sessions: mpsc::Receiver<Input>,
 }
 
@@ -93,6 +96,7 @@ impl Inbox {
             Ok(departure) = stop_wanted(&mut from.stop) => Happening::Stop(departure),
             Some(saved) = from.feed_saved.recv() => Happening::FeedSaved(saved),
             Some(epoch) = self.epochs.recv() => Happening::EpochTaken(epoch),
+            Some(kept) = self.identities.recv() => Happening::IdentityKept(kept),
             Some(saved) = from.registry_saved.recv() => Happening::RegistrySaved(saved),
             Some(event) = from.events.recv() => Happening::Transport(event),
             Some(input) = self.sessions.recv() => Happening::Session(input),

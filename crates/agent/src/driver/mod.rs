@@ -45,7 +45,7 @@ use self::{
 use crate::{
     check_results::CheckResults,
     clock::{Clock, wall_ms},
-    disk::{Identity, RegistryStore},
+    disk::{DataDir, Identity, RegistryStore},
     log_events::EventLog,
     transport::{Event, Transport},
     watchdog::Pulse,
@@ -76,6 +76,8 @@ pub(crate) struct Parts {
     pub(crate) feed: FeedQueue,
     pub(crate) registry: RegistryStore,
     pub(crate) identity: Arc<Mutex<Identity>>,
+    /// The data directory; `None` in memory.
+    pub(crate) dir: Option<DataDir>,
     pub(crate) pulse: Pulse,
     pub(crate) figures: FigureBoard,
 }
@@ -87,6 +89,8 @@ pub(crate) struct Driver {
     sessions: Sessions,
     /// Where a new epoch goes once it is on disk.
     epochs: mpsc::Sender<Result<Epoch, String>>,
+    /// Where it is told that a new identity is on disk.
+    identities: mpsc::Sender<Result<(), String>>,
     /// Inputs that outputs made; taken before anything else.
     later: VecDeque<Input>,
     replies: BTreeMap<CommandId, Reply>,
@@ -98,22 +102,34 @@ pub(crate) struct Driver {
     sends_untold: u64,
     /// When to stop without the node's word, once a goodbye was asked for.
     stop_by: Option<Timestamp>,
-    departed: bool,
+    end: Option<End>,
+}
+
+/// How the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The goodbye is said.
+    Departed,
+    /// Another agent keeps this identity; the next start takes the new one.
+    Yielded,
 }
 
 impl Driver {
     pub(crate) fn new(parts: Parts, sources: Sources) -> Self {
         let (epochs, epochs_taken) = mpsc::channel(EPOCHS);
+        let (identities, identities_kept) = mpsc::channel(EPOCHS);
         let (responses, sessions) = mpsc::channel(RESPONSES);
         Self {
             parts,
             inbox: Inbox {
                 sources,
                 epochs: epochs_taken,
+                identities: identities_kept,
                 sessions,
             },
             sessions: Sessions::new(responses),
             epochs,
+            identities,
             later: VecDeque::new(),
             replies: BTreeMap::new(),
             next_command: 0,
@@ -123,17 +139,20 @@ impl Driver {
             saves_failed: 0,
             sends_untold: 0,
             stop_by: None,
-            departed: false,
+            end: None,
         }
     }
 
     /// Runs until the goodbye is said, and closes the stores, which save what is queued.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self) -> End {
         self.carry_out();
         self.settle();
         let mut ticks = tokio::time::interval(WALL_CLOCK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        while !self.departed {
+        let end = loop {
+            if let Some(end) = self.end {
+                break end;
+            }
             self.parts.pulse.turn();
             let timeout = self.parts.node.poll_timeout();
             let timer = timeout.map(|at| self.parts.clock.instant(at));
@@ -141,13 +160,14 @@ impl Driver {
             self.take(first);
             self.serve_turns();
             self.check_timers();
-        }
+        };
         self.inbox.close();
         // The stores wait for their threads, which wait for the disk.
         let closing = tokio::task::spawn_blocking(move || drop(self));
         if let Err(error) = closing.await {
             tracing::error!(%error, "the stores could not be closed in order");
         }
+        end
     }
 
     /// Gives each source a bounded turn.
@@ -167,9 +187,9 @@ impl Driver {
         if self.parts.node.poll_timeout().is_some_and(|at| at <= now) {
             self.hand_in(Input::Timeout);
         }
-        if self.stop_by.is_some_and(|at| at <= now) && !self.departed {
+        if self.stop_by.is_some_and(|at| at <= now) && self.end.is_none() {
             tracing::warn!("stopping without a goodbye: it took too long");
-            self.departed = true;
+            self.end = Some(End::Departed);
         }
     }
 
@@ -200,6 +220,12 @@ impl Driver {
                 });
             }
             Happening::EpochTaken(epoch) => self.on_epoch(epoch),
+            Happening::IdentityKept(result) => {
+                if let Err(error) = &result {
+                    tracing::error!(%error, "no new identity could be taken; it is tried again");
+                }
+                self.hand_in(Input::IdentityKept(result));
+            }
             Happening::Seeds(addrs) => self.hand_in(Input::Seeds(addrs)),
             Happening::Session(input) => self.hand_in(input),
             Happening::Transport(event) => self.on_event(event),
@@ -224,6 +250,15 @@ impl Driver {
                 from,
                 sender,
                 payload,
+            }),
+            Event::OldRun {
+                from,
+                sender,
+                newest,
+            } => self.hand_in(Input::OldRun {
+                from,
+                sender,
+                newest,
             }),
             Event::Request {
                 from,

@@ -9,8 +9,12 @@ use std::{
 use tidings_node::{Event, Input, Output};
 use tidings_types::{Body, Epoch, Key, NodeId, Transfer, Update};
 
-use super::Driver;
-use crate::{clock::wall_ms, disk::Save};
+use super::{Driver, End};
+use crate::{
+    clock::wall_ms,
+    disk::{Save, Successor},
+    transport::NodeKey,
+};
 
 impl Driver {
     /// Carries out everything that the node wants done, in order.
@@ -76,7 +80,9 @@ impl Driver {
                     reply.send(result);
                 }
             }
-            Output::Departed => self.departed = true,
+            Output::KeepIdentity { records } => self.keep_identity(records),
+            Output::Departed => self.end = Some(End::Departed),
+            Output::Yielded => self.end = Some(End::Yielded),
             Output::Event(event) => self.log(&[event]),
         }
     }
@@ -137,6 +143,22 @@ impl Driver {
                 kept: false,
             });
         }
+    }
+
+    /// Puts a new identity with what moves to it on disk.
+    fn keep_identity(&self, records: Vec<(Key, Body)>) {
+        let (dir, identities) = (self.parts.dir.clone(), self.identities.clone());
+        tokio::spawn(async move {
+            let keeping = tokio::task::spawn_blocking(move || {
+                let dir = dir.ok_or("this agent keeps nothing on disk")?;
+                let key = NodeKey::generate().map_err(|error| error.to_string())?;
+                let successor = Successor::new(key.pkcs8().to_vec(), records);
+                successor.keep(&dir).map_err(|error| error.to_string())
+            });
+            let kept = keeping.await.unwrap_or_else(|error| Err(error.to_string()));
+            // An error means that the driver has stopped meanwhile.
+            let _ = identities.send(kept).await;
+        });
     }
 
     /// Takes an epoch above `above`, after `pause`. The identity is small but synced to disk, so

@@ -19,6 +19,7 @@ pub(super) fn about_membership(metrics: &mut Metrics, figures: &tidings_membersh
         downs: "Members that went down.",
         verdicts_held: "Members taken for down without telling others at once: own probes failed.",
         rejoins: "Times that this agent was declared down and took a new identity.",
+        rejoins_put_off: "Packets left out that would have made this agent rejoin again at once.",
         watchdog_fired: "Times that this agent announced itself because it heard nothing.",
         stale_suspicions_dropped: "Suspicion timers dropped because the suspect had refuted.",
         turn_undead_suppressed: "Notices of being down not sent to members that are not.",
@@ -45,6 +46,9 @@ pub(super) fn about_node(metrics: &mut Metrics, figures: &tidings_node::Counters
         requests_failed: "Requests that broke off or were never answered.",
         alarms: "Feeds whose content differed at an equal position.",
         stamps_ahead: "Stamps too far ahead of the own clock to be adopted.",
+        clocks_off: "Times that a peer's clock was found to be off by more than 500 ms.",
         batches_failed: "Batches of own changes that the disk refused.",
+        old_runs_told: "Older runs of members that were told that they are over.",
+        twins_met: "Other agents met that hold this agent's key.",
     });
 }

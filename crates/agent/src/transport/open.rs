@@ -38,6 +38,26 @@ struct Sender {
     last: u64,
 }
 
+/// Why a datagram is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// For the reason that this counter counts.
+    As(Counter),
+    /// It is of a member's run that is over; a later one has been heard.
+    OldRun {
+        /// Whose run.
+        sender: NodeId,
+        /// The latest run heard.
+        newest: Epoch,
+    },
+}
+
+impl From<Counter> for Refused {
+    fn from(counter: Counter) -> Self {
+        Self::As(counter)
+    }
+}
+
 /// A datagram that a member sent, once.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Opened {
@@ -63,9 +83,12 @@ impl Opener {
         }
     }
 
-    /// Opens a datagram, or says by which counter it is refused.
-    pub(super) fn open(&mut self, datagram: &[u8]) -> Result<Opened, Counter> {
+    /// Opens a datagram, or says why it is refused.
+    pub(super) fn open(&mut self, datagram: &[u8]) -> Result<Opened, Refused> {
         let header = self.admit(datagram)?;
+        if let Some(newest) = self.later_run(&header) {
+            return Err(self.refuse_old_run(header, datagram, newest));
+        }
         let receiver = header.receiver.map(|_| self.node);
         let sealed = Sealed {
             header,
@@ -109,15 +132,32 @@ impl Opener {
         {
             return Err(Counter::OtherReceiver);
         }
-        if let Some(known) = self.senders.get(&header.sender) {
-            if header.epoch < known.epoch {
-                return Err(Counter::OldEpoch);
-            }
-            if header.epoch == known.epoch && !known.window.is_new(header.counter) {
-                return Err(Counter::Replay);
-            }
+        let is_repeat =
+            |known: &Sender| header.epoch == known.epoch && !known.window.is_new(header.counter);
+        if self.senders.get(&header.sender).is_some_and(is_repeat) {
+            return Err(Counter::Replay);
         }
         Ok(header)
+    }
+
+    /// The later run of the sender that has been heard, if there is one.
+    fn later_run(&self, header: &Header) -> Option<Epoch> {
+        let known = self.senders.get(&header.sender)?;
+        (header.epoch < known.epoch).then_some(known.epoch)
+    }
+
+    /// Tells a member whose run is over from a stranger who claims to be one.
+    fn refuse_old_run(&self, header: Header, datagram: &[u8], newest: Epoch) -> Refused {
+        let sealed = Sealed {
+            header,
+            datagram,
+            receiver: header.receiver.map(|_| self.node),
+        };
+        let sender = header.sender;
+        match self.try_keys(&sealed) {
+            (Some(_), _) => Refused::OldRun { sender, newest },
+            (None, _) => Counter::Unverified.into(),
+        }
     }
 
     /// Tries each cluster key; returns the payload and the key that opened it.

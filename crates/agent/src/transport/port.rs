@@ -79,6 +79,15 @@ pub enum Event {
         /// What it says.
         payload: Vec<u8>,
     },
+    /// A datagram of a run of `sender` that is over, as far as this node knows.
+    OldRun {
+        /// The packet's source address.
+        from: SocketAddr,
+        /// Whose run.
+        sender: NodeId,
+        /// The greatest run heard.
+        newest: Epoch,
+    },
     /// A request of a member that has proved its key.
     Request {
         /// Who asks.

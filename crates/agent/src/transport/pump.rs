@@ -16,7 +16,7 @@ use tokio::sync::mpsc::{Sender, error::TrySendError};
 use super::{
     counters::{Counter, Tally},
     envelope::is_ours,
-    open::Opener,
+    open::{Opener, Refused},
     peers::Peers,
     port::Event,
     socket::{Packet, Socket, canonical},
@@ -93,7 +93,17 @@ impl Pump {
     fn take(&mut self, from: SocketAddr, datagram: &[u8]) {
         let opened = match self.opener.open(datagram) {
             Ok(opened) => opened,
-            Err(counter) => return self.tally.refuse(counter, from),
+            Err(Refused::As(counter)) => return self.tally.refuse(counter, from),
+            Err(Refused::OldRun { sender, newest }) => {
+                self.tally.refuse(Counter::OldEpoch, from);
+                // One that finds no room is repeated by its sender.
+                let _ = self.events.try_send(Event::OldRun {
+                    from,
+                    sender,
+                    newest,
+                });
+                return;
+            }
         };
         if opened.is_new_epoch {
             let closed = self.peers.close_older(opened.sender, opened.epoch);

@@ -33,6 +33,6 @@ impl Agent {
         }
         logging::start(options.log_format(), options.log_level())?;
         let settings = Settings::check(options.into()).map_err(usage)?;
-        run::until_stopped(async move { Ok(tidings_agent::Agent::start(settings).await?) })
+        run::until_stopped(async || Ok(tidings_agent::Agent::start(settings.clone()).await?))
     }
 }

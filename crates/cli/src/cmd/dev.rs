@@ -39,10 +39,10 @@ pub(super) struct Dev {
 impl Dev {
     pub(super) fn run(self) -> anyhow::Result<()> {
         logging::start(LogFormat::Text, &self.log_level)?;
-        run::until_stopped(self.start())
+        run::until_stopped(|| self.start())
     }
 
-    async fn start(self) -> anyhow::Result<Agent> {
+    async fn start(&self) -> anyhow::Result<Agent> {
         let mut moves = 0;
         loop {
             let name = self.name.clone().unwrap_or_else(|| name_after(moves));

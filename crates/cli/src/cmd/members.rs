@@ -36,6 +36,7 @@ fn table(status: &Status) -> Table {
         "status",
         "for",
         "heard",
+        "clock",
         "its instances",
         "id",
     ];
@@ -54,6 +55,7 @@ fn table(status: &Status) -> Table {
             member.status.clone(),
             age(member.since_ms),
             heard,
+            clock(member.clock_ahead_ms),
             served(&member.liveness).to_owned(),
             member.node_id.chars().take(ID_CHARS).collect(),
         ];
@@ -71,6 +73,16 @@ fn tone(status: &str) -> Tone {
     }
 }
 
+/// How far a member's clock is off, for people: what the network may explain counts for nothing.
+fn clock(ahead_ms: Option<i64>) -> String {
+    let sign = |ahead: i64| if ahead < 0 { "-" } else { "+" };
+    match ahead_ms {
+        None => "unknown".to_owned(),
+        Some(ahead) if ahead.unsigned_abs() < NOTICED_MS => "right".to_owned(),
+        Some(ahead) => format!("{}{}", sign(ahead), age(ahead.unsigned_abs())),
+    }
+}
+
 /// What a member's liveness means for its instances.
 fn served(liveness: &str) -> &str {
     match liveness {
@@ -82,6 +94,8 @@ fn served(liveness: &str) -> &str {
     }
 }
 
+/// Clocks that differ by less are called right.
+const NOTICED_MS: u64 = 100;
 /// Digits of an id that tell nodes apart at a glance.
 const ID_CHARS: usize = 8;
 
@@ -92,7 +106,8 @@ mod tests {
     #[test]
     fn a_member_that_is_down_is_shown_with_what_it_means() {
         let text = r#"{"name":"b","node_id":"0123456789abcdef","address":"127.0.0.1:8311",
-            "status":"down","liveness":"hidden","since_ms":7000,"heard_ms":12000}"#;
+            "status":"down","liveness":"hidden","since_ms":7000,"heard_ms":12000,
+            "clock_ahead_ms":-61000}"#;
         let member: Member = serde_json::from_str(text).unwrap();
         let text = format!(
             r#"{{"name":"a","node_id":"00","cluster":"c","datacenter":"dc1","version":"0",
@@ -103,7 +118,7 @@ mod tests {
         );
         let status: Status = serde_json::from_str(&text).unwrap();
         let shown = table(&status).render(false);
-        for part in ["down", "7s", "12s ago", "not served", "01234567"] {
+        for part in ["down", "7s", "12s ago", "-1m", "not served", "01234567"] {
             assert!(shown.contains(part), "{part} is not in {shown}");
         }
     }

@@ -52,6 +52,12 @@ fn about_the_cluster(metrics: &mut Metrics, state: &HttpState) {
         "Members that are reachable, this agent included.",
         roster.reachable,
     );
+    let off = roster.members.values().filter_map(|member| member.ahead_ms);
+    metrics.gauge(
+        "tidings_clock_off_ms_max",
+        "How far the members' clocks are from this agent's, the greatest difference in milliseconds.",
+        off.map(i64::unsigned_abs).max().unwrap_or(0),
+    );
     metrics.gauge(
         "tidings_members_expected",
         "Members that ought to be reachable, this agent included.",

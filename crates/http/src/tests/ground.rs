@@ -114,6 +114,7 @@ impl Ground {
                 liveness,
                 since: Timestamp::ZERO,
                 heard: Timestamp::ZERO,
+                ahead_ms: None,
             };
             (node_id(n), entry)
         });

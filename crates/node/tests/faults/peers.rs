@@ -12,13 +12,18 @@ use tidings_wire::{Datagram, datagram};
 
 use crate::{
     own_feed, port, web,
-    world::{World, addr, id, instance, register, service},
+    world::{self, World, addr, id, instance, register, service},
 };
 
 /// Hands node `n` a datagram that node `from` sealed.
 fn send(world: &mut World, n: u8, from: u8, body: datagram::Body) {
     let fingerprint = world.peers[&n].node.registry().fingerprint();
-    let payload = Datagram { fingerprint, body }.encode().expect("it fits");
+    let datagram = Datagram {
+        fingerprint,
+        wall_ms: world::START_MS,
+        body,
+    };
+    let payload = datagram.encode().expect("it fits");
     let (from, sender) = (addr(from), id(from));
     let datagram = Input::Datagram {
         from,

@@ -45,6 +45,9 @@ pub(crate) struct Peer {
     pub(crate) epochs_held: bool,
     epoch_asked: Option<Epoch>,
     pub(crate) departed: bool,
+    /// What it wants kept for a new identity; the disk takes it at once.
+    pub(crate) moves: Option<Vec<(Key, Body)>>,
+    pub(crate) yielded: bool,
     pub(crate) published: usize,
 }
 
@@ -62,6 +65,10 @@ pub(crate) struct World {
     /// The wall clock's reading at the world's start as a node's identity takes it, if it is not
     /// the true one.
     pub(crate) epochs_from: BTreeMap<u8, u64>,
+    /// Nodes that hold another one's key: their disk is a copy of its.
+    pub(crate) copies: BTreeMap<u8, u8>,
+    /// The latest run that each has heard of each node: datagrams of earlier ones are refused.
+    heard: BTreeMap<(u8, NodeId), Epoch>,
     /// The last epoch that each node's identity has on disk.
     pub(crate) epochs: BTreeMap<u8, Epoch>,
     /// Of a hundred datagrams, how many are lost by chance.
@@ -89,6 +96,8 @@ impl World {
             requests: 0,
             no_sessions: BTreeSet::new(),
             epochs_from: BTreeMap::new(),
+            copies: BTreeMap::new(),
+            heard: BTreeMap::new(),
             epochs: BTreeMap::new(),
             loss: 0,
             chance: 1,
@@ -151,7 +160,7 @@ impl World {
         let epoch = Epoch::after(last, from + run, self.next);
         self.epochs.insert(n, epoch);
         let boot = Boot {
-            node: id(n),
+            node: self.holder(n),
             cluster: ClusterId::from_bytes([0; 16]),
             epoch,
             addr: addr(n),
@@ -176,6 +185,8 @@ impl World {
             epochs_held: false,
             epoch_asked: None,
             departed: false,
+            moves: None,
+            yielded: false,
             published: 0,
         };
         change(&mut peer);
@@ -310,15 +321,7 @@ impl World {
                 } else if self.loses_one() {
                     // Gone.
                 } else if let Some(peer) = self.reach(n, to) {
-                    let from = addr(n);
-                    self.input(
-                        peer,
-                        Input::Datagram {
-                            from,
-                            sender: id(n),
-                            payload,
-                        },
-                    );
+                    self.deliver(n, peer, payload);
                 }
             }
             Output::Request {
@@ -363,6 +366,10 @@ impl World {
                 self.input(n, Input::Saved { save, kept: true });
             }
             Output::Persist { batch, transfer } => self.persist(n, batch, transfer),
+            Output::KeepIdentity { records } => {
+                self.peers.get_mut(&n).expect("it spoke").moves = Some(records);
+                self.input(n, Input::IdentityKept(Ok(())));
+            }
             kept => self.peers.get_mut(&n).expect("it spoke").keep(kept),
         }
     }
@@ -383,6 +390,36 @@ impl World {
                 },
             );
         }
+    }
+
+    /// The node whose key `n` holds.
+    pub(crate) fn holder(&self, n: u8) -> NodeId {
+        id(self.copies.get(&n).copied().unwrap_or(n))
+    }
+
+    /// Hands a datagram over as the transport does: those of a run that is over do not count.
+    fn deliver(&mut self, n: u8, to: u8, payload: Vec<u8>) {
+        let (from, sender, epoch) = (addr(n), self.holder(n), self.epochs[&n]);
+        if sender == self.holder(to) {
+            return;
+        }
+        let newest = self.heard.entry((to, sender)).or_insert(epoch);
+        *newest = epoch.max(*newest);
+        let input = if *newest > epoch {
+            let newest = *newest;
+            Input::OldRun {
+                from,
+                sender,
+                newest,
+            }
+        } else {
+            Input::Datagram {
+                from,
+                sender,
+                payload,
+            }
+        };
+        self.input(to, input);
     }
 
     fn loses_one(&mut self) -> bool {
@@ -410,7 +447,7 @@ impl World {
             peer,
             Input::Request {
                 exchange: theirs,
-                from: id(n),
+                from: self.holder(n),
                 frame,
             },
         );
@@ -447,6 +484,7 @@ impl Peer {
             }
             Output::Event(event) => self.events.push(event),
             Output::Departed => self.departed = true,
+            Output::Yielded => self.yielded = true,
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tidings_types::{Change, Dot, Entry, Epoch, Key, Slot, Version};
+use tidings_types::{Body, Change, Dot, Entry, Epoch, Key, Slot, Version};
 
 use super::Writer;
 use crate::{Registry, WriteError};
@@ -56,6 +56,19 @@ impl Writer {
             outcome = outcome.and_then(|()| again.map(drop));
         }
         outcome
+    }
+
+    /// The own instances and checks that this run registered and that still stand.
+    pub fn registered_in_this_run(&self, registry: &Registry) -> Vec<(Key, Body)> {
+        let written = self.written_in_this_run(registry).into_iter();
+        written
+            .filter_map(|(key, slot)| match (&key, slot) {
+                (Key::Instance(..) | Key::Check(..), Slot::Entry(entry)) => {
+                    Some((key, entry.body.map(Arc::unwrap_or_clone)?))
+                }
+                _ => None,
+            })
+            .collect()
     }
 
     /// Per key the last write of this run; restamps are no writes.

@@ -4,18 +4,15 @@
 //! whole (written aside, synced, renamed, directory synced), so a crash leaves the old or the new.
 
 use std::{
-    fs::{self, File},
-    io::{ErrorKind, Read, Write},
+    fs::File,
+    io::{ErrorKind, Read},
     path::Path,
 };
 
 use tidings_types::Epoch;
 
 use super::Kept;
-use crate::disk::{
-    DataDir, DiskError,
-    data_dir::{private_file, sync_dir},
-};
+use crate::disk::{DataDir, DiskError, data_dir::replace_file};
 
 /// What was found where a copy should be.
 pub(super) enum Copy {
@@ -53,22 +50,7 @@ pub(super) fn read(path: &Path) -> Result<Copy, DiskError> {
 
 /// Replaces the copy at `path`; it is durable when this returns.
 pub(super) fn write(dir: &DataDir, path: &Path, kept: &Kept) -> Result<(), DiskError> {
-    let aside = path.with_extension("new");
-    // What an interrupted write left may have other permissions, which opening would keep.
-    match fs::remove_file(&aside) {
-        Err(error) if error.kind() != ErrorKind::NotFound => {
-            return Err(DiskError::io("replace", &aside)(error));
-        }
-        _ => {}
-    }
-    private_file(&aside)
-        .and_then(|mut file| {
-            file.write_all(&encode(kept))?;
-            file.sync_all()
-        })
-        .map_err(DiskError::io("write", &aside))?;
-    fs::rename(&aside, path).map_err(DiskError::io("replace", path))?;
-    sync_dir(dir.path())
+    replace_file(dir, path, &encode(kept))
 }
 
 fn encode(kept: &Kept) -> Vec<u8> {
@@ -126,6 +108,6 @@ const MAGIC: &[u8] = b"tidings identity";
 const VERSION: u32 = 1;
 const NUMBERS_BYTES: usize = 24;
 /// Bytes of a private key; an Ed25519 key as PKCS#8 has under 100.
-pub(super) const PKCS8_BYTES: usize = 1_024;
+pub(in crate::disk) const PKCS8_BYTES: usize = 1_024;
 /// Bytes of an identity file, at most; a longer one is not read to its end.
 const FILE_BYTES: u64 = 4_096;

@@ -202,7 +202,7 @@ fn the_key_is_readable_by_its_user_alone_and_never_printed() {
 #[test]
 fn an_empty_or_endless_key_is_refused() {
     let (_place, dir) = data_dir();
-    for key in [Vec::new(), vec![0; copy::PKCS8_BYTES + 1]] {
+    for key in [Vec::new(), vec![0; PKCS8_BYTES + 1]] {
         let refused = Identity::load_or_create(&dir, || key).unwrap_err();
         assert!(matches!(refused, DiskError::KeySize { .. }), "{refused}");
     }

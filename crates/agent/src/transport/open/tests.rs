@@ -24,7 +24,10 @@ fn opener() -> Opener {
 }
 
 fn refused(opener: &mut Opener, datagram: &[u8]) -> Counter {
-    opener.open(datagram).expect_err("to be refused")
+    match opener.open(datagram).expect_err("to be refused") {
+        Refused::As(counter) => counter,
+        old => panic!("{old:?}"),
+    }
 }
 
 #[test]
@@ -106,7 +109,13 @@ fn a_newer_run_ends_the_one_before() {
     sealer.set_epoch(Epoch::from_bits(101)).unwrap();
     let opened = opener.open(&sealer.seal(None, b"x")).unwrap();
     assert!(opened.is_new_epoch && opened.epoch == Epoch::from_bits(101));
-    assert_eq!(refused(&mut opener, &late), Counter::OldEpoch);
+    let newest = opened.epoch;
+    let sender = SENDER;
+    let old = Refused::OldRun { sender, newest };
+    assert_eq!(opener.open(&late), Err(old));
+    let forged = Sealer::new(CLUSTER, SENDER, ring(&[8]), EPOCH).unwrap();
+    let forged = forged.seal(None, b"x");
+    assert_eq!(refused(&mut opener, &forged), Counter::Unverified);
 }
 
 #[test]
