@@ -22,7 +22,7 @@ pub struct Trial {
 pub const TRIALS: &[Trial] = &[
     Trial {
         mutant: Mutant::NoWatchdog,
-        scenario: "blackout",
+        scenario: "dark-start",
         invariants: &["E1", "E3"],
     },
     Trial {

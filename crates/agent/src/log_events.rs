@@ -95,6 +95,12 @@ fn log_event(event: &Event, view: &View) {
             ahead_ms,
             "a peer's clock is ahead: of writes made at once its write wins; set its clock"
         ),
+        Event::NameShared { peer } => tracing::warn!(
+            id = %peer,
+            addr = view.roster().members.get(peer).map(|member| member.addr.to_string()),
+            "another agent bears this one's name; whoever asks by name gets one of the two: give each \
+             its own --name"
+        ),
         Event::ClockOff { peer, ahead_ms } => tracing::warn!(
             peer = %name(*peer, view),
             ahead_ms,

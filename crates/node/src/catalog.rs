@@ -262,7 +262,7 @@ impl Node {
     ///
     /// The owner's own word counts, overridden or not: what a node has that was made to leave can
     /// still be removed by its name.
-    fn agents_named(&self, name: &NodeName) -> Vec<NodeId> {
+    pub(crate) fn agents_named(&self, name: &NodeName) -> Vec<NodeId> {
         let bears = |&node: &NodeId| match self.own_word(node) {
             Some(Body::Node(record)) => record.name.as_str().eq_ignore_ascii_case(name.as_str()),
             _ => false,

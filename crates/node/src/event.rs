@@ -55,6 +55,11 @@ pub enum Event {
         /// How far, in milliseconds.
         ahead_ms: u64,
     },
+    /// A reachable peer bears this node's name.
+    NameShared {
+        /// The peer.
+        peer: NodeId,
+    },
     /// A peer's wall clock is so far off that its stamps are not adopted, or ours are not there.
     ClockOff {
         /// The peer.
@@ -107,6 +112,8 @@ pub struct Counters {
     pub alarms: u64,
     /// Stamps too far ahead to be adopted.
     pub stamps_ahead: u64,
+    /// Reachable peers that turned out to bear this node's name.
+    pub names_shared: u64,
     /// Peers whose clocks turned out to be far off.
     pub clocks_off: u64,
     /// Batches that the disk refused.

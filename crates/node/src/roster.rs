@@ -42,6 +42,8 @@ pub(crate) struct RosterState {
     started: Timestamp,
     joined: bool,
     members: BTreeMap<NodeId, Tracked>,
+    /// Reachable members that bear this node's name.
+    namesakes: BTreeSet<NodeId>,
     island: bool,
     last_loss: Timestamp,
     published: Option<Arc<Roster>>,
@@ -82,6 +84,7 @@ impl RosterState {
             started: now,
             joined: false,
             members: BTreeMap::new(),
+            namesakes: BTreeSet::new(),
             island: false,
             last_loss: now,
             published: None,
@@ -241,8 +244,24 @@ impl Node {
             }));
         }
         self.publish_roster(roster);
+        self.note_namesakes();
         let again = jittered(LOOK_EVERY, &mut self.rng);
         self.timers.set(Timer::Roster, now + again);
+    }
+
+    /// Says once of each reachable member that it bears this node's name: people and clients that ask
+    /// by name get one of the two.
+    fn note_namesakes(&mut self) {
+        let named = self.agents_named(&self.config.name).into_iter();
+        let present: BTreeSet<NodeId> = named
+            .filter(|&node| node != self.me && self.roster.is_reachable(node))
+            .collect();
+        for &peer in present.difference(&self.roster.namesakes) {
+            self.counters.names_shared += 1;
+            self.out
+                .push_back(Output::Event(Event::NameShared { peer }));
+        }
+        self.roster.namesakes = present;
     }
 
     /// What each node's own record says of its going.

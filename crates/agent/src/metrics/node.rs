@@ -46,6 +46,7 @@ pub(super) fn about_node(metrics: &mut Metrics, figures: &tidings_node::Counters
         requests_failed: "Requests that broke off or were never answered.",
         alarms: "Feeds whose content differed at an equal position.",
         stamps_ahead: "Stamps too far ahead of the own clock to be adopted.",
+        names_shared: "Times that a reachable peer was found to bear this agent's name.",
         clocks_off: "Times that a peer's clock was found to be off by more than 500 ms.",
         batches_failed: "Batches of own changes that the disk refused.",
         old_runs_told: "Older runs of members that were told that they are over.",

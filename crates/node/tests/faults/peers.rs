@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidings_node::Input;
+use tidings_node::{Event, Input};
 use tidings_registry::{Registry, Writer};
 use tidings_types::{
     Body, ClusterId, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot,
@@ -226,4 +226,26 @@ fn one_answer_is_bounded_in_bytes_and_all_arrives_by_and_by() {
     });
     let most = world.answered.values().max().copied().unwrap_or_default();
     assert!(most < 10 << 20, "{most} bytes in one answer");
+}
+
+#[test]
+fn a_reachable_peer_of_the_same_name_is_told_once() {
+    let mut world = World::cluster(3);
+    world.stop(3);
+    world.names.insert(3, 1);
+    world.run(Duration::from_secs(10));
+    world.start(3, None);
+    world.run(Duration::from_secs(10));
+    for (n, peer) in [(1, 3), (3, 1)] {
+        let peer = id(peer);
+        let told = world.peers[&n].events.iter();
+        let told = told.filter(|event| **event == Event::NameShared { peer });
+        assert_eq!(told.count(), 1, "node {n}");
+    }
+    assert!(
+        !world.peers[&2]
+            .events
+            .iter()
+            .any(|e| matches!(e, Event::NameShared { .. }))
+    );
 }

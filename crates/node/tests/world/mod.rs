@@ -65,6 +65,8 @@ pub(crate) struct World {
     /// The wall clock's reading at the world's start as a node's identity takes it, if it is not
     /// the true one.
     pub(crate) epochs_from: BTreeMap<u8, u64>,
+    /// Nodes that bear another one's name.
+    pub(crate) names: BTreeMap<u8, u8>,
     /// Nodes that hold another one's key: their disk is a copy of its.
     pub(crate) copies: BTreeMap<u8, u8>,
     /// The latest run that each has heard of each node: datagrams of earlier ones are refused.
@@ -96,6 +98,7 @@ impl World {
             requests: 0,
             no_sessions: BTreeSet::new(),
             epochs_from: BTreeMap::new(),
+            names: BTreeMap::new(),
             copies: BTreeMap::new(),
             heard: BTreeMap::new(),
             epochs: BTreeMap::new(),
@@ -153,7 +156,8 @@ impl World {
         change: impl FnOnce(&mut Peer),
     ) {
         let run = self.now.as_micros() / 1_000;
-        let config = Config::new(name(n), format!("10.0.0.{n}"));
+        let named = self.names.get(&n).copied().unwrap_or(n);
+        let config = Config::new(name(named), format!("10.0.0.{n}"));
         let from = self.epochs_from.get(&n).copied().unwrap_or(START_MS);
         let last = self.epochs.get(&n).copied().unwrap_or_default();
         self.next += 1;
