@@ -1,12 +1,24 @@
 //! The only place that speaks to a terminal.
-#![expect(clippy::print_stdout, reason = "the command line prints its results")]
 #![expect(clippy::print_stderr, reason = "the command line prints its errors")]
+
+use std::{
+    io::{self, ErrorKind, Write},
+    process,
+};
 
 use tidings_sim::trace::Sink;
 
-/// Prints one line of results.
+/// What shells show of a program that wrote to a closed pipe: 128 and the number of the signal.
+const PIPE_CLOSED: i32 = 141;
+
+/// Prints one line of results. When nobody reads them any more, as in `list | head`, the program
+/// ends.
 pub(crate) fn line(text: &str) {
-    println!("{text}");
+    match writeln!(io::stdout().lock(), "{text}") {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => process::exit(PIPE_CLOSED),
+        Err(error) => eprintln!("tidings-sim: cannot print: {error}"),
+        Ok(()) => {}
+    }
 }
 
 /// Prints why the command could not be carried out.
