@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use tidings_registry::{Rejected, SEQ_FOLLOWED};
 use tidings_types::{Body, Command, Epoch, Key, Lineage, NodeId, Refusal, Timestamp};
 use tidings_wire::Request;
 
@@ -22,6 +23,8 @@ const WAITING: usize = 1_024;
 const ASKED_AT_ONCE: usize = 8;
 /// How long a peer is left alone that was asked and has not said that it holds no more.
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
+/// How long no forged change is gone above after the last one was: each takes the disk's time.
+const OUTBID_PAUSE: Duration = Duration::from_millis(500);
 /// How long the disk is left alone after it refused a batch, unless a client wants something.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,8 @@ pub(crate) struct Own {
     exceeded: Option<Epoch>,
     /// Whether peers gave back something that is not on the own disk.
     relearned: bool,
+    /// No forged change is gone above before this.
+    outbid_at: Timestamp,
     /// Peers that have said in this run how much they hold.
     asked: BTreeSet<NodeId>,
     /// When each of the others may be asked again.
@@ -114,6 +119,35 @@ impl Node {
         self.own.relearned();
         self.own.pause();
         self.on_feed_settled();
+    }
+
+    /// A peer says how much it holds of the own feed. Refuses what this run never wrote; whether it
+    /// did. Whoever asked for it would get it, or nothing.
+    pub(crate) fn refuses_claim(&mut self, peer: NodeId, claimed: &Lineage) -> bool {
+        let epoch = self.writer.epoch();
+        let seq = claimed.head(epoch);
+        let is_false = seq > self.registry.lineage(self.me).head(epoch);
+        if is_false {
+            let claim = Rejected::ForgedDot { epoch, seq };
+            self.on_refused(peer, &claim.to_string());
+            self.outbid(seq);
+        }
+        is_false
+    }
+
+    /// Goes above changes of this run that this node never wrote, so that whoever took them from a
+    /// liar finds out and takes this node's copy. What has to wait is met again at the next contact.
+    pub(crate) fn outbid(&mut self, seq: u64) {
+        if self.own.is_paused() || !self.durable.has_room() || self.now < self.own.outbid_at {
+            return;
+        }
+        self.own.outbid_at = self.now + OUTBID_PAUSE;
+        if seq > SEQ_FOLLOWED {
+            // No room is left above: this run's writes are made again in a run of their own.
+            self.on_epoch_exceeded(self.writer.epoch());
+        } else if self.writer.outbid(&self.registry, seq).is_some() {
+            self.persist(None);
+        }
     }
 
     /// Follows up what had to wait until no batch was on its way.
@@ -290,7 +324,12 @@ impl Node {
         let Some((_, held)) = positions.iter().find(|(owner, _)| *owner == self.me) else {
             return;
         };
-        if self.registry.lineage(self.me).covers(held) && !self.could_mend(held) {
+        // What no run wrote is no reason to wait for it.
+        let mut held = held.clone();
+        if self.refuses_claim(peer, &held) {
+            held = without(&held, self.writer.epoch());
+        }
+        if self.registry.lineage(self.me).covers(&held) && !self.could_mend(&held) {
             self.own.asked.insert(peer);
         } else {
             self.pull(peer, addr, vec![self.me]);
@@ -305,4 +344,14 @@ impl Node {
             && !held.is_empty()
             && state.is_some_and(|state| held.covers(&state.watermark))
     }
+}
+
+/// The position without what it covers of `epoch`.
+fn without(position: &Lineage, epoch: Epoch) -> Lineage {
+    let mut rest = Lineage::empty();
+    rest.raise_floor(position.floor());
+    for (other, head) in position.heads().filter(|&(other, _)| other != epoch) {
+        rest.advance(other, head);
+    }
+    rest
 }

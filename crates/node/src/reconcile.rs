@@ -193,6 +193,11 @@ impl Node {
                 self.on_epoch_exceeded(epoch);
                 None
             }
+            Err(rejected @ Rejected::ForgedDot { seq, .. }) => {
+                self.on_refused(peer, &rejected.to_string());
+                self.outbid(seq);
+                None
+            }
             Err(rejected) => {
                 self.on_refused(peer, &rejected.to_string());
                 None

@@ -159,6 +159,9 @@ impl Node {
     ) {
         if owner == self.me {
             self.on_ack(sender, lineage);
+            if self.refuses_claim(sender, lineage) {
+                return;
+            }
         }
         if !self.registry.lineage(owner).covers(lineage) {
             self.pull(sender, from, vec![owner]);

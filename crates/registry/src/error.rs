@@ -36,7 +36,8 @@ pub enum Rejected {
         /// Whose feed.
         owner: NodeId,
     },
-    /// The giver attributes dots of this node's present run to it that it never wrote.
+    /// The giver attributes dots of this node's present run to it that it never wrote. It may have
+    /// taken them from a liar in good faith; [`Writer::outbid`](crate::Writer::outbid) ends it.
     #[error("a peer holds change {seq} of this node's present run {epoch}, which never wrote it")]
     ForgedDot {
         /// The present run.

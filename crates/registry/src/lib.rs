@@ -66,4 +66,6 @@ pub use registry::Mutants;
 pub use registry::{Applied, Giver, Registry, SumMismatch};
 pub use stamp::ADOPTION_MS;
 pub use value::InForce;
-pub use writer::{FEED_BYTES_WRITTEN, FEED_SLOTS, MARKS_KEPT, RESTAMP_ENTRIES, Writer};
+pub use writer::{
+    FEED_BYTES_WRITTEN, FEED_SLOTS, MARKS_KEPT, RESTAMP_ENTRIES, SEQ_FOLLOWED, Writer,
+};

@@ -8,9 +8,11 @@
 
 mod batch;
 mod burial;
+mod outbid;
 mod runs;
 
 pub use burial::{MARKS_KEPT, RESTAMP_ENTRIES};
+pub use outbid::SEQ_FOLLOWED;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

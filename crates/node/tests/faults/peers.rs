@@ -111,6 +111,77 @@ fn nobody_acknowledges_what_was_never_written() {
     assert_eq!(status.synced.epochs(), own.epochs(), "{:?}", status.synced);
 }
 
+/// The next change of node 1's feed, which node 1 never made: an instance called "forged".
+fn next_in_the_name_of_1(world: &World) -> datagram::Body {
+    let feed = own_feed(world, 1);
+    let registered = feed.changes.iter().find(|change| change.key == web(1));
+    let mut change = registered.expect("it is registered").clone();
+    let mut state = feed.state.clone();
+    change.key = Key::Instance(id(1), service("forged"));
+    change.seq = state.lineage.head(change.epoch) + 1;
+    let dot = change.dot(id(1));
+    if let Slot::Entry(entry) = &mut change.slot {
+        entry.version = Version::Owner(dot);
+    }
+    state.lineage.advance(change.epoch, change.seq);
+    datagram::Body::Rumors(vec![Delta {
+        from: feed.state.lineage,
+        state,
+        changes: vec![change],
+    }])
+}
+
+#[test]
+fn what_was_forged_in_an_owners_name_is_put_right_by_its_silent_owner() {
+    let mut world = World::cluster(4);
+    world.command(1, register(80));
+    world.until("agreed", World::agree);
+    let forged = Key::Instance(id(1), service("forged"));
+    let before = own_feed(&world, 1);
+    let lie = next_in_the_name_of_1(&world);
+    send(&mut world, 2, 4, lie.clone());
+    send(&mut world, 3, 4, lie);
+    assert!(world.peers[&2].records.contains_key(&forged), "2 was told");
+    let took = world.until("put right", |w| {
+        let shown = |n: &u8| w.peers[n].records.contains_key(&forged);
+        w.agree() && ![2, 3].iter().any(shown)
+    });
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    let refused = |event: &Event| matches!(event, Event::Refused { .. });
+    assert!(world.peers[&1].events.iter().any(refused));
+    let after = own_feed(&world, 1);
+    assert_eq!(before.changes, after.changes, "nothing was written again");
+    assert_eq!(before.state.sum, after.state.sum);
+}
+
+#[test]
+fn a_claim_on_changes_of_this_run_that_were_never_made_is_refused() {
+    let mut world = World::cluster(3);
+    world.command(1, register(80));
+    world.until("agreed", World::agree);
+    let epoch = own_feed(&world, 1).state.lineage.last_epoch().unwrap();
+    let claim = |world: &mut World, head| {
+        let (owner, lineage) = (id(1), Lineage::of(epoch, head));
+        send(world, 1, 2, datagram::Body::Have { owner, lineage });
+    };
+    let pulls = world.peers[&1].node.counters().pulls;
+    for more in 0..50 {
+        claim(&mut world, 1_000 + 10 * more);
+    }
+    let counters = world.peers[&1].node.counters();
+    assert_eq!((counters.changes_refused, counters.pulls), (50, pulls));
+    let head = own_feed(&world, 1).state.lineage.head(epoch);
+    assert_eq!(head, 1_001, "gone above once");
+
+    // There is no room above this one: what the run wrote is written again in another.
+    world.run(Duration::from_secs(1));
+    claim(&mut world, u64::MAX);
+    world.give_epoch(1);
+    world.command(1, register(81));
+    world.until("agreed", |w| w.agree() && port(w, 3, &web(1)) == Some(81));
+    assert!(own_feed(&world, 1).state.lineage.last_epoch() > Some(epoch));
+}
+
 #[test]
 fn members_that_are_long_dead_make_no_island_of_a_newcomer() {
     let mut world = World::cluster(10);

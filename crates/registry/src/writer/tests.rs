@@ -1,9 +1,9 @@
-use tidings_types::{Key, limits::LINEAGE_EPOCHS_WANTED};
+use tidings_types::{Delta, FeedState, Key, Transfer, limits::LINEAGE_EPOCHS_WANTED};
 
 use super::*;
 use crate::{
-    Applied,
-    fixture::{Agent, dot, epoch, instance, instance_key, node, shared_key},
+    Applied, Giver, Rejected,
+    fixture::{Agent, cluster, dot, epoch, instance, instance_key, node, shared_key},
 };
 
 #[test]
@@ -403,4 +403,74 @@ fn a_feed_never_grows_beyond_what_a_newcomer_can_be_sent() {
     let key = instance_key(node(1), "small");
     let fits = agent.writer.register(&agent.registry, key, large(3));
     assert!(fits.is_ok());
+}
+
+#[test]
+fn who_took_a_forged_change_takes_the_owners_copy_once_it_was_outbid() {
+    let Agent {
+        mut registry,
+        mut writer,
+    } = Agent::new(1);
+    let mut peer = Registry::new(node(2), cluster());
+    let key = instance_key(node(1), "web");
+    let commit = |writer: &mut Writer, registry: &mut Registry| {
+        let batch = writer.take_batch(registry).unwrap();
+        writer.commit(registry, batch.clone());
+        batch
+    };
+    writer
+        .register(&registry, key.clone(), instance(1))
+        .unwrap();
+    let first = commit(&mut writer, &mut registry);
+    peer.apply(Transfer::Delta(first.clone())).unwrap();
+
+    let forged_key = instance_key(node(1), "forged");
+    let forged = Delta {
+        from: first.state.lineage.clone(),
+        state: FeedState {
+            lineage: Lineage::of(epoch(1), 9),
+            ..first.state
+        },
+        changes: vec![Change {
+            epoch: epoch(1),
+            seq: 9,
+            key: forged_key.clone(),
+            slot: Slot::Entry(Entry {
+                version: Version::Owner(dot(node(1), 1, 9)),
+                body: Some(Arc::new(instance(2))),
+            }),
+        }],
+    };
+    peer.apply(Transfer::Delta(forged.clone())).unwrap();
+    let claimed = match registry.apply(Transfer::Delta(forged)) {
+        Err(Rejected::ForgedDot { seq, .. }) => seq,
+        other => panic!("{other:?}"),
+    };
+
+    let sum = registry.state(node(1)).unwrap().sum;
+    assert_eq!(writer.outbid(&registry, claimed), Some(dot(node(1), 1, 10)));
+    assert_eq!(writer.outbid(&registry, claimed), None, "it is on its way");
+    let outbid = commit(&mut writer, &mut registry);
+    assert_eq!((outbid.state.sum, outbid.changes.len()), (sum, 0));
+    let applied = peer.apply(Transfer::Delta(outbid)).unwrap();
+    assert!(applied.alarm.is_some(), "{applied:?}");
+    let copy = registry.snapshot(node(1)).unwrap();
+    peer.repair(copy, Giver::Owner).unwrap();
+    assert_eq!(peer.in_force(&forged_key), None);
+    assert_eq!(peer.fingerprint(), registry.fingerprint());
+    // What comes next finds its place.
+    writer.register(&registry, key, instance(3)).unwrap();
+    let next = commit(&mut writer, &mut registry);
+    assert!(peer.apply(Transfer::Delta(next)).unwrap().alarm.is_none());
+    assert_eq!(peer.fingerprint(), registry.fingerprint());
+}
+
+#[test]
+fn a_seq_near_the_end_of_all_seqs_is_not_outbid() {
+    let Agent {
+        registry,
+        mut writer,
+    } = Agent::new(1);
+    assert_eq!(writer.outbid(&registry, u64::MAX), None);
+    assert!(!writer.has_staged());
 }
