@@ -124,7 +124,11 @@ impl Node {
         for (id, outcome) in batch.replies {
             self.reply(id, Ok(outcome));
         }
-        if let Content::Written(delta) = batch.content {
+        if let Content::Written(mut delta) = batch.content {
+            // What was mended since the batch was taken is not in the sum that it foretold.
+            let now = self.registry.state(self.me);
+            let now = now.filter(|now| now.lineage == delta.state.lineage);
+            delta.state = now.unwrap_or(delta.state);
             self.push_own(delta);
         }
     }

@@ -38,7 +38,13 @@ struct Silence {
 
 impl Node {
     /// Tells peers of dots that have just become durable.
+    ///
+    /// Not while the own feed is damaged: no damaged feed is given to anybody, and what its sum would
+    /// foretell is not what peers hold. They find the news when the feed is whole.
     pub(crate) fn push_own(&mut self, delta: Delta) {
+        if self.registry.is_damaged(self.me) {
+            return;
+        }
         let targets = self.membership.peers(FANOUT, &[self.me]);
         if targets.is_empty() {
             return;
