@@ -53,7 +53,8 @@ impl Addresses {
         self.seen.remove(&addr);
     }
 
-    /// Up to `count` random addresses, one of them a seed, none of them `except`.
+    /// Up to `count` random addresses, one of them a seed, none of them `except`. A single one is a
+    /// seed every other time.
     ///
     /// The seed has its own place because a thousand remembered addresses may all be long dead.
     pub(crate) fn pick(
@@ -68,7 +69,9 @@ impl Addresses {
             .copied()
             .filter(|&a| a != except)
             .collect();
-        let mut picked = draw(&mut seeds, count.min(1), rng);
+        // A single one goes to a seed every other time, or no other address was ever tried.
+        let seat = usize::from(count > 1 || count == 1 && rng.random_ratio(1, 2));
+        let mut picked = draw(&mut seeds, seat, rng);
         let mut rest: Vec<_> = self
             .seeds
             .iter()
