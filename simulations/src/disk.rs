@@ -3,9 +3,14 @@
 //! It holds exactly what the agent's disk holds: the key (as the node's id), the last epoch, the
 //! own feed made durable batch by batch, and replicas as they were saved.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
-use tidings_types::{Change, Delta, Epoch, FeedState, Key, NodeId, Slot, Snapshot, Transfer};
+use tidings_types::{
+    Change, Delta, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot, Transfer,
+};
 
 /// What is on a disk.
 #[derive(Clone, Debug)]
@@ -16,6 +21,8 @@ pub struct Disk {
     pub epoch: Epoch,
     own: Option<StoredFeed>,
     replicas: BTreeMap<NodeId, StoredFeed>,
+    /// Feeds that have lost something since they were last saved whole.
+    damaged: BTreeSet<NodeId>,
     members: Vec<(NodeId, SocketAddr)>,
 }
 
@@ -33,6 +40,7 @@ impl Disk {
             epoch: Epoch::ZERO,
             own: None,
             replicas: BTreeMap::new(),
+            damaged: BTreeSet::new(),
             members: Vec::new(),
         }
     }
@@ -48,6 +56,7 @@ impl Disk {
             Transfer::Delta(delta) => delta,
             Transfer::Snapshot(Snapshot { state, changes }) => {
                 self.own = Some(StoredFeed::new(state, changes));
+                self.damaged.remove(&self.node);
                 return Ok(());
             }
         };
@@ -55,6 +64,7 @@ impl Disk {
             Some(feed) => feed.join_delta(delta),
             None if delta.from.is_empty() => {
                 self.own = Some(StoredFeed::new(&delta.state, &delta.changes));
+                self.damaged.remove(&self.node);
                 Ok(())
             }
             None => Err(format!(
@@ -79,40 +89,89 @@ impl Disk {
             .try_for_each(|transfer| self.store(transfer))
     }
 
-    /// Puts one feed's transfer on disk.
+    /// Puts one replica's transfer on disk: a change on top of what is there, or a whole feed in its
+    /// place.
     fn store(&mut self, transfer: Transfer) -> Result<(), String> {
         let owner = transfer.state().owner;
-        let held = if owner == self.node {
-            &mut self.own
-        } else {
-            &mut self.replicas.remove(&owner)
-        };
-        let feed = match (held.take(), transfer) {
-            (Some(mut feed), Transfer::Delta(delta)) => {
-                feed.join_delta(&delta)?;
-                feed
-            }
-            (Some(mut feed), Transfer::Snapshot(snapshot)) => {
-                feed.join_snapshot(&snapshot);
-                feed
-            }
+        match (self.replicas.get_mut(&owner), transfer) {
+            (Some(feed), Transfer::Delta(delta)) => return feed.join_delta(&delta),
             (None, Transfer::Delta(delta)) if !delta.from.is_empty() => {
                 return Err(format!(
                     "a save of {owner:?} builds on {:?}, which is not on disk",
                     delta.from
                 ));
             }
-            (None, Transfer::Delta(Delta { state, changes, .. }))
-            | (None, Transfer::Snapshot(Snapshot { state, changes })) => {
-                StoredFeed::new(&state, &changes)
+            (_, Transfer::Delta(Delta { state, changes, .. }))
+            | (_, Transfer::Snapshot(Snapshot { state, changes })) => {
+                self.replicas
+                    .insert(owner, StoredFeed::new(&state, &changes));
+                self.damaged.remove(&owner);
             }
-        };
-        if owner == self.node {
-            self.own = Some(feed);
-        } else {
-            self.replicas.insert(owner, feed);
         }
         Ok(())
+    }
+
+    /// Puts the first `kept` changes of a save on disk and no more, and marks the feed in which it
+    /// breaks off as damaged. Returns how many feeds are damaged by it: one or none.
+    pub fn tear(&mut self, save: Vec<Transfer>, mut kept: u64) -> u64 {
+        for mut transfer in save {
+            let owner = transfer.state().owner;
+            let (Transfer::Delta(Delta { changes, .. })
+            | Transfer::Snapshot(Snapshot { changes, .. })) = &mut transfer;
+            let all = changes.len() as u64;
+            changes.truncate(usize::try_from(kept).unwrap_or(usize::MAX));
+            let is_torn = kept < all;
+            kept = kept.saturating_sub(all);
+            if self.store(transfer).is_ok() && is_torn {
+                self.damaged.insert(owner);
+                return 1;
+            }
+        }
+        0
+    }
+
+    /// Takes the file with the replicas and the members away.
+    pub fn set_registry_aside(&mut self) {
+        self.replicas.clear();
+        self.damaged.retain(|owner| *owner == self.node);
+        self.members.clear();
+    }
+
+    /// Takes the file with the own feed away; whether there was anything in it.
+    pub fn set_own_aside(&mut self) -> bool {
+        self.damaged.insert(self.node);
+        self.own.take().is_some()
+    }
+
+    /// Takes some of the newest rows of the own feed away, as `draw` says; whether it had any.
+    pub fn damage_own(&mut self, draw: u64) -> bool {
+        let Some(own) = &mut self.own else {
+            return false;
+        };
+        let mut newest: Vec<_> = own
+            .slots
+            .values()
+            .map(|c| (c.epoch, c.seq, c.key.clone()))
+            .collect();
+        newest.sort_unstable();
+        let rows = newest.len();
+        let gone = usize::try_from(draw % (rows as u64).max(1)).unwrap_or(0) + 1;
+        for (_, _, key) in newest.into_iter().rev().take(gone) {
+            own.slots.remove(&key);
+        }
+        self.damaged.insert(self.node);
+        rows > 0
+    }
+
+    /// How far a replica is on disk.
+    pub fn lineage(&self, owner: NodeId) -> Lineage {
+        let feed = self.replicas.get(&owner);
+        feed.map_or_else(Lineage::empty, |feed| feed.state.lineage.clone())
+    }
+
+    /// Whether the own feed has lost something.
+    pub fn is_own_damaged(&self) -> bool {
+        self.damaged.contains(&self.node)
     }
 
     /// The own feed as a start finds it.
@@ -120,9 +179,11 @@ impl Disk {
         self.own.as_ref().map(StoredFeed::snapshot)
     }
 
-    /// The replicas as a start finds them.
-    pub fn replicas(&self) -> Vec<Snapshot> {
-        self.replicas.values().map(StoredFeed::snapshot).collect()
+    /// The replicas as a start finds them, and whether each has lost something.
+    pub fn replicas(&self) -> Vec<(Snapshot, bool)> {
+        let replica =
+            |(owner, feed): (&NodeId, &StoredFeed)| (feed.snapshot(), self.damaged.contains(owner));
+        self.replicas.iter().map(replica).collect()
     }
 
     /// The members as a start finds them.
@@ -151,16 +212,6 @@ impl StoredFeed {
         self.take_uncovered(&delta.changes);
         self.settle(&delta.state);
         Ok(())
-    }
-
-    fn join_snapshot(&mut self, snapshot: &Snapshot) {
-        let given: BTreeMap<&Key, &Change> = snapshot.changes.iter().map(|c| (&c.key, c)).collect();
-        let covers = &snapshot.state.lineage;
-        self.slots.retain(|key, held| {
-            given.contains_key(key) || !covers.covers_dot(held.epoch, held.seq)
-        });
-        self.take_uncovered(&snapshot.changes);
-        self.settle(&snapshot.state);
     }
 
     fn take_uncovered(&mut self, changes: &[Change]) {
@@ -264,6 +315,45 @@ mod tests {
             .unwrap();
         let own = disk.own().unwrap();
         assert_eq!((own.changes.len(), own.changes[0].seq), (1, 7));
+    }
+
+    #[test]
+    fn a_torn_save_leaves_one_feed_damaged_until_it_is_saved_whole() {
+        let other = NodeId::from_bytes([2; 16]);
+        let of_other = |from, upto, keys: &[(u64, &str)]| {
+            let mut delta = delta(from, upto, keys);
+            delta.state.owner = other;
+            Transfer::Delta(delta)
+        };
+        let mut disk = Disk::new(ME);
+        disk.save(vec![of_other(0, 1, &[(1, "a")])], Vec::new())
+            .unwrap();
+        let torn = disk.tear(vec![of_other(1, 3, &[(2, "b"), (3, "c")])], 1);
+        let (feed, damaged) = disk.replicas().remove(0);
+        assert_eq!((torn, feed.changes.len(), damaged), (1, 2, true));
+        assert_eq!(disk.lineage(other), feed.state.lineage);
+        let Delta { state, changes, .. } = delta(0, 3, &[(1, "a"), (2, "b"), (3, "c")]);
+        let state = FeedState {
+            owner: other,
+            ..state
+        };
+        let whole = Transfer::Snapshot(Snapshot { state, changes });
+        disk.save(vec![whole], Vec::new()).unwrap();
+        assert!(!disk.replicas()[0].1);
+    }
+
+    #[test]
+    fn a_damaged_own_feed_stays_marked_until_it_is_written_whole() {
+        let mut disk = Disk::new(ME);
+        disk.persist(&batch(0, 2, &[(1, "a"), (2, "b")])).unwrap();
+        assert!(disk.damage_own(0) && disk.is_own_damaged());
+        assert_eq!(disk.own().unwrap().changes.len(), 1);
+        disk.persist(&batch(2, 3, &[(3, "c")])).unwrap();
+        assert!(disk.is_own_damaged());
+        let Delta { state, changes, .. } = delta(0, 3, &[(1, "a"), (2, "b"), (3, "c")]);
+        disk.persist(&Transfer::Snapshot(Snapshot { state, changes }))
+            .unwrap();
+        assert!(!disk.is_own_damaged());
     }
 
     #[test]

@@ -7,7 +7,10 @@ use tidings_types::{
     Body, CheckStatus, Dot, Instance, Key, NodeId, Slot, Timestamp, Version, version::Rank,
 };
 
-use crate::workload::{self, Call, Op};
+use crate::{
+    scenario::Cluster,
+    workload::{self, Call, Op},
+};
 
 /// Everything that was asked for and written in one run.
 #[derive(Debug, Default)]
@@ -60,6 +63,8 @@ pub struct Write {
     pub slot: Slot,
     /// The host that wrote it.
     pub host: usize,
+    /// Whose member that host was.
+    pub cluster: Cluster,
     /// When.
     pub at: Timestamp,
     /// Whether it was on disk at its writer at some time.

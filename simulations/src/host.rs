@@ -3,13 +3,15 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     net::SocketAddr,
+    time::Duration,
 };
 
 use tidings_node::{CommandId, Exchange, Input, Node};
 use tidings_types::{Departure, Epoch, NodeId, Timestamp, Transfer};
 
 use crate::{
-    check::Floors, clock::WallClock, disk::Disk, plan::Comeback, random::Stream, reads::Reads,
+    check::Floors, clock::WallClock, disk::Disk, intake::Intake, plan::Comeback, random::Stream,
+    reads::Reads, scenario::Cluster,
 };
 
 /// Datagrams that a standing process finds waiting, at most: its socket buffer.
@@ -24,8 +26,12 @@ pub(crate) struct Host {
     pub(crate) run: u64,
     /// When the run began: the zero of its monotonic clock.
     pub(crate) started: Timestamp,
+    /// The epoch of the first run.
+    pub(crate) first_epoch: Epoch,
     /// Which key the host holds; grows when the disk is lost.
     pub(crate) identity: u64,
+    /// Whose member the process is.
+    pub(crate) cluster: Cluster,
     pub(crate) disk: Disk,
     /// Faults in force that make the disk refuse every write.
     pub(crate) disk_full: u32,
@@ -33,6 +39,9 @@ pub(crate) struct Host {
     pub(crate) images: BTreeMap<Timestamp, (Disk, Floors)>,
     pub(crate) clock: WallClock,
     pub(crate) paused: bool,
+    /// How much later than it came the process handles what reaches it.
+    pub(crate) late: Duration,
+    pub(crate) intake: Intake,
     /// What a standing process finds when it goes on.
     pub(crate) inbox: Vec<Arrival>,
     /// The next timer, in the world's time.
@@ -70,6 +79,8 @@ pub(crate) enum Arrival {
     Seeds,
     /// Something that the node takes as it is.
     Input(Input),
+    /// A datagram that has yet to be opened.
+    Packet(Packet),
     /// A peer's question on a session.
     Request {
         session: u64,
@@ -86,6 +97,18 @@ pub(crate) enum Arrival {
     Op(usize),
     /// The process is asked to stop.
     Depart(Departure, Option<Comeback>),
+}
+
+/// A sealed datagram on its way.
+#[derive(Clone, Debug)]
+pub(crate) struct Packet {
+    pub(crate) from: SocketAddr,
+    pub(crate) sender: NodeId,
+    /// The cluster whose key sealed it.
+    pub(crate) cluster: Cluster,
+    /// Who alone can open it; any member if absent.
+    pub(crate) receiver: Option<NodeId>,
+    pub(crate) payload: Vec<u8>,
 }
 
 /// A batch of the own feed on its way to the disk.
@@ -107,18 +130,35 @@ pub(crate) struct Saved {
     pub(crate) at: Timestamp,
 }
 
+impl Arrival {
+    /// Whether it takes a place in the driver's inbox: what the transport received. Results of the
+    /// disk, answers of peers and clients' calls have queues and turns of their own.
+    pub(crate) const fn takes_a_place(&self) -> bool {
+        matches!(self, Self::Packet(_) | Self::Request { .. })
+    }
+
+    /// Whether the process itself makes it happen, and nothing that reaches it.
+    pub(crate) const fn is_own(&self) -> bool {
+        matches!(self, Self::Timer | Self::Second | Self::Seeds)
+    }
+}
+
 impl Host {
-    pub(crate) fn new(seed: u64, index: usize) -> Self {
+    pub(crate) fn new(seed: u64, index: usize, cluster: Cluster) -> Self {
         Self {
             node: None,
             run: 0,
             started: Timestamp::ZERO,
+            first_epoch: Epoch::ZERO,
             identity: 0,
+            cluster,
             disk: Disk::new(identity(seed, index, 0)),
             disk_full: 0,
             images: BTreeMap::new(),
             clock: WallClock::default(),
             paused: false,
+            late: Duration::ZERO,
+            intake: Intake::default(),
             inbox: Vec::new(),
             timer: None,
             spins: (0, Timestamp::ZERO),
@@ -161,6 +201,7 @@ impl Host {
         self.node = None;
         self.paused = false;
         self.inbox.clear();
+        self.intake = Intake::default();
         self.timer = None;
         self.batches.clear();
         self.reads = Reads::default();
@@ -171,7 +212,7 @@ impl Host {
 
     /// Keeps what reaches a standing process, as far as its socket buffer goes.
     pub(crate) fn wait(&mut self, arrival: Arrival) {
-        let is_datagram = |a: &Arrival| matches!(a, Arrival::Input(Input::Datagram { .. }));
+        let is_datagram = |a: &Arrival| matches!(a, Arrival::Packet(_));
         let dropped = match &arrival {
             // The timer is asked for anew when it goes on.
             Arrival::Timer => true,

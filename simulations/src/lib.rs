@@ -13,8 +13,9 @@
 //! |---|---|
 //! | [`scenario`], [`span`] | the file format |
 //! | [`plan`], [`workload`] | a scenario made concrete |
-//! | [`world`], `host`, `session` | the loop, and one host's driver |
+//! | [`world`], `host`, `intake`, `session` | the loop, and one host's driver |
 //! | [`link`], [`disk`], [`clock`] | what can go wrong around a node |
+//! | `forgery` | what a dishonest driver sends instead |
 //! | [`heap`], [`random`] | order and chance, both repeatable |
 //! | [`reads`], [`history`], [`check`] | what readers see, what is true, and what must hold |
 //! | [`trace`], [`meta`] | the proof that a run is repeatable |
@@ -24,9 +25,11 @@ pub mod catalogue;
 pub mod check;
 pub mod clock;
 pub mod disk;
+mod forgery;
 pub mod heap;
 pub mod history;
 mod host;
+mod intake;
 pub mod link;
 pub mod meta;
 #[cfg(feature = "mutants")]

@@ -157,6 +157,8 @@ struct Wire {
     cuts: [u32; 2],
     /// Local send errors in force.
     refusals: u32,
+    /// Jams in force.
+    jams: u32,
 }
 
 /// The delays after which a packet arrives: none if it is lost, two if it is doubled.
@@ -174,6 +176,7 @@ impl Network {
             in_burst: false,
             cuts: [0, 0],
             refusals: 0,
+            jams: 0,
         };
         Self {
             hosts,
@@ -229,7 +232,30 @@ impl Network {
         self.wires[from * self.hosts + to].refusals > 0
     }
 
-    /// What becomes of the next packet on a link, cuts aside.
+    /// Makes a link hold what enters it; jams add up.
+    pub fn jam(&mut self, from: usize, to: usize) {
+        self.wire(from, to).jams += 1;
+    }
+
+    /// Takes one jam away. Whoever keeps what was held lets it go once the link is free.
+    pub fn free(&mut self, from: usize, to: usize) {
+        let jams = &mut self.wire(from, to).jams;
+        *jams = jams.saturating_sub(1);
+    }
+
+    /// Whether a link holds what enters it.
+    pub fn is_jammed(&self, from: usize, to: usize) -> bool {
+        from != to && self.wires[from * self.hosts + to].jams > 0
+    }
+
+    /// Whether datagrams pass over a link as they should, losses aside.
+    pub fn passes(&self, from: usize, to: usize) -> bool {
+        !self.is_cut(from, to, Lane::Datagram)
+            && !self.is_refused(from, to)
+            && !self.is_jammed(from, to)
+    }
+
+    /// What becomes of the next packet on a link, cuts and jams aside.
     pub fn datagram(&mut self, from: usize, to: usize) -> Arrivals {
         if from == to {
             return [Some(LOOPBACK), None];
@@ -378,6 +404,18 @@ mod tests {
         assert!(network.is_cut(0, 1, Lane::Datagram));
         network.mend(0, 1, Lane::Datagram);
         assert!(!network.is_cut(0, 1, Lane::Datagram));
+    }
+
+    #[test]
+    fn a_link_is_jammed_until_its_last_jam_is_gone() {
+        let mut network = Network::new(1, 2, Link::default());
+        network.jam(0, 1);
+        network.jam(0, 1);
+        network.free(0, 1);
+        assert!(network.is_jammed(0, 1) && !network.passes(0, 1));
+        assert!(network.passes(1, 0));
+        network.free(0, 1);
+        assert!(network.passes(0, 1));
     }
 
     #[test]

@@ -1,22 +1,22 @@
 //! A scenario made concrete: names resolved, repetitions written out, contradictions refused.
 
-use std::time::Duration;
+mod trouble;
+
+use std::collections::BTreeSet;
 
 use anyhow::{Context, Result, bail, ensure};
 use tidings_types::Timestamp;
 
+pub use self::trouble::{Comeback, Trouble, What};
 use crate::{
-    link::{Lane, Link},
-    scenario::{
-        CutLane, Deadlines, DiskFate, DiskSpeed, EventName, Fault, Goodbye, Hosts, Restart,
-        Scenario, Settings, Way,
-    },
+    link::Link,
+    scenario::{Cluster, Deadlines, DiskSpeed, EventName, Hosts, Inbox, Scenario, Settings, Way},
     span::Span,
     workload::{self, Op},
 };
 
 /// Hosts in one world, at most.
-pub const HOSTS: usize = 64;
+pub const HOSTS: usize = 128;
 /// Seeds in the seed list unless a scenario says otherwise.
 const SEEDS: usize = 3;
 
@@ -33,6 +33,8 @@ pub struct Plan {
     pub boots: Vec<Timestamp>,
     /// The hosts in the seed list.
     pub seeds: Vec<usize>,
+    /// The cluster in which each host starts.
+    pub clusters: Vec<Cluster>,
     /// When everything is healed and left alone.
     pub heal: Timestamp,
     /// When the run ends.
@@ -45,6 +47,8 @@ pub struct Plan {
     pub paths: Vec<(usize, usize, Link)>,
     /// How fast disks are.
     pub disk: DiskSpeed,
+    /// How much of what comes in may wait.
+    pub inbox: Option<Inbox>,
     /// What clients do, by time.
     pub ops: Vec<Op>,
     /// What goes wrong.
@@ -59,53 +63,14 @@ pub struct Plan {
     pub sometimes: Vec<EventName>,
     /// Events that must not happen.
     pub never: Vec<EventName>,
+    /// Hosts that a fault of their own makes sick.
+    pub sick: BTreeSet<usize>,
+    /// Hosts whose driver is dishonest at some time.
+    pub liars: BTreeSet<usize>,
     /// How often a healthy, connected node may be called down.
     pub false_downs_max: Option<u64>,
-    /// How often running nodes may have been made to rejoin.
+    /// How often healthy nodes may have been made to rejoin.
     pub rejoins_max: Option<u64>,
-}
-
-/// One thing that goes wrong, from `at` to `until`.
-#[derive(Clone, Debug)]
-pub struct Trouble {
-    /// When it begins.
-    pub at: Timestamp,
-    /// When it ends.
-    pub until: Timestamp,
-    /// What it is.
-    pub what: What,
-}
-
-/// What goes wrong.
-#[derive(Clone, Debug)]
-pub enum What {
-    /// Nothing passes on these lanes of these directed links.
-    Cut(Vec<(usize, usize)>, Vec<Lane>),
-    /// These directed links behave differently.
-    Weather(Vec<(usize, usize)>, Link),
-    /// These processes stand still.
-    Pause(Vec<usize>),
-    /// These processes are killed.
-    Crash(Vec<usize>, Option<Comeback>),
-    /// These processes say goodbye and stop.
-    Depart(Vec<usize>, Goodbye, Option<Comeback>),
-    /// These wall clocks are wrong: offset in milliseconds, rate in parts per million, frozen.
-    Clock(Vec<usize>, i64, i64, bool),
-    /// The local host refuses to send on these directed links.
-    SendErrors(Vec<(usize, usize)>),
-    /// These disks refuse every write.
-    DiskFull(Vec<usize>),
-}
-
-/// How a process comes back.
-#[derive(Clone, Copy, Debug)]
-pub struct Comeback {
-    /// How long after it stopped.
-    pub after: Duration,
-    /// What its disk holds then.
-    pub disk: DiskFate,
-    /// The moment whose content a rolled-back disk holds.
-    pub image: Option<Timestamp>,
 }
 
 /// A query with the answer that it must get.
@@ -154,6 +119,12 @@ impl Plan {
                     .with_context(|| format!("in fault {nth}"))
             })
             .collect::<Result<_>>()?;
+        if let Some(inbox) = scenario.inbox {
+            ensure!(
+                inbox.places > 0 && inbox.per_second > 0,
+                "an inbox needs places, and somebody who empties it"
+            );
+        }
         let seeds = scenario
             .seeds
             .clone()
@@ -169,14 +140,18 @@ impl Plan {
             settings: scenario.config,
             link: scenario.links.default,
             paths: planner.paths()?,
+            clusters: planner.clusters()?,
             disk: scenario.disk,
-            images: images(&trouble),
+            inbox: scenario.inbox,
+            images: trouble::images(&trouble),
             reads: planner.reads()?,
             deadlines: planner.deadlines()?,
             sometimes: scenario.expect.sometimes.clone(),
             never: scenario.expect.never.clone(),
             false_downs_max: scenario.expect.false_downs_max,
             rejoins_max: scenario.expect.rejoins_max,
+            sick: planner.sick()?,
+            liars: trouble::liars(&trouble),
             ops,
             trouble,
         })
@@ -198,6 +173,26 @@ impl Planner<'_> {
                 Some(boot)
             })
             .collect()
+    }
+
+    fn clusters(&self) -> Result<Vec<Cluster>> {
+        let mut clusters = vec![Cluster::First; self.scenario.nodes];
+        if let Some(hosts) = &self.scenario.second_cluster {
+            for host in self.hosts(hosts).context("in second-cluster")? {
+                clusters[host] = Cluster::Second;
+            }
+        }
+        Ok(clusters)
+    }
+
+    fn sick(&self) -> Result<BTreeSet<usize>> {
+        let sick = self.scenario.expect.sick.as_ref();
+        let hosts = sick.map(|hosts| self.hosts(hosts)).transpose();
+        Ok(hosts
+            .context("in expect.sick")?
+            .into_iter()
+            .flatten()
+            .collect())
     }
 
     fn known(&self, hosts: Vec<usize>) -> Result<Vec<usize>> {
@@ -250,69 +245,6 @@ impl Planner<'_> {
         Ok(paths)
     }
 
-    fn trouble(&self, fault: &Fault) -> Result<Trouble> {
-        let (at, length) = span_of(fault);
-        let until = length.map_or(self.heal, |length| at + length.get());
-        ensure!(at <= self.heal, "it begins after the chaos phase");
-        ensure!(until <= self.heal, "it lasts longer than the chaos phase");
-        let what = self.what(fault, at)?;
-        Ok(Trouble { at, until, what })
-    }
-
-    fn what(&self, fault: &Fault, at: Timestamp) -> Result<What> {
-        Ok(match fault {
-            Fault::Cut {
-                between, way, lane, ..
-            } => What::Cut(self.links(between, *way)?, lanes(*lane)),
-            Fault::Weather { between, link, .. } => {
-                What::Weather(self.links(between, Way::Both)?, *link)
-            }
-            Fault::Pause { node, .. } => What::Pause(self.hosts(node)?),
-            Fault::Crash { node, restart, .. } => {
-                What::Crash(self.hosts(node)?, self.comeback(at, *restart)?)
-            }
-            Fault::Depart {
-                node, how, restart, ..
-            } => What::Depart(self.hosts(node)?, *how, self.comeback(at, *restart)?),
-            Fault::Clock {
-                node,
-                offset,
-                rate_ppm,
-                frozen,
-                ..
-            } => What::Clock(self.hosts(node)?, offset.millis(), *rate_ppm, *frozen),
-            Fault::SendErrors { node, to, .. } => {
-                let between = [node.clone(), to.clone()];
-                What::SendErrors(self.links(&between, Way::AToB)?)
-            }
-            Fault::DiskFull { node, .. } => What::DiskFull(self.hosts(node)?),
-        })
-    }
-
-    fn comeback(&self, at: Timestamp, restart: Option<Restart>) -> Result<Option<Comeback>> {
-        let Some(Restart { after, disk, image }) = restart else {
-            return Ok(None);
-        };
-        let image = image.map(moment);
-        ensure!(
-            at + after.get() <= self.heal,
-            "it restarts after the chaos phase"
-        );
-        ensure!(
-            image.is_some() == (disk == DiskFate::RolledBack),
-            "a rolled-back disk, and no other, names the moment of its image"
-        );
-        ensure!(
-            image.is_none_or(|image| image <= at),
-            "its image lies in the future"
-        );
-        Ok(Some(Comeback {
-            after: after.get(),
-            disk,
-            image,
-        }))
-    }
-
     fn reads(&self) -> Result<Vec<Query>> {
         let query = |read: &crate::scenario::ReadExpectation| {
             let mut ports = read.ports.clone();
@@ -348,41 +280,6 @@ impl Planner<'_> {
             "a deadline lies after the quiet phase"
         );
         Ok(deadlines)
-    }
-}
-
-/// When a fault begins, and how long it lasts if it says so.
-fn span_of(fault: &Fault) -> (Timestamp, Option<Span>) {
-    let (at, length) = match fault {
-        Fault::Cut { at, r#for, .. }
-        | Fault::Weather { at, r#for, .. }
-        | Fault::Pause { at, r#for, .. }
-        | Fault::Clock { at, r#for, .. }
-        | Fault::SendErrors { at, r#for, .. }
-        | Fault::DiskFull { at, r#for, .. } => (*at, *r#for),
-        Fault::Crash { at, .. } | Fault::Depart { at, .. } => (*at, None),
-    };
-    (moment(at), length)
-}
-
-fn images(trouble: &[Trouble]) -> Vec<(Timestamp, usize)> {
-    let mut images = Vec::new();
-    for trouble in trouble {
-        if let What::Crash(hosts, Some(comeback)) | What::Depart(hosts, _, Some(comeback)) =
-            &trouble.what
-            && let Some(image) = comeback.image
-        {
-            images.extend(hosts.iter().map(|&host| (image, host)));
-        }
-    }
-    images
-}
-
-fn lanes(lane: CutLane) -> Vec<Lane> {
-    match lane {
-        CutLane::All => vec![Lane::Datagram, Lane::Session],
-        CutLane::Datagram => vec![Lane::Datagram],
-        CutLane::Session => vec![Lane::Session],
     }
 }
 
@@ -452,6 +349,14 @@ mod tests {
             (
                 "[[fault]]\nkind = \"crash\"\nat = \"1s\"\nnode = 0\nrestart = { after = \"1s\", disk = \"rolled-back\" }",
                 "image",
+            ),
+            (
+                "[[fault]]\nkind = \"crash\"\nat = \"1s\"\nnode = 0\nrestart = { after = \"1s\", cluster = \"second\" }",
+                "lost",
+            ),
+            (
+                "[[fault]]\nkind = \"lie\"\nat = \"1s\"\nnode = 0\nabout = \"foreign-records\"\nof = 0",
+                "about itself",
             ),
             (
                 "[[workload]]\nkind = \"deregister\"\nat = \"12s\"\nvia = 0\nid = \"a\"",

@@ -69,7 +69,7 @@ impl Report {
             .converged
             .map_or_else(|| "-".to_owned(), |span| format!("{span:?}"));
         format!(
-            "{:<9} {:<32} seed {:<6} {:>2} nodes {:>9.1} s {:>10} events  converged in {:<9} trace {:016x}",
+            "{:<9} {:<32} seed {:<6} {:>3} nodes {:>9.1} s {:>10} events  converged in {:<9} trace {:016x}",
             self.verdict.as_str(),
             self.name,
             self.seed,

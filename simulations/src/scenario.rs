@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 pub use self::{
     expect::{Deadlines, EventName, Expect, ReadExpectation},
-    fault::{CutLane, DiskFate, Fault, Goodbye, Restart, Way},
+    fault::{Cluster, CutLane, DiskFate, Fault, Goodbye, Lie, Restart, Way},
     work::{Repeat, Status, Work},
 };
 use crate::{link::Paths, span::Span};
@@ -43,6 +43,8 @@ pub struct Scenario {
     pub stagger: Span,
     /// The hosts in the seed list; the first three if absent.
     pub seeds: Option<Vec<usize>>,
+    /// The hosts that start in the second cluster; none if absent.
+    pub second_cluster: Option<Hosts>,
     /// What differs from the node's default settings.
     #[serde(default)]
     pub config: Settings,
@@ -52,6 +54,8 @@ pub struct Scenario {
     /// How fast the disks are.
     #[serde(default)]
     pub disk: DiskSpeed,
+    /// How much of what comes in may wait, and how fast it is handled; without limits if absent.
+    pub inbox: Option<Inbox>,
     /// What clients do.
     #[serde(default)]
     pub workload: Vec<Work>,
@@ -105,6 +109,16 @@ impl Default for DiskSpeed {
             max: Span::from_millis(4),
         }
     }
+}
+
+/// A host's inbox: what the agent's receive queue and its driver are in numbers.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Inbox {
+    /// Datagrams and requests that may wait.
+    pub places: u32,
+    /// How many of them are handled in a second.
+    pub per_second: u32,
 }
 
 /// Some hosts: one by number, several, or a group's name.

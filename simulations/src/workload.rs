@@ -1,6 +1,9 @@
 //! What clients do: repetitions written out, and each item as the node's command.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+};
 
 use anyhow::{Context, Result, ensure};
 use tidings_types::{
@@ -16,6 +19,8 @@ use crate::{
 
 /// Items that one scenario may expand to.
 const OPS: usize = 1_000_000;
+/// Where agents take gossip.
+const GOSSIP_PORT: u16 = 8_301;
 
 /// One call of one client.
 #[derive(Clone, Debug)]
@@ -296,13 +301,17 @@ fn instance(service: ServiceName, port: u16) -> Box<Instance> {
 
 /// Where a host's agent takes gossip.
 pub fn gossip_addr(host: usize) -> SocketAddr {
-    let low = u8::try_from(host + 1).expect("a world has at most 64 hosts");
-    SocketAddr::from(([10, 0, 0, low], 8_301))
+    let low = u8::try_from(host + 1).expect("a world has at most 128 hosts");
+    SocketAddr::from(([10, 0, 0, low], GOSSIP_PORT))
 }
 
 /// The host whose agent takes gossip there.
 pub fn host_at(addr: SocketAddr, hosts: usize) -> Option<usize> {
-    (0..hosts).find(|&host| gossip_addr(host) == addr)
+    let IpAddr::V4(ip) = addr.ip() else {
+        return None;
+    };
+    let host = usize::from(ip.octets()[3]).checked_sub(1)?;
+    (host < hosts && gossip_addr(host) == addr).then_some(host)
 }
 
 #[cfg(test)]
@@ -345,5 +354,8 @@ mod tests {
     fn an_address_leads_back_to_its_host() {
         assert_eq!(host_at(gossip_addr(7), 8), Some(7));
         assert_eq!(host_at(gossip_addr(7), 7), None);
+        assert_eq!(host_at(gossip_addr(127), 128), Some(127));
+        assert_eq!(host_at(SocketAddr::from(([10, 0, 0, 0], 8_301)), 8), None);
+        assert_eq!(host_at(SocketAddr::from(([10, 0, 1, 8], 8_301)), 8), None);
     }
 }

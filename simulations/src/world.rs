@@ -7,18 +7,25 @@
 //! |---|---|
 //! | `boot` | starts, stops and rolls back processes |
 //! | `outputs` | carries out what a node wants done |
+//! | `transit` | carries datagrams over links, through jams and into inboxes |
 //! | `arrivals` | hands a node what reaches its host |
 //! | `trouble` | begins and ends faults |
+//! | `liar` | lets a dishonest driver alter what its node sends, and make things up |
+//! | `tear` | leaves of a disk what a crash in the middle of a save leaves |
 //! | `quiet` | judges what must come eventually |
 
 mod arrivals;
 mod boot;
+mod liar;
 mod outputs;
 mod quiet;
+mod tear;
+mod transit;
 mod trouble;
 
 use std::{
     any::Any,
+    collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
     time::Duration,
 };
@@ -29,7 +36,7 @@ use tidings_types::Timestamp;
 use crate::{
     check::{Checks, Violation},
     heap::EventHeap,
-    host::{Arrival, Host},
+    host::{Arrival, Host, Packet},
     link::Network,
     plan::{Comeback, Plan},
     report::{Report, Verdict},
@@ -69,6 +76,12 @@ pub struct World {
     heap: EventHeap<Event>,
     hosts: Vec<Host>,
     network: Network,
+    /// What jammed links hold.
+    held: BTreeMap<(usize, usize), Vec<Packet>>,
+    /// Rounds that floods have sent.
+    floods_sent: u64,
+    /// The hosts that lie now.
+    lying: BTreeMap<usize, liar::Lying>,
     sessions: Sessions,
     checks: Checks,
     trace: Trace,
@@ -86,6 +99,12 @@ enum Event {
         run: Option<u64>,
         arrival: Arrival,
     },
+    /// A driver gets to something that has waited for it.
+    Turn {
+        host: usize,
+        run: u64,
+        arrival: Arrival,
+    },
     /// A frame of a session comes to its end of the link.
     Frame { session: u64, towards: Towards },
     /// A session may have been silent for too long.
@@ -100,6 +119,10 @@ enum Event {
     Begin(usize),
     /// A fault ends.
     End(usize),
+    /// A flood goes on.
+    Flood(usize),
+    /// A liar makes something up.
+    Lie(usize),
     /// A host's disk is copied.
     Image(usize),
     /// A query is asked whose answer is known.
@@ -125,11 +148,14 @@ impl World {
             now: Timestamp::ZERO,
             heap: EventHeap::default(),
             hosts: (0..plan.hosts)
-                .map(|host| Host::new(plan.seed, host))
+                .map(|host| Host::new(plan.seed, host, plan.clusters[host]))
                 .collect(),
             network,
+            held: BTreeMap::new(),
+            floods_sent: 0,
+            lying: BTreeMap::new(),
             sessions: Sessions::default(),
-            checks: Checks::default(),
+            checks: Checks::new(plan.sick.clone(), plan.liars.clone()),
             trace: Trace::new(sink),
             quiet: quiet::Quiet::default(),
             mutant,
@@ -215,6 +241,7 @@ impl World {
         match event {
             Event::Boot { host, after_run } => self.boot(host, after_run),
             Event::Arrive { host, run, arrival } => self.arrive(host, run, arrival),
+            Event::Turn { host, run, arrival } => self.turn(host, run, arrival),
             Event::Frame { session, towards } => {
                 self.frame(session, towards);
                 Ok(())
@@ -234,7 +261,12 @@ impl World {
                 Ok(())
             }
             Event::Begin(nth) => self.begin(nth),
-            Event::End(nth) => self.end(nth),
+            Event::End(nth) => {
+                self.end(nth);
+                Ok(())
+            }
+            Event::Flood(nth) => self.flood(nth),
+            Event::Lie(nth) => self.lie(nth),
             Event::Image(host) => {
                 let image = (
                     self.hosts[host].disk.clone(),
@@ -257,6 +289,8 @@ impl World {
             .push(self.now + Duration::from_secs(1), Event::Second);
         self.checks
             .equal_fingerprints_mean_equal_content(self.now, &self.hosts)?;
+        self.checks.lies_are_put_right(self.now)?;
+        self.checks.liars_cost_little(self.now, &self.hosts)?;
         self.checks
             .every_call_is_answered(self.now, &self.hosts, self.plan.disk.max.get())
     }
@@ -340,12 +374,5 @@ impl World {
             host: Some(host),
             text,
         }
-    }
-
-    /// Hosts whose process is there and goes.
-    fn core(&self) -> Vec<usize> {
-        (0..self.hosts.len())
-            .filter(|&host| self.hosts[host].is_running())
-            .collect()
     }
 }

@@ -64,9 +64,18 @@ pub(crate) fn disagreement(core: &[usize], hosts: &[Host]) -> String {
     "none".to_owned()
 }
 
-/// E3: each of these hosts sees exactly these hosts as reachable, and is no island.
-pub(crate) fn sees_the_core(core: &[usize], hosts: &[Host]) -> Result<(), (usize, String)> {
-    let expected: BTreeSet<NodeId> = core.iter().map(|&host| hosts[host].me()).collect();
+/// E3: each of these hosts sees exactly the running hosts of its cluster as reachable, and is no
+/// island. A dishonest host is a member as well.
+pub(crate) fn sees_its_cluster(core: &[usize], hosts: &[Host]) -> Result<(), (usize, String)> {
+    let Some(&first) = core.first() else {
+        return Ok(());
+    };
+    let cluster = hosts[first].cluster;
+    let expected: BTreeSet<NodeId> = hosts
+        .iter()
+        .filter(|state| state.is_running() && state.cluster == cluster)
+        .map(Host::me)
+        .collect();
     for &host in core {
         let roster = hosts[host].reads.roster();
         let reachable = roster
@@ -93,11 +102,9 @@ pub(crate) fn sees_the_core(core: &[usize], hosts: &[Host]) -> Result<(), (usize
         if addrs.len() != seen.len() {
             return Err((host, "it sees two members at one address".to_owned()));
         }
-        if roster.reachable != core.len() {
-            return Err((
-                host,
-                format!("it counts {} reachable of {}", roster.reachable, core.len()),
-            ));
+        if roster.reachable != expected.len() {
+            let (counted, there) = (roster.reachable, expected.len());
+            return Err((host, format!("it counts {counted} reachable of {there}")));
         }
     }
     Ok(())

@@ -65,6 +65,7 @@ impl Checks {
                 key: change.key.clone(),
                 slot: change.slot.clone(),
                 host,
+                cluster: self.cluster_of(me),
                 at: now,
                 durable: false,
                 held: BTreeMap::new(),
@@ -93,7 +94,7 @@ impl Checks {
     pub(crate) fn publish(
         &mut self,
         now: Timestamp,
-        host: usize,
+        (host, me): (usize, NodeId),
         floors: &mut Floors,
         update: &Update,
     ) -> Result<(), Violation> {
@@ -113,10 +114,21 @@ impl Checks {
                     format!("it serves {key:?}, and no feed holds it"),
                 ));
             }
+            self.truth_shown(host, key);
             self.history.removal_seen(now, host, key);
             floors.removed(now, key);
             return Ok(());
         };
+        let own_cluster = self.cluster_of(me);
+        let made_up = self
+            .history
+            .write(dot)
+            .is_none_or(|write| write.key != *key || write.body() != body.as_ref());
+        if made_up && !self.liars.is_empty() {
+            self.lie_shown(now, host, key);
+            return Ok(());
+        }
+        self.truth_shown(host, key);
         let Some(write) = self.history.write_mut(dot) else {
             return Err(broken(
                 "A6",
@@ -137,6 +149,10 @@ impl Checks {
                 write.host
             );
             return Err(broken("A7", text));
+        }
+        if write.cluster != own_cluster {
+            let text = format!("it shows {key:?}, which was written in another cluster");
+            return Err(broken("E7", text));
         }
         write.show(now, host);
         let rank = write.rank();

@@ -9,6 +9,7 @@ use super::Checks;
 use crate::{
     history::{Asked, same},
     host::Host,
+    scenario::Cluster,
     workload::Call,
 };
 
@@ -28,11 +29,15 @@ impl Checks {
         core: &[usize],
         hosts: &[Host],
     ) -> Result<(), (usize, String)> {
+        let Some(&first) = core.first() else {
+            return Ok(());
+        };
+        let cluster = hosts[first].cluster;
         for key in self.history.called_keys() {
-            let wanted = if key.is_shared() {
-                self.shared(key, core)
-            } else {
-                self.owned(key, core)
+            let wanted = match key.owner() {
+                None => self.shared(key, core, cluster),
+                Some(owner) if self.cluster_of(owner) == cluster => self.owned(key, core),
+                Some(_) => vec![Wanted::Nothing],
             };
             for &host in core {
                 let shown = hosts[host].reads.record(key);
@@ -116,11 +121,12 @@ impl Checks {
 
     /// What a shared key may hold: its greatest write, or the next one as long as the greater ones
     /// may be gone.
-    fn shared(&self, key: &Key, core: &[usize]) -> Vec<Wanted<'_>> {
+    fn shared(&self, key: &Key, core: &[usize], cluster: Cluster) -> Vec<Wanted<'_>> {
         let mut writes: Vec<_> = self
             .history
             .writes_on(key)
             .map(|(_, write)| write)
+            .filter(|write| write.cluster == cluster)
             .collect();
         writes.sort_by_key(|write| std::cmp::Reverse(write.rank().map(|rank: Rank| rank)));
         let mut wanted = Vec::new();

@@ -5,7 +5,7 @@ use serde::Deserialize;
 use super::Hosts;
 use crate::span::Span;
 
-/// What must come of it. The invariants A1-A7 and A9 hold always and are not named.
+/// What must come of it. The invariants A1-A7, A9-A11 and E7 hold always and are not named.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Expect {
@@ -21,9 +21,14 @@ pub struct Expect {
     /// Events that must not happen anywhere.
     #[serde(default)]
     pub never: Vec<EventName>,
+    /// Hosts that a fault of their own makes sick: what they think of others is their own matter,
+    /// and what becomes of them counts as neither false nor forced. What others take from them
+    /// counts.
+    pub sick: Option<Hosts>,
     /// How often a healthy, connected node may be called down by another.
     pub false_downs_max: Option<u64>,
-    /// How often nodes that run in the end may have been made to rejoin under a new identity.
+    /// How often healthy nodes that run in the end may have been made to rejoin under a new
+    /// identity.
     pub rejoins_max: Option<u64>,
 }
 
@@ -82,4 +87,16 @@ pub enum EventName {
     GreaterEpochMet,
     /// The disk refused a batch.
     NotPersisted,
+    /// A peer's change was refused, or found to differ, and a dishonest host was named for it.
+    LiarNamed,
+    /// A reader was shown what a dishonest host made up.
+    LieShown,
+    /// A full inbox dropped a datagram.
+    Shed,
+    /// Another cluster's packet or session was refused.
+    ForeignCluster,
+    /// A feed was found damaged on a disk.
+    Damaged,
+    /// A link let out what it had held back.
+    Burst,
 }

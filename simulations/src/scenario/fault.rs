@@ -111,6 +111,70 @@ pub enum Fault {
         /// Which hosts.
         node: Hosts,
     },
+    /// Links hold everything, and let it out in one burst at the end.
+    Jam {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// From whom to whom.
+        between: [Hosts; 2],
+        /// Which directions.
+        #[serde(default)]
+        way: Way,
+    },
+    /// The process handles whatever reaches it late, in order. Its own timers are on time.
+    SlowNode {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// Which hosts.
+        node: Hosts,
+        /// How late.
+        late: Span,
+    },
+    /// One host sends others datagrams that are well-formed and tell them nothing.
+    Flood {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// Who sends them.
+        from: usize,
+        /// To whom.
+        to: Hosts,
+        /// How many reach each of those in a second.
+        per_second: u32,
+    },
+    /// One host's driver is dishonest: what it sends is not what its node wants sent.
+    Lie {
+        /// When.
+        at: Span,
+        /// How long.
+        r#for: Option<Span>,
+        /// The liar.
+        node: usize,
+        /// What it lies about.
+        about: Lie,
+        /// Whose feed, if another's.
+        of: Option<usize>,
+    },
+}
+
+/// What a dishonest host lies about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lie {
+    /// Positions: it claims to hold what it does not hold, and what nobody wrote.
+    FalseHeads,
+    /// Authorship: it writes another node's instance into its own feed, and changes into that
+    /// node's feed which their owner never made.
+    ForeignRecords,
+    /// Content: it gives other nodes' feeds at their true positions, with other records in them.
+    EqualPosition,
+    /// Runs: its feed gets ever more epochs.
+    EndlessEpochs,
 }
 
 /// The directions of a cut.
@@ -150,6 +214,20 @@ pub struct Restart {
     pub disk: DiskFate,
     /// Of a rolled-back disk: the moment of the run whose content it holds.
     pub image: Option<Span>,
+    /// Whose member comes back at that address: with another cluster, the disk is lost.
+    #[serde(default)]
+    pub cluster: Cluster,
+}
+
+/// One of the two clusters of a world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cluster {
+    /// The one that every host belongs to unless told otherwise.
+    #[default]
+    First,
+    /// Another one, which shares the network and the seed list by mistake.
+    Second,
 }
 
 /// What a disk holds at a restart.
@@ -165,6 +243,9 @@ pub enum DiskFate {
     Empty,
     /// What it held at an earlier moment, epoch included.
     RolledBack,
+    /// What was durable, and part of what was not: the crash met it while it saved. What is broken
+    /// is marked as damaged, or its whole file was set aside.
+    Torn,
 }
 
 /// Whether a node that departs means to come back.

@@ -8,7 +8,7 @@ use tidings_types::{Command, Departure, Epoch};
 use super::{Event, SPINS, Step, World};
 use crate::{
     history::{Asked, keys_of},
-    host::{Arrival, Saved},
+    host::{Arrival, Packet, Saved},
     plan::Comeback,
     random::Stream,
     workload::Call,
@@ -27,6 +27,15 @@ impl World {
             state.wait(arrival);
             return Ok(());
         }
+        match self.take_in(host, arrival) {
+            Some(arrival) => self.handle(host, arrival),
+            None => Ok(()),
+        }
+    }
+
+    /// The driver takes note of something.
+    pub(super) fn handle(&mut self, host: usize, arrival: Arrival) -> Step {
+        let state = &mut self.hosts[host];
         match arrival {
             Arrival::Timer => self.timer(host),
             Arrival::Second => self.tell_time(host),
@@ -36,6 +45,22 @@ impl World {
                 self.feed(host, Input::Seeds(self.seed_addrs()))
             }
             Arrival::Input(input) => self.feed(host, input),
+            Arrival::Packet(packet) => {
+                let Packet {
+                    from,
+                    sender,
+                    payload,
+                    ..
+                } = packet;
+                self.feed(
+                    host,
+                    Input::Datagram {
+                        from,
+                        sender,
+                        payload,
+                    },
+                )
+            }
             Arrival::Request {
                 session,
                 from,

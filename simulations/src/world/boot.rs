@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 
 use tidings_node::{Boot, Config, Input, Node};
-use tidings_types::{ClusterId, Epoch, Timestamp};
+use tidings_types::{Epoch, Timestamp};
 
-use super::{Event, Mutant, Step, World};
+use super::{Event, Mutant, Step, World, liar::id_of, tear::Lost};
 use crate::{
     check::Floors,
     disk::Disk,
@@ -16,9 +16,6 @@ use crate::{
     scenario::DiskFate,
     workload::{gossip_addr, node_name},
 };
-
-/// The cluster of every world.
-const CLUSTER: ClusterId = ClusterId::from_bytes(*b"tidings-simulate");
 
 impl World {
     /// Starts a host's process, unless something else happened to it in the meantime.
@@ -36,23 +33,23 @@ impl World {
         state.disk.epoch = Epoch::after(state.disk.epoch, wall_ms, random);
         let boot = Boot {
             node: state.me(),
-            cluster: CLUSTER,
+            cluster: id_of(state.cluster),
             epoch: state.disk.epoch,
             addr: gossip_addr(host),
             seed: Stream::new(seed, &format!("node/{host}")).draw(state.run),
             wall_ms,
             own: state.disk.own(),
-            own_damaged: false,
-            replicas: state
-                .disk
-                .replicas()
-                .into_iter()
-                .map(|feed| (feed, false))
-                .collect(),
+            own_damaged: state.disk.is_own_damaged(),
+            replicas: state.disk.replicas(),
             members: state.disk.members(),
         };
         let (run, epoch) = (state.run, state.disk.epoch);
+        let (me, cluster) = (state.me(), state.cluster);
+        if run == 1 {
+            state.first_epoch = epoch;
+        }
         self.checks.booted(host, epoch);
+        self.checks.joined(me, cluster);
         self.trace.log(self.now, Some(host), || {
             format!("starts, run {run}, epoch {epoch:?}")
         });
@@ -160,15 +157,22 @@ impl World {
 
     fn stop(&mut self, host: usize, comeback: Option<Comeback>) {
         self.sessions.forget_client(host);
+        let is_torn = comeback.is_some_and(|comeback| comeback.disk == DiskFate::Torn);
+        let lost = if is_torn {
+            self.tear(host)
+        } else {
+            Lost::default()
+        };
         let state = &mut self.hosts[host];
         state.stop();
+        self.checks.stopped(host);
         let run = state.run;
         let Some(comeback) = comeback else {
             // What it holds counts for nobody until it is back.
             self.checks.history_mut().forgot(host, Timestamp::ZERO);
             return;
         };
-        self.replace_disk(host, comeback);
+        self.replace_disk(host, comeback, lost);
         let kept = self.hosts[host].floors.kept_until();
         self.checks.history_mut().forgot(host, kept);
         let at = self.now + comeback.after;
@@ -181,13 +185,25 @@ impl World {
         );
     }
 
-    fn replace_disk(&mut self, host: usize, comeback: Comeback) {
+    fn replace_disk(&mut self, host: usize, comeback: Comeback, lost: Lost) {
         let seed = self.plan.seed;
         let state = &mut self.hosts[host];
+        state.cluster = comeback.cluster.max(state.cluster);
         let image = match comeback.disk {
             DiskFate::Intact => {
                 state.floors = state.floors.saved();
                 return;
+            }
+            DiskFate::Torn => {
+                state.floors = if lost.registry {
+                    Floors::default()
+                } else {
+                    state.floors.saved()
+                };
+                if !lost.own {
+                    return;
+                }
+                Timestamp::ZERO
             }
             DiskFate::Empty | DiskFate::Lost => {
                 if comeback.disk == DiskFate::Lost {

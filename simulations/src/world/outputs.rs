@@ -3,15 +3,16 @@
 use std::net::SocketAddr;
 
 use tidings_node::{Exchange, Input, Output};
-use tidings_types::{NodeId, Timestamp, Transfer, Update, limits::PAYLOAD_BYTES};
+use tidings_types::{NodeId, Timestamp, Transfer, Update};
 
 use super::{Event, Step, World};
 use crate::{
     host::{Arrival, Batch, Saved},
     link::{Lane, in_order},
     random::uniform,
+    scenario::EventName,
     session::{Carried, RETRY, Session, TIMEOUT, Towards},
-    workload::{gossip_addr, host_at},
+    workload::host_at,
 };
 
 impl World {
@@ -21,7 +22,7 @@ impl World {
                 to,
                 receiver,
                 payload,
-            } => self.send(host, to, receiver, payload)?,
+            } => self.tell(host, to, receiver, payload)?,
             Output::Request {
                 exchange,
                 to,
@@ -31,6 +32,7 @@ impl World {
                 self.ask(host, exchange, to, addr, frame);
             }
             Output::Respond { exchange, frame } => {
+                let frame = self.as_answered(host, frame);
                 self.answer(host, exchange, Carried::Response(frame));
             }
             Output::Finish { exchange, complete } => {
@@ -88,9 +90,11 @@ impl World {
 
     fn publish(&mut self, host: usize, update: Update) -> Step {
         let state = &mut self.hosts[host];
+        let me = state.me();
         self.checks
-            .publish(self.now, host, &mut state.floors, &update)?;
+            .publish(self.now, (host, me), &mut state.floors, &update)?;
         if let Update::Roster(roster) = &update {
+            self.checks.roster(self.now, (host, me), roster)?;
             self.trace
                 .log_roster(self.now, host, state.reads.roster(), roster);
         }
@@ -109,51 +113,6 @@ impl World {
         self.hosts[host].batches.push_back(batch);
         // Batches become durable in order.
         self.hosts[host].disk_busy = self.ask_disk(host, Arrival::Persisted);
-        Ok(())
-    }
-
-    fn send(
-        &mut self,
-        host: usize,
-        to: SocketAddr,
-        receiver: Option<NodeId>,
-        payload: Vec<u8>,
-    ) -> Step {
-        if payload.len() > PAYLOAD_BYTES {
-            let text = format!(
-                "a datagram of {} bytes, the limit is {PAYLOAD_BYTES}",
-                payload.len()
-            );
-            return Err(self.violation("A10", host, text));
-        }
-        let Some(target) = host_at(to, self.hosts.len()) else {
-            return Ok(());
-        };
-        if self.network.is_refused(host, target) {
-            self.arrive_at(self.now, host, Arrival::Input(Input::SendFailed { to }));
-            return Ok(());
-        }
-        let fate = self.network.datagram(host, target);
-        let is_cut = self.network.is_cut(host, target, Lane::Datagram);
-        let (from, sender) = (gossip_addr(host), self.hosts[host].me());
-        let meant = receiver.is_none_or(|id| id == self.hosts[target].me());
-        if is_cut || !meant {
-            return Ok(());
-        }
-        for delay in fate.into_iter().flatten() {
-            let payload = payload.clone();
-            let arrival = Arrival::Input(Input::Datagram {
-                from,
-                sender,
-                payload,
-            });
-            let event = Event::Arrive {
-                host: target,
-                run: None,
-                arrival,
-            };
-            self.heap.push(self.now + delay, event);
-        }
         Ok(())
     }
 
@@ -219,7 +178,9 @@ impl World {
             return;
         };
         let (from, to) = session.ends(towards);
-        let cut = |from, to| self.network.is_cut(from, to, Lane::Session);
+        let cut = |from, to| {
+            self.network.is_cut(from, to, Lane::Session) || self.network.is_jammed(from, to)
+        };
         // Without acknowledgements nothing passes for long: one direction is enough to block both.
         if cut(from, to) || cut(to, from) || !self.hosts[to].is_up() {
             self.heap.push(
@@ -237,7 +198,11 @@ impl World {
             Towards::Client => session.client.1,
         };
         let stranger = towards == Towards::Server && self.hosts[to].me() != session.to;
-        if run != expected || stranger {
+        let foreign = self.hosts[from].cluster != self.hosts[to].cluster;
+        if run != expected || stranger || foreign {
+            if foreign {
+                self.checks.saw(EventName::ForeignCluster);
+            }
             self.break_off(number);
             return;
         }

@@ -1,12 +1,12 @@
 //! The quiet phase: everything is healed, nothing happens, and what must come eventually comes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tidings_types::Timestamp;
 
 use super::{Event, LOOK, Step, World};
 use crate::{
-    check::{Violation, agree, disagreement, sees_the_core},
+    check::{Violation, agree, disagreement, sees_its_cluster},
     plan::Query,
     report::Verdict,
     scenario::EventName,
@@ -55,11 +55,12 @@ impl World {
     /// Looks whether the running agents hold the same, and judges the deadlines that have come.
     pub(super) fn look(&mut self) -> Step {
         self.heap.push(self.now + LOOK, Event::Look);
-        let core = self.core();
-        self.quiet.nobody = core.is_empty();
+        let cores = self.cores();
+        self.quiet.nobody = cores.is_empty();
         let passed = self.now.since(self.plan.heal);
         let deadlines = self.plan.deadlines;
-        if !agree(&core, &self.hosts) {
+        let apart = cores.iter().find(|core| !agree(core, &self.hosts));
+        if let Some(core) = apart {
             self.quiet.differed = Some(self.now);
             if deadlines
                 .E1
@@ -67,7 +68,7 @@ impl World {
             {
                 let text = format!(
                     "{passed:?} after the heal the agents still differ; {}",
-                    disagreement(&core, &self.hosts)
+                    disagreement(core, &self.hosts)
                 );
                 return Err(self.eventually("E1", None, text));
             }
@@ -75,23 +76,22 @@ impl World {
         let due = |deadline: Option<crate::span::Span>| deadline.is_some_and(|d| passed >= d.get());
         if due(deadlines.E2) && !self.quiet.judged[0] {
             self.quiet.judged[0] = true;
-            self.judge_survival(&core)?;
+            self.judge_survival()?;
         }
         if due(deadlines.E3) && !self.quiet.judged[1] {
             self.quiet.judged[1] = true;
-            self.judge_membership(&core)?;
+            self.judge_membership()?;
         }
         Ok(())
     }
 
     /// Judges once more what must still hold when the run ends, and which events there were.
     pub(super) fn judge_end(&self) -> Step {
-        let core = self.core();
         if self.quiet.judged[0] {
-            self.judge_survival(&core)?;
+            self.judge_survival()?;
         }
         if self.quiet.judged[1] {
-            self.judge_membership(&core)?;
+            self.judge_membership()?;
         }
         let times = |name: &EventName| self.checks.seen(*name);
         if let Some(name) = self.plan.sometimes.iter().find(|name| times(name) == 0) {
@@ -117,21 +117,41 @@ impl World {
         Ok(())
     }
 
-    /// How often the nodes that run had to take a new membership identity.
+    /// How often the healthy nodes that run had to take a new membership identity.
     pub(super) fn rejoins(&self) -> u64 {
-        let nodes = self.hosts.iter().filter_map(|host| host.node.as_ref());
+        let healthy = self.hosts.iter().enumerate();
+        let healthy = healthy.filter(|(host, _)| !self.plan.sick.contains(host));
+        let nodes = healthy.filter_map(|(_, host)| host.node.as_ref());
         nodes.map(|node| node.membership_counters().rejoins).sum()
     }
 
-    fn judge_survival(&self, core: &[usize]) -> Step {
-        self.checks
-            .nothing_is_lost(core, &self.hosts)
-            .map_err(|(host, text)| self.eventually("E2", Some(host), text))
+    /// The hosts whose process is there and goes, and whose driver is honest: of each cluster that
+    /// has some.
+    fn cores(&self) -> Vec<Vec<usize>> {
+        let mut cores = BTreeMap::<_, Vec<usize>>::new();
+        for (host, state) in self.hosts.iter().enumerate() {
+            if state.is_running() && !self.plan.liars.contains(&host) {
+                cores.entry(state.cluster).or_default().push(host);
+            }
+        }
+        cores.into_values().collect()
     }
 
-    fn judge_membership(&self, core: &[usize]) -> Step {
-        sees_the_core(core, &self.hosts)
-            .map_err(|(host, text)| self.eventually("E3", Some(host), text))
+    fn judge_survival(&self) -> Step {
+        for core in self.cores() {
+            self.checks
+                .nothing_is_lost(&core, &self.hosts)
+                .map_err(|(host, text)| self.eventually("E2", Some(host), text))?;
+        }
+        Ok(())
+    }
+
+    fn judge_membership(&self) -> Step {
+        for core in self.cores() {
+            sees_its_cluster(&core, &self.hosts)
+                .map_err(|(host, text)| self.eventually("E3", Some(host), text))?;
+        }
+        Ok(())
     }
 
     /// Asks a query whose answer the scenario knows.

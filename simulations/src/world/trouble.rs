@@ -1,8 +1,10 @@
 //! Faults begin and end.
 
+use std::time::Duration;
+
 use tidings_types::Departure;
 
-use super::{Step, World};
+use super::{Event, Step, World};
 use crate::{clock::WallClock, host::Arrival, plan::What, scenario::Goodbye};
 
 impl World {
@@ -58,11 +60,21 @@ impl World {
                     .iter()
                     .for_each(|&host| self.hosts[host].disk_full += 1);
             }
+            What::Jam(links) => {
+                links
+                    .iter()
+                    .for_each(|&(from, to)| self.network.jam(from, to));
+            }
+            What::SlowNode(hosts, late) => {
+                hosts.iter().for_each(|&host| self.hosts[host].late = late);
+            }
+            What::Flood(..) => self.heap.push(self.now, Event::Flood(nth)),
+            What::Lie(host, about, of) => self.begin_lying(nth, host, about, of),
         }
         Ok(())
     }
 
-    pub(super) fn end(&mut self, nth: usize) -> Step {
+    pub(super) fn end(&mut self, nth: usize) {
         let what = self.plan.trouble[nth].what.clone();
         if !matches!(what, What::Crash(..) | What::Depart(..)) {
             self.trace.log(self.now, None, || format!("ends: {what:?}"));
@@ -103,7 +115,21 @@ impl World {
                     .iter()
                     .for_each(|&host| self.hosts[host].disk_full -= 1);
             }
+            What::Jam(links) => {
+                for (from, to) in links {
+                    self.network.free(from, to);
+                    self.let_out(from, to);
+                }
+            }
+            What::SlowNode(hosts, _) => {
+                for host in hosts {
+                    self.hosts[host].late = Duration::ZERO;
+                }
+            }
+            What::Flood(..) => {}
+            What::Lie(host, ..) => {
+                self.lying.remove(&host);
+            }
         }
-        Ok(())
     }
 }

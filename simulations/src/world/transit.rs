@@ -1,0 +1,199 @@
+//! Datagrams from one host's socket to another host's driver: links, jams, floods, and the inbox.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tidings_node::Input;
+use tidings_types::{Delta, NodeId, Timestamp, limits::PAYLOAD_BYTES};
+use tidings_wire::{Datagram, datagram};
+
+use super::{Event, Step, World};
+use crate::{
+    host::{Arrival, Packet},
+    link::Lane,
+    plan::What,
+    scenario::EventName,
+    workload::{gossip_addr, host_at},
+};
+
+/// Packets that a jammed link holds; what comes after them is lost.
+const HELD: usize = 8_192;
+/// How long a flood's packet takes. It draws nothing, so that other packets' fates stay the same.
+const FLOOD_DELAY: Duration = Duration::from_millis(1);
+
+impl World {
+    pub(super) fn send(
+        &mut self,
+        host: usize,
+        to: SocketAddr,
+        receiver: Option<NodeId>,
+        payload: Vec<u8>,
+    ) -> Step {
+        if payload.len() > PAYLOAD_BYTES {
+            let text = format!(
+                "a datagram of {} bytes, the limit is {PAYLOAD_BYTES}",
+                payload.len()
+            );
+            return Err(self.violation("A10", host, text));
+        }
+        let Some(target) = host_at(to, self.hosts.len()) else {
+            return Ok(());
+        };
+        if self.network.is_refused(host, target) {
+            self.arrive_at(self.now, host, Arrival::Input(Input::SendFailed { to }));
+            return Ok(());
+        }
+        let fate = self.network.datagram(host, target);
+        if self.network.is_cut(host, target, Lane::Datagram) {
+            return Ok(());
+        }
+        let packet = self.sealed(host, receiver, payload);
+        if self.network.is_jammed(host, target) {
+            let held = self.held.entry((host, target)).or_default();
+            let room = HELD.saturating_sub(held.len());
+            let copies = fate.into_iter().flatten().map(|_| packet.clone());
+            held.extend(copies.take(room));
+            return Ok(());
+        }
+        for delay in fate.into_iter().flatten() {
+            self.deliver(self.now + delay, target, packet.clone());
+        }
+        Ok(())
+    }
+
+    pub(super) fn sealed(&self, host: usize, receiver: Option<NodeId>, payload: Vec<u8>) -> Packet {
+        Packet {
+            from: gossip_addr(host),
+            sender: self.hosts[host].me(),
+            cluster: self.hosts[host].cluster,
+            receiver,
+            payload,
+        }
+    }
+
+    pub(super) fn deliver(&mut self, at: Timestamp, target: usize, packet: Packet) {
+        let event = Event::Arrive {
+            host: target,
+            run: None,
+            arrival: Arrival::Packet(packet),
+        };
+        self.heap.push(at, event);
+    }
+
+    /// Lets out what a link held, if it is free again: all at once, in order.
+    pub(super) fn let_out(&mut self, from: usize, to: usize) {
+        if self.network.is_jammed(from, to) {
+            return;
+        }
+        for packet in self.held.remove(&(from, to)).unwrap_or_default() {
+            self.checks.saw(EventName::Burst);
+            self.deliver(self.now, to, packet);
+        }
+    }
+
+    /// Finds out when the driver gets to what has reached its host, and lets that happen. Returns
+    /// what it gets to at once.
+    pub(super) fn take_in(&mut self, host: usize, arrival: Arrival) -> Option<Arrival> {
+        let (now, inbox) = (self.now, self.plan.inbox);
+        let state = &mut self.hosts[host];
+        if let Arrival::Packet(packet) = &arrival {
+            if packet.cluster != state.cluster {
+                self.checks.saw(EventName::ForeignCluster);
+                return None;
+            }
+            if packet
+                .receiver
+                .is_some_and(|receiver| receiver != state.me())
+            {
+                return None;
+            }
+        }
+        if arrival.is_own() {
+            return Some(arrival);
+        }
+        let mut at = now;
+        if let Some(inbox) = inbox
+            && arrival.takes_a_place()
+        {
+            let may_wait = matches!(arrival, Arrival::Request { .. });
+            let Some(turn) = state.intake.take_in(now, inbox, may_wait) else {
+                self.checks.saw(EventName::Shed);
+                return None;
+            };
+            at = turn;
+        }
+        at = state.intake.delay(at, state.late);
+        if at <= now {
+            if inbox.is_some() && arrival.takes_a_place() {
+                state.intake.taken_out();
+            }
+            return Some(arrival);
+        }
+        let run = state.run;
+        self.heap.push(at, Event::Turn { host, run, arrival });
+        None
+    }
+
+    /// The driver gets to something that has waited for it.
+    pub(super) fn turn(&mut self, host: usize, run: u64, arrival: Arrival) -> Step {
+        let state = &mut self.hosts[host];
+        if !state.is_up() || run != state.run {
+            return Ok(());
+        }
+        if self.plan.inbox.is_some() && arrival.takes_a_place() {
+            state.intake.taken_out();
+        }
+        if state.paused {
+            state.wait(arrival);
+            return Ok(());
+        }
+        self.handle(host, arrival)
+    }
+
+    /// Sends one round of a flood, as long as it lasts.
+    pub(super) fn flood(&mut self, nth: usize) -> Step {
+        let until = self.plan.trouble[nth].until;
+        let What::Flood(from, to, per_second) = self.plan.trouble[nth].what.clone() else {
+            return Ok(());
+        };
+        if self.now >= until {
+            return Ok(());
+        }
+        let pause = Duration::from_secs(1) / per_second;
+        self.heap.push(self.now + pause, Event::Flood(nth));
+        if !self.hosts[from].is_running() {
+            return Ok(());
+        }
+        let Some(payload) = self.idle_talk(from) else {
+            return Ok(());
+        };
+        for target in to {
+            if self.network.passes(from, target) {
+                let receiver = Some(self.hosts[target].me());
+                let packet = self.sealed(from, receiver, payload.clone());
+                self.deliver(self.now + FLOOD_DELAY, target, packet);
+            }
+        }
+        Ok(())
+    }
+
+    /// A datagram that is true and tells nothing: a position that is known, or a rumor without
+    /// news, in turns.
+    fn idle_talk(&mut self, from: usize) -> Option<Vec<u8>> {
+        self.floods_sent += 1;
+        let me = self.hosts[from].me();
+        let registry = self.hosts[from].node.as_ref()?.registry();
+        let state = registry.state(me)?;
+        let lineage = state.lineage.clone();
+        let body = if self.floods_sent.is_multiple_of(2) {
+            datagram::Body::Have { owner: me, lineage }
+        } else {
+            datagram::Body::Rumors(vec![Delta {
+                from: lineage,
+                state,
+                changes: Vec::new(),
+            }])
+        };
+        let fingerprint = registry.fingerprint();
+        Datagram { fingerprint, body }.encode().ok()
+    }
+}
