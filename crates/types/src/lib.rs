@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`time`] | [`Timestamp`], the core's only clock reading, and [`Hlc`], the causal stamp |
 //! | [`id`] | [`NodeId`], [`ClusterId`], [`Epoch`], [`Dot`] |
+//! | [`cluster_key`] | [`ClusterKey`], the shared secret, and [`ClusterKeyId`], its public name |
 //! | [`name`] | bounded, printable names: nodes, services, instances, checks |
 //! | [`lineage`] | [`Lineage`]: how much of one feed somebody holds |
 //! | [`version`] | [`Version`] and [`VectorClock`]: which of two writes wins, and whether they conflict |
@@ -19,6 +20,7 @@
 //! | [`update`] | [`Update`]: what the node tells the read view |
 //! | [`limits`] | every named limit that more than one crate needs |
 
+pub mod cluster_key;
 pub mod command;
 pub mod feed;
 pub mod id;
@@ -32,6 +34,7 @@ pub mod time;
 pub mod update;
 pub mod version;
 
+pub use cluster_key::{ClusterKey, ClusterKeyId, ParseClusterKeyIdError};
 pub use command::{Command, Outcome, Refusal};
 pub use feed::{Change, Delta, Entry, FeedState, Needs, Slot, Snapshot, Transfer};
 pub use id::{ClusterId, Dot, Epoch, NodeId};
