@@ -8,14 +8,19 @@ use std::{
 };
 
 use ring::rand::{SecureRandom, SystemRandom};
+use tidings_types::ClusterKey;
 
 use crate::cluster;
+
+mod change;
+
+pub(crate) use change::KeyChangeError;
 
 /// Keys in one file: the one in use, its successor, and some to spare.
 pub const KEYS_MAX: usize = 4;
 /// Bytes of a key file that are read.
 const FILE_BYTES: u64 = 64 << 10;
-const KEY_BYTES: usize = 32;
+const KEY_BYTES: usize = ClusterKey::BYTES;
 
 /// The keys that an agent accepts; it sends under the first. Not printed by `Debug`.
 #[derive(Clone)]
@@ -123,6 +128,15 @@ impl Keys {
         ))
     }
 
+    /// The one key in a text that is written as a key file is. `None` if there is none, several, or
+    /// a line that is no key.
+    pub(crate) fn only(text: &str) -> Option<ClusterKey> {
+        match parse(text, Path::new("")).ok()?.as_slice() {
+            [key] => Some(ClusterKey::from_bytes(*key)),
+            _ => None,
+        }
+    }
+
     /// The keys, the one to send under first.
     pub(crate) fn as_slice(&self) -> &[[u8; KEY_BYTES]] {
         &self.keys
@@ -154,12 +168,10 @@ fn parse(text: &str, path: &Path) -> Result<Vec<[u8; KEY_BYTES]>, KeyFileError> 
         if line.is_empty() || line.starts_with('#') {
             continue;
         }
-        let key = from_hex(line)
-            .or_else(|| from_base64(line))
-            .ok_or_else(|| KeyFileError::Malformed {
-                path: path.to_owned(),
-                line: at + 1,
-            })?;
+        let key = key_of(line).ok_or_else(|| KeyFileError::Malformed {
+            path: path.to_owned(),
+            line: at + 1,
+        })?;
         keys.push(key);
     }
     match keys.len() {
@@ -171,6 +183,11 @@ fn parse(text: &str, path: &Path) -> Result<Vec<[u8; KEY_BYTES]>, KeyFileError> 
             path: path.to_owned(),
         }),
     }
+}
+
+/// The key in a line, if it is one.
+fn key_of(line: &str) -> Option<[u8; KEY_BYTES]> {
+    from_hex(line).or_else(|| from_base64(line))
 }
 
 fn from_hex(text: &str) -> Option<[u8; KEY_BYTES]> {

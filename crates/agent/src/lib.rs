@@ -10,12 +10,14 @@
 //! |---|---|
 //! | [`settings`], [`keys`], [`seeds`], `cluster` | what can be set, and what follows from it |
 //! | [`agent`], [`error`] | [`Agent`]: started whole or not at all, stopped in order |
+//! | `keyring` | cluster keys changed while the agent runs, here or on all members |
 //! | `wiring`, `supervisor` | the parts put together; their tasks watched and ended |
 //! | `driver` | the loop that owns the node |
 //! | [`transport`] | one UDP port for datagrams and sessions |
 //! | [`disk`], `storage`, `index` | what is kept across restarts, and the numbers taken from it |
 //! | `doors`, `check_results` | sockets of HTTP and DNS; what checks find |
-//! | `clock`, `watchdog`, `log_events` | the clocks; a driver that stands still; the node's events |
+//! | `clock`, `watchdog` | the clocks; a driver that stands still |
+//! | `log_events`, `log_limit` | the node's events as log lines; how often the log speaks of one thing |
 //! | `metrics` | what the parts count, for monitoring |
 
 pub mod agent;
@@ -28,8 +30,10 @@ mod driver;
 pub mod error;
 mod index;
 mod inheritance;
+mod keyring;
 pub mod keys;
 mod log_events;
+mod log_limit;
 mod metrics;
 pub mod seeds;
 pub mod settings;

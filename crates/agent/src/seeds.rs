@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use tidings_types::ClusterKeyId;
 use tidings_view::View;
 use tokio::{
     net::lookup_host,
@@ -19,7 +20,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::settings::GOSSIP_PORT;
+use crate::{settings::GOSSIP_PORT, transport::Transport};
 
 /// The pause between two rounds while this agent knows no other.
 const LOOKING: Duration = Duration::from_secs(1);
@@ -118,6 +119,7 @@ impl Seed {
 pub(crate) async fn watch_seeds(
     seeds: Vec<Seed>,
     view: View,
+    transport: Transport,
     found: watch::Sender<Vec<SocketAddr>>,
 ) {
     let mut failing = BTreeSet::new();
@@ -143,7 +145,7 @@ pub(crate) async fn watch_seeds(
             news
         });
         let alone = view.roster().reachable <= 1;
-        search.report(alone, &seeds);
+        search.report(alone, &seeds, &transport.keys());
         sleep(if alone { LOOKING } else { JOINED }).await;
     }
 }
@@ -156,7 +158,7 @@ struct Search {
 
 impl Search {
     /// Speaks once when nobody has been found for a while, and once when somebody is.
-    fn report(&mut self, alone: bool, seeds: &[Seed]) {
+    fn report(&mut self, alone: bool, seeds: &[Seed], keys: &[ClusterKeyId]) {
         if !alone {
             if self.rounds > IN_VAIN {
                 tracing::info!("another agent answers now");
@@ -169,7 +171,9 @@ impl Search {
             let seeds: Vec<_> = seeds.iter().map(ToString::to_string).collect();
             tracing::warn!(
                 seeds = seeds.join(", "),
-                "no other agent answers; this one goes on alone and looks for them for ever"
+                ?keys,
+                "no other agent answers; this one goes on alone and looks for them for ever. If they \
+                 run, see that they accept the first of its cluster keys"
             );
         }
     }

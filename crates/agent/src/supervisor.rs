@@ -93,8 +93,14 @@ impl Running {
         }
         if !crew.seeds.is_empty() {
             let (seeds, view, found) = (crew.seeds, crew.view, crew.seeds_found);
+            let transport = crew.transport.clone();
             background.push(tokio::spawn(again("seeds", move || {
-                watch_seeds(seeds.clone(), view.clone(), found.clone())
+                watch_seeds(
+                    seeds.clone(),
+                    view.clone(),
+                    transport.clone(),
+                    found.clone(),
+                )
             })));
         }
         Self {

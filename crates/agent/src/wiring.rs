@@ -9,7 +9,7 @@ use std::{
 
 use tidings_checks::Checks;
 use tidings_dns::{Dns, DnsSettings};
-use tidings_http::{AgentInfo, Hooks, HttpState, Limits, Metrics};
+use tidings_http::{AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, Limits, Metrics};
 use tidings_node::{Boot, Config, Node};
 use tidings_types::{CheckId, Departure};
 use tidings_view::ViewSettings;
@@ -23,6 +23,7 @@ use crate::{
     driver::{Driver, FeedQueue, FigureBoard, Parts, Sources, random_bits},
     error::StartError,
     inheritance::Inheritance,
+    keyring::Keyring,
     metrics::Counting,
     settings::Settings,
     storage::Storage,
@@ -73,7 +74,9 @@ pub(crate) fn wire(
     let watchdog = Watchdog::start(pulse.clone()).map_err(StartError::Thread)?;
     let dns = Dns::new(view.clone(), DnsSettings::default());
     let figures = FigureBoard::default();
+    let keyring = Keyring::new(settings.keys.clone(), link.transport.clone(), view.clone());
     let front_door = FrontDoor {
+        keyring: keyring.clone(),
         counting: Counting {
             checks: Arc::clone(&checks),
             dns: dns.clone(),
@@ -110,6 +113,7 @@ pub(crate) fn wire(
         dir: storage.dir,
         pulse,
         figures,
+        keyring,
     };
     let stopped = supervisor::set_going(Crew {
         driver: Driver::new(parts, sources),
@@ -172,6 +176,7 @@ fn info(settings: &Settings, addresses: Addresses) -> AgentInfo {
 /// What the HTTP API needs of the agent beside view and commands.
 #[derive(Debug)]
 struct FrontDoor {
+    keyring: Keyring,
     counting: Counting,
     stop: watch::Sender<Option<Departure>>,
 }
@@ -183,6 +188,11 @@ impl Hooks for FrontDoor {
 
     fn leave(&self) {
         ask_to_stop(&self.stop, Departure::Left);
+    }
+
+    fn keyring(&self, call: KeyringCall, everywhere: bool) -> KeyringFuture {
+        let keyring = self.keyring.clone();
+        Box::pin(async move { keyring.call(call, everywhere).await })
     }
 
     fn metrics(&self, metrics: &mut Metrics) {

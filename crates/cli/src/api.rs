@@ -20,6 +20,7 @@ const REASON_CHARS: usize = 200;
 pub(crate) struct Api {
     client: Client,
     base: Url,
+    answer_within: Duration,
 }
 
 impl Api {
@@ -36,16 +37,56 @@ impl Api {
         let base = base_of(addr)?;
         let client = Client::builder()
             .no_proxy()
-            .timeout(ANSWER_WITHIN)
             .build()
             .context("the HTTP client cannot be made")?;
-        Ok(Self { client, base })
+        Ok(Self {
+            client,
+            base,
+            answer_within: ANSWER_WITHIN,
+        })
+    }
+
+    /// The same API, given this long for an answer: what an agent asks of others takes a while.
+    pub(crate) fn patient(self, answer_within: Duration) -> Self {
+        Self {
+            answer_within,
+            ..self
+        }
     }
 
     /// What `GET path` answers. Each segment is escaped.
     pub(crate) async fn get<T: DeserializeOwned>(&self, path: &[&str]) -> anyhow::Result<T> {
-        let body = self.send(Method::GET, path).await?;
-        serde_json::from_str(&body).map_err(|error| {
+        self.get_with(path, None).await
+    }
+
+    /// What `GET path?query` answers.
+    pub(crate) async fn get_with<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: Option<&str>,
+    ) -> anyhow::Result<T> {
+        let body = self.send(Method::GET, path, query, None).await?;
+        self.read(&body)
+    }
+
+    /// Asks for `PUT path` to be done.
+    pub(crate) async fn put(&self, path: &[&str]) -> anyhow::Result<()> {
+        self.send(Method::PUT, path, None, None).await.map(drop)
+    }
+
+    /// What `PUT path?query` answers to `body`.
+    pub(crate) async fn put_with<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        query: Option<&str>,
+        body: Option<&serde_json::Value>,
+    ) -> anyhow::Result<T> {
+        let body = self.send(Method::PUT, path, query, body).await?;
+        self.read(&body)
+    }
+
+    fn read<T: DeserializeOwned>(&self, body: &str) -> anyhow::Result<T> {
+        serde_json::from_str(body).map_err(|error| {
             let text = format!(
                 "what answers at {} is no tidings agent, or one of another version: {error}",
                 self.base
@@ -54,23 +95,24 @@ impl Api {
         })
     }
 
-    /// Asks for `PUT path` to be done.
-    pub(crate) async fn put(&self, path: &[&str]) -> anyhow::Result<()> {
-        self.send(Method::PUT, path).await.map(drop)
-    }
-
-    async fn send(&self, method: Method, path: &[&str]) -> anyhow::Result<String> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        query: Option<&str>,
+        body: Option<&serde_json::Value>,
+    ) -> anyhow::Result<String> {
         let mut url = self.base.clone();
         url.path_segments_mut()
             .map_err(|()| anyhow::anyhow!("{} is no address", self.base))?
             .pop_if_empty()
             .extend(path);
-        let answer = self
-            .client
-            .request(method, url)
-            .send()
-            .await
-            .map_err(|error| self.silent(&error))?;
+        url.set_query(query);
+        let mut request = self.client.request(method, url).timeout(self.answer_within);
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        let answer = request.send().await.map_err(|error| self.silent(&error))?;
         let status = answer.status();
         let body = answer.text().await.map_err(|error| self.silent(&error))?;
         if status.is_success() {
@@ -92,7 +134,7 @@ impl Api {
         } else if error.is_timeout() {
             format!(
                 "the agent at {at} did not answer within {} s",
-                ANSWER_WITHIN.as_secs()
+                self.answer_within.as_secs()
             )
         } else {
             format!("what listens at {at} does not answer as an agent does: {error}")
@@ -151,6 +193,35 @@ pub(crate) struct Member {
     /// By how many milliseconds its clock is ahead of the agent's.
     #[serde(default)]
     pub(crate) clock_ahead_ms: Option<i64>,
+}
+
+/// How the cluster keys stand.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Keyring {
+    pub(crate) reachable: usize,
+    pub(crate) keys: Vec<KeyringKey>,
+    /// Those asked, the agent itself first.
+    pub(crate) members: Vec<KeyringMember>,
+}
+
+/// One cluster key, by its public id.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KeyringKey {
+    pub(crate) id: String,
+    pub(crate) in_use: bool,
+    pub(crate) accepted_by: usize,
+    pub(crate) sent_by: usize,
+}
+
+/// A member that was asked about its keys.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct KeyringMember {
+    pub(crate) name: String,
+    pub(crate) node_id: String,
+    pub(crate) accepts: Vec<String>,
+    pub(crate) heard_under: Option<String>,
+    pub(crate) is_ok: bool,
+    pub(crate) outcome: String,
 }
 
 /// One instance of a service, as Consul's health endpoint shows it.

@@ -25,7 +25,7 @@
 //! | `catalog`, `catalog_write` | `/v1/catalog/` |
 //! | `health` | `/v1/health/` |
 //! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
-//! | `status`, `tidings` | `/v1/status/`, `/v1/tidings/` |
+//! | `status`, `tidings`, `keyring` | `/v1/status/`, `/v1/tidings/` |
 //! | `refusals` | what is refused, and in which words |
 
 mod agent;
@@ -41,6 +41,7 @@ mod failure;
 mod figures;
 mod health;
 mod json_in;
+mod keyring;
 mod maintenance;
 pub mod metrics;
 mod objects;
@@ -56,6 +57,9 @@ mod tidings;
 #[cfg(test)]
 mod tests;
 
+pub use keyring::{
+    KeyringCall, KeyringFuture, KeyringKey, KeyringMember, KeyringRefusal, KeyringReport,
+};
 pub use metrics::Metrics;
 pub use routes::router;
 pub use server::serve;

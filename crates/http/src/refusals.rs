@@ -19,6 +19,8 @@ pub(crate) enum Refused {
     Mesh,
     /// Belongs to a Raft cluster.
     Raft,
+    /// Consul's list of gossip keys, which shows the keys themselves.
+    Keyring,
     /// Not there yet.
     NotYet,
 }
@@ -52,6 +54,10 @@ pub(crate) fn refuse(refused: Refused) -> Failure {
             "tidings has no leader, no Raft log and no quorum, so there is nothing here to operate \
              or to take a snapshot of; see /v1/tidings/status for the state of this agent."
         }
+        Refused::Keyring => {
+            "tidings shows no cluster key to anybody, as this endpoint does with Consul's: use \
+             `tidings keyring`, or /v1/tidings/keyring, which name keys by their ids."
+        }
         Refused::NotYet => "This endpoint is not supported by this version of tidings.",
     };
     Failure::new(StatusCode::NOT_IMPLEMENTED, text)
@@ -74,6 +80,7 @@ const FAMILIES: &[(&str, Refused)] = &[
     ("/v1/kv", Refused::Coordination),
     ("/v1/namespace", Refused::Mesh),
     ("/v1/namespaces", Refused::Mesh),
+    ("/v1/operator/keyring", Refused::Keyring),
     ("/v1/operator", Refused::Raft),
     ("/v1/partition", Refused::Mesh),
     ("/v1/partitions", Refused::Mesh),

@@ -11,7 +11,7 @@ use axum::{
 use crate::{
     agent, agent_check, agent_health, agent_service, catalog, catalog_write,
     failure::Failure,
-    health, maintenance, metrics,
+    health, keyring, maintenance, metrics,
     refusals::{self, Refused},
     reply::{self, Answer},
     request::{Call, Params, decode, read_body},
@@ -174,6 +174,10 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::Root => Ok(ROOT.into_response()),
         Endpoint::StatusLeader => status::leader(&call),
         Endpoint::StatusPeers => status::peers(&call),
+        Endpoint::TidingsKeyring => keyring::list(call).await,
+        Endpoint::TidingsKeyringAdd => keyring::add(call).await,
+        Endpoint::TidingsKeyringRemove => keyring::remove(call).await,
+        Endpoint::TidingsKeyringUse => keyring::use_key(call).await,
         Endpoint::TidingsMetrics => metrics::prometheus(&call),
         Endpoint::TidingsStatus => tidings::status(&call),
     }
@@ -221,6 +225,10 @@ enum Endpoint {
     Root,
     StatusLeader,
     StatusPeers,
+    TidingsKeyring,
+    TidingsKeyringAdd,
+    TidingsKeyringRemove,
+    TidingsKeyringUse,
     TidingsMetrics,
     TidingsStatus,
 }
@@ -234,6 +242,7 @@ impl Endpoint {
                 | Self::AgentServiceRegister
                 | Self::CatalogDeregister
                 | Self::CatalogRegister
+                | Self::TidingsKeyringAdd
         )
     }
 }
@@ -319,6 +328,14 @@ const ROUTES: &[Route] = &[
     ("/v1/health/state/", GET, Endpoint::HealthState),
     ("/v1/status/leader", GET, Endpoint::StatusLeader),
     ("/v1/status/peers", GET, Endpoint::StatusPeers),
+    ("/v1/tidings/keyring", GET, Endpoint::TidingsKeyring),
+    ("/v1/tidings/keyring/add", PUT, Endpoint::TidingsKeyringAdd),
+    (
+        "/v1/tidings/keyring/remove/",
+        PUT,
+        Endpoint::TidingsKeyringRemove,
+    ),
+    ("/v1/tidings/keyring/use/", PUT, Endpoint::TidingsKeyringUse),
     ("/v1/tidings/metrics", GET, Endpoint::TidingsMetrics),
     ("/v1/tidings/status", GET, Endpoint::TidingsStatus),
 ];

@@ -11,7 +11,11 @@ use tidings_types::CheckId;
 use tidings_view::{Commands, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
 
-use crate::{Metrics, figures::Figures};
+use crate::{
+    Metrics,
+    figures::Figures,
+    keyring::{KeyringCall, KeyringFuture},
+};
 
 /// What the endpoints answer from. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -60,6 +64,9 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
 
     /// Somebody asked the agent to leave the cluster for good and to end. Must not block.
     fn leave(&self);
+
+    /// Looks at the cluster keys or changes them, on this agent or on all that are reachable.
+    fn keyring(&self, call: KeyringCall, everywhere: bool) -> KeyringFuture;
 
     /// Adds the figures of the agent's other parts. Must not block.
     fn metrics(&self, metrics: &mut Metrics);

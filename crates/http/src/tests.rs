@@ -7,6 +7,7 @@ mod consul;
 mod fake_node;
 mod ground;
 mod health;
+mod keyring;
 mod metrics;
 mod rules;
 mod server;

@@ -46,6 +46,7 @@ use crate::{
     check_results::CheckResults,
     clock::{Clock, wall_ms},
     disk::{DataDir, Identity, RegistryStore},
+    keyring::Keyring,
     log_events::EventLog,
     transport::{Event, Transport},
     watchdog::Pulse,
@@ -80,6 +81,7 @@ pub(crate) struct Parts {
     pub(crate) dir: Option<DataDir>,
     pub(crate) pulse: Pulse,
     pub(crate) figures: FigureBoard,
+    pub(crate) keyring: Keyring,
 }
 
 /// The loop.
@@ -275,6 +277,12 @@ impl Driver {
                     frame,
                 });
             }
+            Event::Keyring {
+                from,
+                frame,
+                responder,
+                ..
+            } => self.parts.keyring.answer(from, frame, responder),
         }
     }
 

@@ -3,8 +3,11 @@
 use std::{
     net::SocketAddr,
     sync::atomic::{AtomicU64, Ordering},
-    time::Instant,
 };
+
+use tidings_types::{ClusterKeyId, NodeId};
+
+use crate::log_limit::LogLimit;
 
 /// One figure, counted since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,13 +23,15 @@ pub enum Counter {
     QuicSendFailed,
     /// Failed reads of the socket.
     ReceiveFailed,
-    /// Refused: another cluster's datagram or session.
+    /// Refused: another cluster's datagram.
     ForeignCluster,
     /// Refused: a first byte that is neither QUIC's nor a datagram's.
     UnknownKind,
     /// Refused: another wire version.
     UnknownVersion,
-    /// Refused: no accepted cluster key opens it, or it is damaged.
+    /// Refused: sealed under a cluster key that is not accepted.
+    UnknownKey,
+    /// Refused: damaged or forged, since the key that it names does not open it.
     Unverified,
     /// Refused: seen before, or too old to tell.
     Replay,
@@ -40,12 +45,16 @@ pub enum Counter {
     OtherReceiver,
     /// Dropped: the driver did not keep up with datagrams.
     QueueFull,
+    /// Packets that are not ours, passed on to QUIC, which judges them.
+    QuicReceived,
     /// Dropped: quinn did not keep up with its packets; QUIC sends them again.
     QuicQueueFull,
     /// Connections that were asked for.
     SessionsDialed,
     /// Connections that could not be made.
     DialFailed,
+    /// Of these, those that the peer refused because it lacks our cluster key.
+    DialKeyRefused,
     /// Connections of members that were let in.
     SessionsAccepted,
     /// Connections that were refused because too many were open or opening.
@@ -54,6 +63,14 @@ pub enum Counter {
     SessionsRetried,
     /// Connections that ended before their proof of membership.
     HandshakeFailed,
+    /// Of these, those of another cluster.
+    SessionsForeign,
+    /// Of these, those under a cluster key that is not accepted.
+    SessionsUnknownKey,
+    /// Of these, those whose proof was wrong.
+    SessionsUnverified,
+    /// Connections closed because their cluster key is no longer accepted.
+    SessionsKeyRemoved,
     /// Connections closed because the peer's datagrams showed a newer run.
     PeerRestarted,
     /// Requests sent.
@@ -75,6 +92,7 @@ impl Counter {
         Self::ForeignCluster,
         Self::UnknownKind,
         Self::UnknownVersion,
+        Self::UnknownKey,
         Self::Unverified,
         Self::Replay,
         Self::OldEpoch,
@@ -82,13 +100,19 @@ impl Counter {
         Self::OwnPacket,
         Self::OtherReceiver,
         Self::QueueFull,
+        Self::QuicReceived,
         Self::QuicQueueFull,
         Self::SessionsDialed,
         Self::DialFailed,
+        Self::DialKeyRefused,
         Self::SessionsAccepted,
         Self::SessionsRefused,
         Self::SessionsRetried,
         Self::HandshakeFailed,
+        Self::SessionsForeign,
+        Self::SessionsUnknownKey,
+        Self::SessionsUnverified,
+        Self::SessionsKeyRemoved,
         Self::PeerRestarted,
         Self::RequestsSent,
         Self::RequestsReceived,
@@ -106,6 +130,7 @@ impl Counter {
             Self::ForeignCluster => "foreign_cluster",
             Self::UnknownKind => "unknown_kind",
             Self::UnknownVersion => "unknown_version",
+            Self::UnknownKey => "unknown_key",
             Self::Unverified => "unverified",
             Self::Replay => "replay",
             Self::OldEpoch => "old_epoch",
@@ -113,13 +138,19 @@ impl Counter {
             Self::OwnPacket => "own_packet",
             Self::OtherReceiver => "other_receiver",
             Self::QueueFull => "queue_full",
+            Self::QuicReceived => "quic_received",
             Self::QuicQueueFull => "quic_queue_full",
             Self::SessionsDialed => "sessions_dialed",
             Self::DialFailed => "dial_failed",
+            Self::DialKeyRefused => "dial_key_refused",
             Self::SessionsAccepted => "sessions_accepted",
             Self::SessionsRefused => "sessions_refused",
             Self::SessionsRetried => "sessions_retried",
             Self::HandshakeFailed => "handshake_failed",
+            Self::SessionsForeign => "sessions_foreign",
+            Self::SessionsUnknownKey => "sessions_unknown_key",
+            Self::SessionsUnverified => "sessions_unverified",
+            Self::SessionsKeyRemoved => "sessions_key_removed",
             Self::PeerRestarted => "peer_restarted",
             Self::RequestsSent => "requests_sent",
             Self::RequestsReceived => "requests_received",
@@ -135,23 +166,34 @@ impl Counter {
             Self::SendFailed => "Datagrams that the operating system refused to send.",
             Self::QuicSendFailed => "QUIC packets that the operating system refused to send.",
             Self::ReceiveFailed => "Failed reads of the socket.",
-            Self::ForeignCluster => "Refused datagrams and sessions of another cluster.",
+            Self::ForeignCluster => "Refused packets of another cluster.",
             Self::UnknownKind => "Refused packets that are not of this protocol.",
             Self::UnknownVersion => "Refused packets of another wire version.",
-            Self::Unverified => "Refused packets that no accepted cluster key opens.",
+            Self::UnknownKey => "Refused packets under a cluster key that is not accepted.",
+            Self::Unverified => "Refused packets that are damaged or forged.",
             Self::Replay => "Refused packets that were seen before or are too old to tell.",
             Self::OldEpoch => "Refused packets of a run of the sender that was over already.",
             Self::WrongLength => "Refused packets of an impossible length.",
             Self::OwnPacket => "Refused packets that bear our own id.",
             Self::OtherReceiver => "Refused packets that were meant for another node.",
             Self::QueueFull => "Datagrams dropped because the driver did not keep up.",
+            Self::QuicReceived => "Packets passed on to QUIC, which judges them.",
             Self::QuicQueueFull => "QUIC packets dropped because their queue was full.",
             Self::SessionsDialed => "Connections that were asked for.",
             Self::DialFailed => "Connections that could not be made.",
+            Self::DialKeyRefused => "Connections that the peer refused for our cluster key.",
             Self::SessionsAccepted => "Connections of members that were let in.",
             Self::SessionsRefused => "Connections refused because too many were open or opening.",
             Self::SessionsRetried => "Connection attempts asked to prove their address first.",
             Self::HandshakeFailed => "Connections that ended before their proof of membership.",
+            Self::SessionsForeign => "Connections refused because they are of another cluster.",
+            Self::SessionsUnknownKey => {
+                "Connections refused because their cluster key is not accepted."
+            }
+            Self::SessionsUnverified => "Connections refused because their proof was wrong.",
+            Self::SessionsKeyRemoved => {
+                "Connections closed because their cluster key is no longer accepted."
+            }
             Self::PeerRestarted => "Connections closed because their peer had begun a newer run.",
             Self::RequestsSent => "Requests sent.",
             Self::RequestsReceived => "Requests received and passed on.",
@@ -172,9 +214,19 @@ impl Counter {
             Self::UnknownVersion => {
                 Some("refused a packet of another wire version: agents run different releases")
             }
+            Self::UnknownKey | Self::SessionsUnknownKey => Some(KEY_LACKED_HERE),
             Self::Unverified => Some(
-                "refused a packet that no accepted cluster key opens: \
-                 compare the key files, or somebody forges packets",
+                "refused a packet that the key it names does not open: it is damaged, or forged",
+            ),
+            Self::SessionsForeign => Some(
+                "refused a session of another cluster: two clusters share a seed or an address",
+            ),
+            Self::SessionsUnverified => {
+                Some("refused a session whose proof of membership is wrong: somebody forges it")
+            }
+            Self::DialKeyRefused => Some(
+                "a peer refused our cluster key: add it there, or have this agent use one that the \
+                 peer accepts (`tidings keyring`)",
             ),
             Self::WrongLength => Some("refused a packet of an impossible length"),
             Self::OldEpoch => Some(
@@ -209,9 +261,7 @@ impl Counts {
 #[derive(Debug)]
 pub(super) struct Tally {
     counts: [AtomicU64; COUNTERS],
-    /// When the next warning of each kind may be written, in milliseconds since `start`.
-    quiet_until: [AtomicU64; COUNTERS],
-    start: Instant,
+    lines: [LogLimit; COUNTERS],
 }
 
 impl Tally {
@@ -219,27 +269,50 @@ impl Tally {
     pub(super) fn new() -> Self {
         Self {
             counts: [const { AtomicU64::new(0) }; COUNTERS],
-            quiet_until: [const { AtomicU64::new(0) }; COUNTERS],
-            start: Instant::now(),
+            lines: [const { LogLimit::new() }; COUNTERS],
         }
     }
 
     /// Counts one.
     pub(super) fn count(&self, counter: Counter) {
-        self.counts[counter as usize].fetch_add(1, Ordering::Relaxed);
+        self.add(counter, 1);
     }
 
-    /// Counts one that `peer` caused, and warns of it at most once a second.
+    /// Counts some.
+    pub(super) fn add(&self, counter: Counter, some: u64) {
+        self.counts[counter as usize].fetch_add(some, Ordering::Relaxed);
+    }
+
+    /// Counts one that `peer` caused, and tells of it at most once a second.
     pub(super) fn refuse(&self, counter: Counter, peer: SocketAddr) {
         self.count(counter);
-        let Some(warning) = counter.warning() else {
-            tracing::debug!(reason = counter.name(), %peer, "dropped a packet");
+        let Some(held_back) = self.lines[counter as usize].admit() else {
             return;
         };
-        if self.may_warn(counter) {
-            let total = self.counts[counter as usize].load(Ordering::Relaxed);
-            tracing::warn!(reason = counter.name(), %peer, total, "{warning}");
+        let (reason, total) = (counter.name(), self.total(counter));
+        match counter.warning() {
+            Some(text) => tracing::warn!(reason, %peer, total, held_back, "{text}"),
+            None => tracing::debug!(reason, %peer, total, held_back, "dropped a packet"),
         }
+    }
+
+    /// As [`Tally::refuse`], for a cluster key that one side lacks: the line says which.
+    pub(super) fn refuse_key(
+        &self,
+        counter: Counter,
+        peer: SocketAddr,
+        node: Option<NodeId>,
+        key: ClusterKeyId,
+        accepted: &[ClusterKeyId],
+    ) {
+        self.count(counter);
+        let Some(held_back) = self.lines[counter as usize].admit() else {
+            return;
+        };
+        let (reason, total) = (counter.name(), self.total(counter));
+        let node = node.map(|node| format!("{node:?}")).unwrap_or_default();
+        let text = counter.warning().unwrap_or(KEY_LACKED_HERE);
+        tracing::warn!(reason, %peer, node, %key, ?accepted, total, held_back, "{text}");
     }
 
     /// The figures now.
@@ -251,25 +324,15 @@ impl Tally {
         Counts(counts)
     }
 
-    fn may_warn(&self, counter: Counter) -> bool {
-        let now = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let quiet_until = &self.quiet_until[counter as usize];
-        let until = quiet_until.load(Ordering::Relaxed);
-        now >= until
-            && quiet_until
-                .compare_exchange(
-                    until,
-                    now.saturating_add(WARNING_INTERVAL_MS),
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                )
-                .is_ok()
+    fn total(&self, counter: Counter) -> u64 {
+        self.counts[counter as usize].load(Ordering::Relaxed)
     }
 }
 
-const COUNTERS: usize = 26;
-/// Between two warnings of one kind.
-const WARNING_INTERVAL_MS: u64 = 1_000;
+const KEY_LACKED_HERE: &str = "refused a peer under a cluster key that this agent lacks: if it \
+    belongs here, give it one of the accepted keys, or add its key here (`tidings keyring add`)";
+
+const COUNTERS: usize = 33;
 
 #[cfg(test)]
 mod tests {
@@ -287,10 +350,11 @@ mod tests {
     }
 
     #[test]
-    fn one_warning_of_a_kind_is_written_per_second() {
+    fn a_flood_of_one_kind_does_not_silence_another() {
         let tally = Tally::new();
-        assert!(tally.may_warn(Counter::Unverified));
-        assert!(!tally.may_warn(Counter::Unverified));
-        assert!(tally.may_warn(Counter::ForeignCluster));
+        let lines = |counter: Counter| tally.lines[counter as usize].admit();
+        assert_eq!(lines(Counter::Unverified), Some(0));
+        assert_eq!(lines(Counter::Unverified), None);
+        assert_eq!(lines(Counter::ForeignCluster), Some(0));
     }
 }

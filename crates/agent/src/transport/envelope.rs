@@ -10,13 +10,14 @@
 //! 36..52  salt
 //! 52..60  counter
 //! 60..64  receiver, the first 4 bytes of its id; zero if to anybody
-//! 64..    sealed payload, then the 16 bytes of its tag
+//! 64..68  the id of the cluster key that it is sealed under
+//! 68..    sealed payload, then the 16 bytes of its tag
 //! ```
 //!
 //! Numbers are big-endian. The whole header is authenticated, and so is the receiver's whole id.
 
 use tidings_types::{
-    ClusterId, Epoch, NodeId,
+    ClusterId, ClusterKeyId, Epoch, NodeId,
     limits::{DATAGRAM_BYTES, ENVELOPE_BYTES, PAYLOAD_BYTES},
 };
 
@@ -35,6 +36,8 @@ pub(super) struct Header {
     pub(super) counter: u64,
     /// The receiver that it is meant for, or nobody in particular.
     pub(super) receiver: Option<ReceiverTag>,
+    /// The cluster key that it is sealed under.
+    pub(super) key: ClusterKeyId,
 }
 
 /// The start of a cluster's id: enough to tell clusters apart, not to authenticate them.
@@ -69,6 +72,7 @@ impl Header {
         bytes[36..52].copy_from_slice(&self.salt);
         bytes[52..60].copy_from_slice(&self.counter.to_be_bytes());
         bytes[60..64].copy_from_slice(&self.receiver.unwrap_or_default());
+        bytes[64..68].copy_from_slice(self.key.as_bytes());
         bytes
     }
 
@@ -92,6 +96,7 @@ impl Header {
             salt: array(&datagram[36..52]),
             counter: u64::from_be_bytes(array(&datagram[52..60])),
             receiver: addressed.then(|| array(&datagram[60..64])),
+            key: ClusterKeyId::from_bytes(array(&datagram[64..68])),
         })
     }
 
@@ -139,14 +144,14 @@ fn array<const N: usize>(bytes: &[u8]) -> [u8; N] {
 }
 
 /// Bytes before the sealed payload.
-pub(super) const HEADER_BYTES: usize = 64;
+pub(super) const HEADER_BYTES: usize = 68;
 /// Bytes of the authentication tag behind it.
 pub(super) const TAG_BYTES: usize = 16;
 const TO_ANYBODY: u8 = 0x10;
 const TO_ONE: u8 = 0x11;
 const VERSION: u8 = 0;
 
-// The envelope leaves 16 bytes of its share for later fields, and every payload fits behind it.
+// The envelope leaves 12 bytes of its share for later fields, and every payload fits behind it.
 const _: () = assert!(HEADER_BYTES + TAG_BYTES <= ENVELOPE_BYTES);
 const _: () = assert!(HEADER_BYTES + TAG_BYTES + PAYLOAD_BYTES <= DATAGRAM_BYTES);
 
@@ -162,6 +167,7 @@ mod tests {
             salt: [4; 16],
             counter: 5,
             receiver,
+            key: ClusterKeyId::from_bytes([6; 4]),
         }
     }
 
@@ -180,9 +186,24 @@ mod tests {
     }
 
     #[test]
+    fn a_header_keeps_its_golden_bytes() {
+        let golden = [
+            &[0x11, 0, 0, 0][..],
+            &[1; 8],
+            &[2; 16],
+            &[0, 0, 0, 0, 0, 0, 0, 3],
+            &[4; 16],
+            &[0, 0, 0, 0, 0, 0, 0, 5],
+            &[9; 4],
+            &[6; 4],
+        ];
+        assert_eq!(header(Some([9; 4])).encode().to_vec(), golden.concat());
+    }
+
+    #[test]
     fn other_lengths_kinds_and_versions_are_told_apart() {
         let good = datagram(header(None));
-        assert_eq!(Header::decode(&good[..79]), Err(Malformed::Length));
+        assert_eq!(Header::decode(&good[..83]), Err(Malformed::Length));
         assert_eq!(Header::decode(&[0x10; 1_201]), Err(Malformed::Length));
         let mut kind = good.clone();
         kind[0] = 0x12;

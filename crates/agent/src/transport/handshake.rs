@@ -9,8 +9,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use quinn::{Connection, RecvStream, SendStream, VarInt};
-use ring::hmac;
-use tidings_types::{ClusterId, Epoch, NodeId};
+use tidings_types::{ClusterId, ClusterKeyId, Epoch, NodeId};
 
 use super::{keyring::KeyRing, tls::peer_of};
 
@@ -40,6 +39,8 @@ pub(super) enum Reason {
     ForeignCluster,
     /// The peer broke the protocol or speaks another version of it.
     Protocol,
+    /// The cluster key that proved the connection is no longer accepted.
+    KeyRemoved,
 }
 
 /// The proof failed; the connection has been closed.
@@ -47,6 +48,8 @@ pub(super) enum Reason {
 pub(super) enum Unproven {
     /// We closed it for this reason.
     Refused(Reason),
+    /// We closed it: the peer proves itself under this cluster key, which is not accepted.
+    UnknownKey(ClusterKeyId),
     /// It ended under us, or the peer closed it.
     Lost(Option<quinn::ConnectionError>),
 }
@@ -72,87 +75,99 @@ impl Credentials {
     }
 
     /// Dialing side: proves our membership and checks that of `peer`, which TLS has pinned.
-    /// Returns the peer's epoch.
+    /// Returns the peer's epoch and the cluster key of its proof.
     pub(super) async fn introduce(
         &self,
         connection: &Connection,
         peer: NodeId,
-    ) -> Result<Epoch, Unproven> {
+    ) -> Result<(Epoch, ClusterKeyId), Unproven> {
         let (mut send, mut receive) = connection.open_bi().await.map_err(lost)?;
-        let ours = self.hello(connection, Role::Dialing, peer, 0)?;
+        let key = self.keys.load().first().id;
+        let ours = self.hello(connection, Role::Dialing, peer, key)?;
         write(connection, &mut send, &ours).await?;
         let theirs = read(connection, &mut receive).await?;
-        let (epoch, _) = self.check(connection, Role::Accepting, peer, &theirs)?;
-        Ok(epoch)
+        self.check(connection, Role::Accepting, peer, &theirs)
     }
 
     /// Accepting side: checks the membership of whoever dialed and proves ours under the same key.
-    /// Returns the peer and its epoch.
+    /// Returns the peer, its epoch and the cluster key of both proofs.
     pub(super) async fn welcome(
         &self,
         connection: &Connection,
-    ) -> Result<(NodeId, Epoch), Unproven> {
+    ) -> Result<(NodeId, Epoch, ClusterKeyId), Unproven> {
         let peer = peer_of(connection).ok_or_else(|| close(connection, Reason::Protocol))?;
         let (mut send, mut receive) = connection.accept_bi().await.map_err(lost)?;
         let theirs = read(connection, &mut receive).await?;
         let (epoch, key) = self.check(connection, Role::Dialing, peer, &theirs)?;
         let ours = self.hello(connection, Role::Accepting, peer, key)?;
         write(connection, &mut send, &ours).await?;
-        Ok((peer, epoch))
+        Ok((peer, epoch, key))
     }
 
     /// What a dialing node would say on this connection, for tests that say it elsewhere.
     #[cfg(test)]
     pub(super) fn hello_for_tests(&self, connection: &Connection, peer: NodeId) -> Vec<u8> {
-        let hello = self.hello(connection, Role::Dialing, peer, 0);
+        let key = self.keys.load().first().id;
+        let hello = self.hello(connection, Role::Dialing, peer, key);
         hello.expect("an established connection").to_vec()
     }
 
-    /// Our hello, under the cluster key at `key`.
+    /// Our hello, under the cluster key `key`.
     fn hello(
         &self,
         connection: &Connection,
         role: Role,
         peer: NodeId,
-        key: usize,
+        key: ClusterKeyId,
     ) -> Result<Hello, Unproven> {
         let mut hello = [0; HELLO_BYTES];
         hello[0] = VERSION;
         hello[1..17].copy_from_slice(self.cluster.as_bytes());
         hello[17..25].copy_from_slice(&self.epoch().bits().to_be_bytes());
-        let message = signed(connection, role, (self.node, peer), &hello[..25])?;
-        let tag = hmac::sign(self.keys.session_key(key), &message);
-        hello[25..].copy_from_slice(tag.as_ref());
+        hello[25..FIELD_BYTES].copy_from_slice(key.as_bytes());
+        let message = signed(connection, role, (self.node, peer), &hello[..FIELD_BYTES])?;
+        let ring = self.keys.load();
+        // A key that was removed at this very moment proves nothing any more.
+        let key = ring
+            .find(key)
+            .ok_or_else(|| close(connection, Reason::KeyRemoved))?;
+        hello[FIELD_BYTES..].copy_from_slice(key.sign(&message).as_ref());
         Ok(hello)
     }
 
-    /// The epoch in the peer's hello and the place of the key that proves it.
+    /// The epoch in the peer's hello and the cluster key that proves it.
     fn check(
         &self,
         connection: &Connection,
         role: Role,
         peer: NodeId,
         hello: &Hello,
-    ) -> Result<(Epoch, usize), Unproven> {
+    ) -> Result<(Epoch, ClusterKeyId), Unproven> {
         if hello[0] != VERSION {
             return Err(close(connection, Reason::Protocol));
         }
         if hello[1..17] != *self.cluster.as_bytes() {
             return Err(close(connection, Reason::ForeignCluster));
         }
-        let message = signed(connection, role, (peer, self.node), &hello[..25])?;
-        let key = self
-            .keys
-            .verify(&message, &hello[25..])
-            .ok_or_else(|| close(connection, Reason::WrongKey))?;
-        let mut epoch = [0; 8];
+        let (mut epoch, mut id) = ([0; 8], [0; ClusterKeyId::BYTES]);
         epoch.copy_from_slice(&hello[17..25]);
-        Ok((Epoch::from_bits(u64::from_be_bytes(epoch)), key))
+        id.copy_from_slice(&hello[25..FIELD_BYTES]);
+        let id = ClusterKeyId::from_bytes(id);
+        let message = signed(connection, role, (peer, self.node), &hello[..FIELD_BYTES])?;
+        let ring = self.keys.load();
+        let Some(key) = ring.find(id) else {
+            close_for(connection, Reason::WrongKey);
+            return Err(Unproven::UnknownKey(id));
+        };
+        if !key.verifies(&message, &hello[FIELD_BYTES..]) {
+            return Err(close(connection, Reason::WrongKey));
+        }
+        Ok((Epoch::from_bits(u64::from_be_bytes(epoch)), id))
     }
 }
 
 impl Reason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Idle,
         Self::ShuttingDown,
         Self::Busy,
@@ -160,6 +175,7 @@ impl Reason {
         Self::WrongKey,
         Self::ForeignCluster,
         Self::Protocol,
+        Self::KeyRemoved,
     ];
 
     /// The code on the wire.
@@ -172,6 +188,7 @@ impl Reason {
             Self::WrongKey => 4,
             Self::ForeignCluster => 5,
             Self::Protocol => 6,
+            Self::KeyRemoved => 7,
         })
     }
 
@@ -190,6 +207,7 @@ impl Reason {
             Self::WrongKey => "no accepted cluster key proves it",
             Self::ForeignCluster => "another cluster",
             Self::Protocol => "another version or a broken protocol",
+            Self::KeyRemoved => "its cluster key is no longer accepted",
         }
     }
 }
@@ -258,7 +276,9 @@ enum Role {
     Accepting = 2,
 }
 
-/// Version, cluster, epoch, MAC.
+/// Version, cluster, epoch, cluster key's id, MAC.
 type Hello = [u8; HELLO_BYTES];
-const HELLO_BYTES: usize = 1 + 16 + 8 + 32;
+/// What stands before the MAC, which covers it.
+const FIELD_BYTES: usize = 1 + 16 + 8 + ClusterKeyId::BYTES;
+const HELLO_BYTES: usize = FIELD_BYTES + 32;
 const VERSION: u8 = 0;

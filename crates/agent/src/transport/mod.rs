@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `port` | [`Transport`], its [`Settings`] and [`Event`]s: the public face |
 //! | `key`, `keyring` | [`NodeKey`], who we are; [`KeyRing`], which cluster we belong to |
+//! | `heard` | who sends under which cluster key |
 //! | `envelope`, `seal`, `open`, `replay` | a datagram's header; sealing, opening, refusing repeats |
 //! | `socket`, `pump` | the shared socket as quinn sees it; who reads it |
 //! | `tls`, `quic`, `handshake` | raw public keys, QUIC's settings, the proof of membership |
@@ -23,6 +24,7 @@ mod counters;
 mod envelope;
 mod frame;
 mod handshake;
+mod heard;
 mod key;
 mod keyring;
 mod open;

@@ -1,16 +1,17 @@
 //! Opening datagrams: the only place where a stranger's bytes become a member's words.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use ring::aead::{Aad, LessSafeKey, Nonce};
-use tidings_types::{ClusterId, Epoch, NodeId};
+use tidings_types::{ClusterId, ClusterKeyId, Epoch, NodeId};
 
 use super::{
     counters::Counter,
     envelope::{
         ClusterTag, HEADER_BYTES, Header, Malformed, associated_data, cluster_tag, receiver_tag,
     },
-    keyring::KeyRing,
+    heard::KeysHeard,
+    keyring::{KeyRing, Ring},
     replay::Window,
 };
 
@@ -22,6 +23,10 @@ pub(super) struct Opener {
     cluster: ClusterTag,
     node: NodeId,
     keys: KeyRing,
+    /// The keys as of the last datagram.
+    ring: Arc<Ring>,
+    /// Told whenever a sender changes its key.
+    heard: Arc<KeysHeard>,
     senders: HashMap<NodeId, Sender>,
     /// Counts opened datagrams; the clock by which the longest silent sender is forgotten.
     turn: u64,
@@ -32,7 +37,10 @@ struct Sender {
     /// The greatest epoch verified. Older ones are refused.
     epoch: Epoch,
     salt: [u8; 16],
-    key: LessSafeKey,
+    /// The cluster key that it seals under.
+    under: ClusterKeyId,
+    /// What follows from it; gone once that key is no longer accepted.
+    key: Option<LessSafeKey>,
     /// Spans all salts of the epoch, since the counters do.
     window: Window,
     last: u64,
@@ -72,12 +80,19 @@ pub(super) struct Opened {
 }
 
 impl Opener {
-    /// The opener of `node`.
-    pub(super) fn new(cluster: ClusterId, node: NodeId, keys: KeyRing) -> Self {
+    /// The opener of `node`; `heard` learns who seals under which key.
+    pub(super) fn new(
+        cluster: ClusterId,
+        node: NodeId,
+        keys: KeyRing,
+        heard: Arc<KeysHeard>,
+    ) -> Self {
         Self {
             cluster: cluster_tag(cluster),
             node,
+            ring: Arc::clone(&keys.load()),
             keys,
+            heard,
             senders: HashMap::new(),
             turn: 0,
         }
@@ -85,10 +100,9 @@ impl Opener {
 
     /// Opens a datagram, or says why it is refused.
     pub(super) fn open(&mut self, datagram: &[u8]) -> Result<Opened, Refused> {
+        self.follow_ring();
         let header = self.admit(datagram)?;
-        if let Some(newest) = self.later_run(&header) {
-            return Err(self.refuse_old_run(header, datagram, newest));
-        }
+        let cluster_key = self.ring.find(header.key).ok_or(Counter::UnknownKey)?;
         let receiver = header.receiver.map(|_| self.node);
         let sealed = Sealed {
             header,
@@ -96,13 +110,28 @@ impl Opener {
             receiver,
         };
         let known = self.senders.get(&header.sender);
-        let (payload, fresh) = match known {
-            Some(known) if known.epoch == header.epoch && known.salt == header.salt => {
-                (sealed.open(&known.key), None)
+        let remembered = known
+            .filter(|known| known.is_under(&header))
+            .and_then(|known| known.key.as_ref());
+        let (payload, fresh) = match remembered {
+            Some(key) => (sealed.open(key), None),
+            None => {
+                let Header {
+                    sender,
+                    epoch,
+                    salt,
+                    ..
+                } = header;
+                let key = cluster_key.datagram_key(sender, epoch, salt);
+                (sealed.open(&key), Some(key))
             }
-            _ => self.try_keys(&sealed),
         };
         let payload = payload.ok_or(Counter::Unverified)?;
+        // Judged by its content last, so that a stranger is not taken for a run that is over.
+        if let Some(newest) = self.later_run(&header) {
+            let sender = header.sender;
+            return Err(Refused::OldRun { sender, newest });
+        }
         let is_new_epoch = known.is_none_or(|known| known.epoch < header.epoch);
         self.remember(&header, fresh);
         Ok(Opened {
@@ -111,6 +140,21 @@ impl Opener {
             payload,
             is_new_epoch,
         })
+    }
+
+    /// Forgets what follows from keys that are no longer accepted. What was seen stays: a datagram
+    /// does not become new because its sender takes another key.
+    fn follow_ring(&mut self) {
+        let now = self.keys.load();
+        if Arc::ptr_eq(&self.ring, &now) {
+            return;
+        }
+        self.ring = Arc::clone(&now);
+        for sender in self.senders.values_mut() {
+            if self.ring.find(sender.under).is_none() {
+                sender.key = None;
+            }
+        }
     }
 
     /// Everything that can be refused without the cipher.
@@ -132,6 +176,9 @@ impl Opener {
         {
             return Err(Counter::OtherReceiver);
         }
+        if self.ring.find(header.key).is_none() {
+            return Err(Counter::UnknownKey);
+        }
         let is_repeat =
             |known: &Sender| header.epoch == known.epoch && !known.window.is_new(header.counter);
         if self.senders.get(&header.sender).is_some_and(is_repeat) {
@@ -146,37 +193,6 @@ impl Opener {
         (header.epoch < known.epoch).then_some(known.epoch)
     }
 
-    /// Tells a member whose run is over from a stranger who claims to be one.
-    fn refuse_old_run(&self, header: Header, datagram: &[u8], newest: Epoch) -> Refused {
-        let sealed = Sealed {
-            header,
-            datagram,
-            receiver: header.receiver.map(|_| self.node),
-        };
-        let sender = header.sender;
-        match self.try_keys(&sealed) {
-            (Some(_), _) => Refused::OldRun { sender, newest },
-            (None, _) => Counter::Unverified.into(),
-        }
-    }
-
-    /// Tries each cluster key; returns the payload and the key that opened it.
-    fn try_keys(&self, sealed: &Sealed<'_>) -> (Option<Vec<u8>>, Option<LessSafeKey>) {
-        let Header {
-            sender,
-            epoch,
-            salt,
-            ..
-        } = sealed.header;
-        for index in 0..self.keys.len() {
-            let key = self.keys.datagram_key(index, sender, epoch, salt);
-            if let Some(payload) = sealed.open(&key) {
-                return (Some(payload), Some(key));
-            }
-        }
-        (None, None)
-    }
-
     /// Takes note of a verified datagram; `fresh` is its key if it was not the remembered one.
     fn remember(&mut self, header: &Header, fresh: Option<LessSafeKey>) {
         self.turn += 1;
@@ -189,20 +205,26 @@ impl Opener {
             (Some(known), Some(key)) if known.epoch == header.epoch => {
                 // A late datagram under the previous salt must not displace the present one.
                 if header.counter > known.window.greatest() {
+                    if known.under != header.key {
+                        self.heard.learn(header.sender, header.key);
+                    }
                     known.salt = header.salt;
-                    known.key = key;
+                    known.under = header.key;
+                    known.key = Some(key);
                 }
                 known.window.mark(header.counter);
                 known.last = last;
             }
             (_, Some(key)) => {
                 self.make_room();
+                self.heard.learn(header.sender, header.key);
                 self.senders.insert(
                     header.sender,
                     Sender {
                         epoch: header.epoch,
                         salt: header.salt,
-                        key,
+                        under: header.key,
+                        key: Some(key),
                         window: Window::starting_at(header.counter),
                         last,
                     },
@@ -221,6 +243,14 @@ impl Opener {
         let mut turns: Vec<u64> = self.senders.values().map(|sender| sender.last).collect();
         let (_, &mut cut, _) = turns.select_nth_unstable(SENDERS / 16);
         self.senders.retain(|_, sender| sender.last > cut);
+        self.heard.retain(|node| self.senders.contains_key(&node));
+    }
+}
+
+impl Sender {
+    /// Whether its remembered key is that of the datagram.
+    fn is_under(&self, header: &Header) -> bool {
+        (self.epoch, self.salt, self.under) == (header.epoch, header.salt, header.key)
     }
 }
 

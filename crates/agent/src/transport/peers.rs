@@ -6,17 +6,21 @@ use std::{
 };
 
 use quinn::Connection;
-use tidings_types::{Epoch, NodeId};
+use tidings_types::{ClusterKeyId, Epoch, NodeId};
 
-use super::handshake::{Reason, close_for};
+use super::{
+    handshake::{Reason, close_for},
+    keyring::KeyRing,
+};
 
-/// Open connections by peer and run, so that those to a run that is over can be closed at once.
+/// Open connections by peer and run, so that those to a run that is over, and those whose cluster key
+/// was removed, can be closed at once.
 #[derive(Debug, Default)]
 pub(super) struct Peers(Mutex<Open>);
 
 #[derive(Debug, Default)]
 struct Open {
-    connections: BTreeMap<(NodeId, Epoch, u64), Connection>,
+    connections: BTreeMap<(NodeId, Epoch, u64), (ClusterKeyId, Connection)>,
     next: u64,
 }
 
@@ -33,12 +37,13 @@ impl Peers {
         self: &Arc<Self>,
         node: NodeId,
         epoch: Epoch,
+        key: ClusterKeyId,
         connection: Connection,
     ) -> Place {
         let mut open = self.lock();
         let at = (node, epoch, open.next);
         open.next += 1;
-        open.connections.insert(at, connection);
+        open.connections.insert(at, (key, connection));
         Place {
             peers: Arc::clone(self),
             at,
@@ -51,13 +56,21 @@ impl Peers {
             .lock()
             .connections
             .range((node, Epoch::ZERO, 0)..(node, epoch, 0))
+            .map(|(_, (_, connection))| connection.clone())
+            .collect();
+        close_all(&older, Reason::Restarted)
+    }
+
+    /// Closes the connections whose cluster key `ring` does not hold; returns how many.
+    pub(super) fn close_unproven(&self, ring: &KeyRing) -> usize {
+        let unproven: Vec<Connection> = self
+            .lock()
+            .connections
+            .values()
+            .filter(|(key, _)| !ring.holds(*key))
             .map(|(_, connection)| connection.clone())
             .collect();
-        older
-            .iter()
-            .filter(|connection| connection.close_reason().is_none())
-            .map(|connection| close_for(connection, Reason::Restarted))
-            .count()
+        close_all(&unproven, Reason::KeyRemoved)
     }
 
     fn lock(&self) -> MutexGuard<'_, Open> {
@@ -65,6 +78,15 @@ impl Peers {
             .lock()
             .expect("no code panics while it holds the list of connections")
     }
+}
+
+/// Closes those that are open; returns how many were.
+fn close_all(connections: &[Connection], reason: Reason) -> usize {
+    connections
+        .iter()
+        .filter(|connection| connection.close_reason().is_none())
+        .map(|connection| close_for(connection, reason))
+        .count()
 }
 
 impl Drop for Place {

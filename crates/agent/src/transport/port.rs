@@ -1,16 +1,18 @@
 //! The public face: one port, opened once per run.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use quinn::{Endpoint, TokioRuntime};
-use tidings_types::{ClusterId, Epoch, NodeId, limits::PAYLOAD_BYTES};
+use tidings_types::{ClusterId, ClusterKeyId, Epoch, NodeId, limits::PAYLOAD_BYTES};
 use tokio::{runtime::Handle, sync::mpsc, task::AbortHandle, time::timeout};
 
 use super::{
     counters::{Counter, Counts, Tally},
+    frame::Topic,
     handshake::{Credentials, Reason},
+    heard::KeysHeard,
     key::NodeKey,
-    keyring::KeyRing,
+    keyring::{KeyRing, KeyRingError},
     open::Opener,
     peers::Peers,
     pump::Pump,
@@ -99,6 +101,17 @@ pub enum Event {
         /// Where the answer goes.
         responder: Responder,
     },
+    /// A request about cluster keys, of a member that has proved its key.
+    Keyring {
+        /// Who asks.
+        from: NodeId,
+        /// Where it came from.
+        addr: SocketAddr,
+        /// What it asks.
+        frame: Vec<u8>,
+        /// Where the answer goes.
+        responder: Responder,
+    },
 }
 
 /// The port could not be opened; nothing was started.
@@ -152,6 +165,8 @@ struct Port {
     socket: Arc<Socket>,
     sealer: Sealer,
     credentials: Arc<Credentials>,
+    peers: Arc<Peers>,
+    heard: Arc<KeysHeard>,
     sessions: Arc<Sessions>,
     tally: Arc<Tally>,
     tasks: Vec<AbortHandle>,
@@ -180,10 +195,12 @@ impl Transport {
         let (sender, events) = mpsc::channel(settings.event_queue.max(1));
         let credentials = Arc::new(Credentials::new(cluster, node, keys.clone(), epoch));
         let peers = Arc::new(Peers::default());
+        let heard = Arc::new(KeysHeard::default());
 
         let pump = Pump {
             socket: Arc::clone(&socket),
-            opener: Opener::new(cluster, node, keys),
+            opener: Opener::new(cluster, node, keys.clone(), Arc::clone(&heard)),
+            keys,
             events: sender.clone(),
             peers: Arc::clone(&peers),
             tally: Arc::clone(&tally),
@@ -199,7 +216,7 @@ impl Transport {
             endpoint,
             quic,
             Arc::clone(&credentials),
-            peers,
+            Arc::clone(&peers),
             Arc::clone(&tally),
         ));
         let tasks = vec![
@@ -218,6 +235,8 @@ impl Transport {
             socket,
             sealer,
             credentials,
+            peers,
+            heard,
             sessions,
             tally,
             tasks,
@@ -264,7 +283,43 @@ impl Transport {
         addr: SocketAddr,
         frame: Vec<u8>,
     ) -> Result<ResponseStream, SessionError> {
-        self.0.sessions.request(node, addr, frame).await
+        let sessions = &self.0.sessions;
+        sessions.request(node, addr, Topic::Node, frame).await
+    }
+
+    /// As [`Transport::request`], about the peer's cluster keys.
+    pub async fn request_keyring(
+        &self,
+        node: NodeId,
+        addr: SocketAddr,
+        frame: Vec<u8>,
+    ) -> Result<ResponseStream, SessionError> {
+        let sessions = &self.0.sessions;
+        sessions.request(node, addr, Topic::Keyring, frame).await
+    }
+
+    /// Accepts these cluster keys from now on, and sends under the first. What is sealed or proved
+    /// under another is refused at once, and sessions that were proved so are closed.
+    ///
+    /// # Errors
+    /// [`KeyRingError`] if there are none or too many; nothing was changed then.
+    pub fn set_keys(&self, keys: &[[u8; 32]]) -> Result<(), KeyRingError> {
+        let ring = &self.0.credentials.keys;
+        ring.replace(keys)?;
+        let closed = self.0.peers.close_unproven(ring);
+        let closed = u64::try_from(closed).unwrap_or(u64::MAX);
+        self.0.tally.add(Counter::SessionsKeyRemoved, closed);
+        Ok(())
+    }
+
+    /// The cluster keys that are accepted; the first is sent under.
+    pub fn keys(&self) -> Vec<ClusterKeyId> {
+        self.0.credentials.keys.ids()
+    }
+
+    /// The cluster key of the latest datagram of each node that was heard.
+    pub fn keys_heard(&self) -> BTreeMap<NodeId, ClusterKeyId> {
+        self.0.heard.all()
     }
 
     /// Speaks from now on as the run `epoch`, which must be greater than the one before: a node

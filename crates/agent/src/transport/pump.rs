@@ -15,7 +15,8 @@ use tokio::sync::mpsc::{Sender, error::TrySendError};
 
 use super::{
     counters::{Counter, Tally},
-    envelope::is_ours,
+    envelope::{Header, is_ours},
+    keyring::KeyRing,
     open::{Opener, Refused},
     peers::Peers,
     port::Event,
@@ -27,6 +28,8 @@ use super::{
 pub(super) struct Pump {
     pub(super) socket: Arc<Socket>,
     pub(super) opener: Opener,
+    /// To tell which key was lacking.
+    pub(super) keys: KeyRing,
     pub(super) events: Sender<Event>,
     pub(super) peers: Arc<Peers>,
     pub(super) tally: Arc<Tally>,
@@ -74,17 +77,25 @@ impl Pump {
     fn sort(&mut self, buffer: &mut [u8], meta: RecvMeta) {
         let from = canonical(meta.addr);
         let len = meta.len.min(buffer.len());
+        if len == 0 {
+            // A datagram without a byte is nobody's.
+            return self.tally.refuse(Counter::WrongLength, from);
+        }
         let quic = split(&mut buffer[..len], meta.stride, |datagram| {
             self.take(from, datagram);
         });
         if quic == 0 {
             return;
         }
+        let packets = u64::try_from(quic.div_ceil(meta.stride.max(1))).unwrap_or(u64::MAX);
         let packet = Packet {
             meta: RecvMeta { len: quic, ..meta },
             bytes: buffer[..quic].to_vec(),
         };
-        if !self.socket.pass_to_quic(packet) {
+        if self.socket.pass_to_quic(packet) {
+            self.tally.add(Counter::QuicReceived, packets);
+        } else {
+            self.tally.add(Counter::QuicQueueFull, packets - 1);
             self.tally.refuse(Counter::QuicQueueFull, from);
         }
     }
@@ -93,7 +104,7 @@ impl Pump {
     fn take(&mut self, from: SocketAddr, datagram: &[u8]) {
         let opened = match self.opener.open(datagram) {
             Ok(opened) => opened,
-            Err(Refused::As(counter)) => return self.tally.refuse(counter, from),
+            Err(Refused::As(counter)) => return self.refuse(counter, from, datagram),
             Err(Refused::OldRun { sender, newest }) => {
                 self.tally.refuse(Counter::OldEpoch, from);
                 // One that finds no room is repeated by its sender.
@@ -119,6 +130,17 @@ impl Pump {
             Ok(()) => self.tally.count(Counter::DatagramsReceived),
             Err(TrySendError::Full(_)) => self.tally.refuse(Counter::QueueFull, from),
             Err(TrySendError::Closed(_)) => {} // The agent is shutting down.
+        }
+    }
+
+    fn refuse(&self, counter: Counter, from: SocketAddr, datagram: &[u8]) {
+        match Header::decode(datagram) {
+            Ok(header) if counter == Counter::UnknownKey => {
+                let (node, accepted) = (Some(header.sender), self.keys.ids());
+                self.tally
+                    .refuse_key(counter, from, node, header.key, &accepted);
+            }
+            _ => self.tally.refuse(counter, from),
         }
     }
 

@@ -10,7 +10,7 @@ use ring::{
     aead::{Aad, LessSafeKey, Nonce},
     rand::{SecureRandom, SystemRandom},
 };
-use tidings_types::{ClusterId, Epoch, NodeId};
+use tidings_types::{ClusterId, ClusterKeyId, Epoch, NodeId};
 
 use super::{
     envelope::{
@@ -19,7 +19,7 @@ use super::{
     keyring::KeyRing,
 };
 
-/// Seals this node's datagrams under the first key of the ring.
+/// Seals this node's datagrams under the first key of the ring, whichever that is by then.
 pub(super) struct Sealer {
     cluster: ClusterTag,
     node: NodeId,
@@ -31,6 +31,8 @@ pub(super) struct Sealer {
 struct Stretch {
     epoch: Epoch,
     salt: [u8; 16],
+    /// The cluster key that the key follows from.
+    under: ClusterKeyId,
     key: Arc<LessSafeKey>,
     /// The counter of the next datagram.
     next: u64,
@@ -88,7 +90,8 @@ impl Sealer {
     /// The next header and its key. The lock is held for taking a number, not for sealing.
     fn next(&self, receiver: Option<NodeId>) -> (Header, Arc<LessSafeKey>) {
         let mut stretch = self.lock();
-        if stretch.drawn.elapsed() >= SALT_LIFETIME {
+        let has_aged = stretch.drawn.elapsed() >= SALT_LIFETIME;
+        if has_aged || stretch.under != self.keys.load().first().id {
             // Without randomness the old salt serves on: its counters are not used up.
             if let Ok(fresh) = Stretch::draw(&self.keys, self.node, stretch.epoch, stretch.next) {
                 *stretch = fresh;
@@ -102,6 +105,7 @@ impl Sealer {
             epoch: stretch.epoch,
             salt: stretch.salt,
             counter,
+            key: stretch.under,
             receiver: receiver.map(receiver_tag),
         };
         (header, Arc::clone(&stretch.key))
@@ -122,10 +126,13 @@ impl Stretch {
         SystemRandom::new()
             .fill(&mut salt)
             .map_err(|_| NoRandomness)?;
+        let ring = keys.load();
+        let first = ring.first();
         Ok(Self {
             epoch,
             salt,
-            key: Arc::new(keys.datagram_key(0, node, epoch, salt)),
+            under: first.id,
+            key: Arc::new(first.datagram_key(node, epoch, salt)),
             next,
             drawn: Instant::now(),
         })

@@ -3,7 +3,7 @@
 use std::{fmt, net::SocketAddr, sync::Arc, time::Duration};
 
 use quinn::{Connection, Endpoint, Incoming, RecvStream, SendStream, VarInt, WriteError};
-use tidings_types::{Epoch, NodeId, limits::FRAME_BYTES};
+use tidings_types::{ClusterKeyId, Epoch, NodeId, limits::FRAME_BYTES};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::timeout,
@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     counters::{Counter, Tally},
-    frame::{read_frame, write_frame},
+    frame::{Topic, read_request, write_frame},
     handshake::{Credentials, Reason, Unproven, close_for},
     peers::Peers,
     port::Event,
@@ -155,12 +155,12 @@ impl Server {
             let connection = incoming
                 .await
                 .map_err(|error| Unproven::Lost(Some(error)))?;
-            let (node, epoch) = self.credentials.welcome(&connection).await?;
-            Ok((connection, node, epoch))
+            let (node, epoch, key) = self.credentials.welcome(&connection).await?;
+            Ok((connection, node, epoch, key))
         });
         // A connection that has not proved itself in time is dropped here, and so closed.
         let proven = proof.await.unwrap_or(Err(Unproven::Lost(None)));
-        let (connection, node, epoch) = match proven {
+        let (connection, node, epoch, key) = match proven {
             Ok(proven) => proven,
             Err(unproven) => return self.turn_away(&unproven, from),
         };
@@ -171,23 +171,42 @@ impl Server {
             return;
         };
         self.tally.count(Counter::SessionsAccepted);
-        self.serve(connection, node, epoch).await;
+        self.serve(connection, node, epoch, key).await;
     }
 
     fn turn_away(&self, unproven: &Unproven, from: SocketAddr) {
         self.tally.count(Counter::HandshakeFailed);
         match unproven {
             Unproven::Refused(Reason::ForeignCluster) => {
-                self.tally.refuse(Counter::ForeignCluster, from);
+                self.tally.refuse(Counter::SessionsForeign, from);
             }
-            Unproven::Refused(Reason::WrongKey) => self.tally.refuse(Counter::Unverified, from),
+            Unproven::Refused(Reason::WrongKey) => {
+                self.tally.refuse(Counter::SessionsUnverified, from);
+            }
+            Unproven::UnknownKey(key) => self.tally.refuse_key(
+                Counter::SessionsUnknownKey,
+                from,
+                None,
+                *key,
+                &self.credentials.keys.ids(),
+            ),
             unproven => tracing::debug!(?unproven, peer = %from, "a session was not established"),
         }
     }
 
     /// Passes on the requests of one member until its connection ends.
-    async fn serve(self: &Arc<Self>, connection: Connection, node: NodeId, epoch: Epoch) {
-        let _place = self.peers.enter(node, epoch, connection.clone());
+    async fn serve(
+        self: &Arc<Self>,
+        connection: Connection,
+        node: NodeId,
+        epoch: Epoch,
+        key: ClusterKeyId,
+    ) {
+        let _place = self.peers.enter(node, epoch, key, connection.clone());
+        // Whoever removed the key meanwhile did not find this connection among the open ones.
+        if !self.credentials.keys.holds(key) {
+            return close_for(&connection, Reason::KeyRemoved);
+        }
         while let Ok((send, receive)) = connection.accept_bi().await {
             let server = Arc::clone(self);
             let addr = canonical(connection.remote_address());
@@ -208,8 +227,8 @@ impl Server {
             self.tally.refuse(Counter::RequestsRefused, addr);
             return abandon(&mut send);
         };
-        let frame = match timeout(FRAME_TIMEOUT, read_frame(&mut receive)).await {
-            Ok(Ok(Some(frame))) => frame,
+        let (topic, frame) = match timeout(FRAME_TIMEOUT, read_request(&mut receive)).await {
+            Ok(Ok(Some(request))) => request,
             unread => {
                 tracing::debug!(?unread, node = %from, "a request could not be read");
                 return abandon(&mut send);
@@ -220,11 +239,19 @@ impl Server {
             state: Answer::Whole,
             _permit: permit,
         };
-        let event = Event::Request {
-            from,
-            addr,
-            frame,
-            responder,
+        let event = match topic {
+            Topic::Node => Event::Request {
+                from,
+                addr,
+                frame,
+                responder,
+            },
+            Topic::Keyring => Event::Keyring {
+                from,
+                addr,
+                frame,
+                responder,
+            },
         };
         match self.events.send_timeout(event, EVENT_WAIT).await {
             Ok(()) => self.tally.count(Counter::RequestsReceived),

@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     counters::{Counter, Tally},
-    frame::{FrameError, read_frame, write_frame},
+    frame::{FrameError, Topic, read_frame, write_request},
     handshake::{Credentials, Reason, Unproven, close_for},
     peers::{Peers, Place},
     quic::Quic,
@@ -191,6 +191,7 @@ impl Sessions {
         self: &Arc<Self>,
         node: NodeId,
         addr: SocketAddr,
+        topic: Topic,
         frame: Vec<u8>,
     ) -> Result<ResponseStream, SessionError> {
         if frame.len() > FRAME_BYTES {
@@ -198,10 +199,10 @@ impl Sessions {
         }
         let peer = (node, canonical(addr));
         let (session, is_kept) = self.session(peer).await?;
-        match self.ask(session, &frame).await {
+        match self.ask(session, topic, &frame).await {
             Err(SessionError::Lost(_)) if is_kept => {
                 let (session, _) = self.session(peer).await?;
-                self.ask(session, &frame).await
+                self.ask(session, topic, &frame).await
             }
             answer => answer,
         }
@@ -223,6 +224,7 @@ impl Sessions {
     async fn ask(
         &self,
         session: Arc<Session>,
+        topic: Topic,
         frame: &[u8],
     ) -> Result<ResponseStream, SessionError> {
         let permit = timeout(REQUEST_WAIT, Arc::clone(&self.requests).acquire_owned())
@@ -232,7 +234,8 @@ impl Sessions {
         session.touch();
         let sent = timeout(FRAME_TIMEOUT, async {
             let (mut send, receive) = session.connection.open_bi().await.map_err(lost)?;
-            write_frame(&mut send, frame).await.map_err(unsent)?;
+            let written = write_request(&mut send, topic, frame).await;
+            written.map_err(unsent)?;
             // An unfinished stream here means that the peer refused it; the answer says so.
             let _ = send.finish();
             Ok(receive)
@@ -324,7 +327,8 @@ impl Sessions {
                 error => unreachable(error.to_string()),
             })?;
         let connection = connecting.await.map_err(|error| undialed(addr, &error))?;
-        let epoch = self
+        let ours = self.credentials.keys.ids();
+        let (epoch, key) = self
             .credentials
             .introduce(&connection, node)
             .await
@@ -333,14 +337,30 @@ impl Sessions {
                     addr,
                     cause: reason.as_str().into(),
                 },
-                Unproven::Lost(Some(error)) => undialed(addr, &error),
+                Unproven::UnknownKey(key) => SessionError::Refused {
+                    addr,
+                    cause: format!("its cluster key {key} is not accepted here"),
+                },
+                Unproven::Lost(Some(error)) => {
+                    if is_closed_for(&error, Reason::WrongKey) {
+                        let (lacked, counter) = (ours[0], Counter::DialKeyRefused);
+                        self.tally
+                            .refuse_key(counter, addr, Some(node), lacked, &ours);
+                    }
+                    undialed(addr, &error)
+                }
                 Unproven::Lost(None) => unreachable("the stream ended".into()),
             })?;
-        Ok(Session {
-            _place: self.peers.enter(node, epoch, connection.clone()),
+        let session = Session {
+            _place: self.peers.enter(node, epoch, key, connection.clone()),
             connection,
             last_used: Mutex::new(Instant::now()),
-        })
+        };
+        // Whoever removed the key meanwhile did not find this connection among the open ones.
+        if !self.credentials.keys.holds(key) {
+            close_for(&session.connection, Reason::KeyRemoved);
+        }
+        Ok(session)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Peer, watch::Receiver<Dial>>> {
@@ -436,6 +456,14 @@ fn undialed(addr: SocketAddr, error: &ConnectionError) -> SessionError {
             addr,
             cause: error.to_string(),
         },
+    }
+}
+
+/// Whether the peer closed the connection for this reason.
+fn is_closed_for(error: &ConnectionError, reason: Reason) -> bool {
+    match error {
+        ConnectionError::ApplicationClosed(close) => Reason::of(close.error_code) == Some(reason),
+        _ => false,
     }
 }
 

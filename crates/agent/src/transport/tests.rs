@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod restart;
+mod rotation;
 mod sessions;
 mod strangers;
 

@@ -4,6 +4,7 @@ mod agent;
 mod dev;
 mod join;
 mod keygen;
+mod keyring;
 mod leave;
 mod lookup;
 mod members;
@@ -45,6 +46,8 @@ enum Command {
     Leave(leave::Leave),
     /// Print the content of a new key file.
     Keygen(keygen::Keygen),
+    /// Show the cluster keys, and replace one while the agents run.
+    Keyring(keyring::Keyring),
 }
 
 impl Cli {
@@ -59,6 +62,7 @@ impl Cli {
             Command::Join(join) => ask(join.run()),
             Command::Leave(leave) => ask(leave.run()),
             Command::Keygen(keygen) => keygen.run(),
+            Command::Keyring(keyring) => ask(keyring.run()),
         }
     }
 }

@@ -19,7 +19,10 @@ use tidings_view::{View, ViewSettings, channel, commands};
 use tower_service::Service;
 
 use super::fake_node::{self, FakeNode, Shared};
-use crate::{AgentInfo, Hooks, HttpState, Limits, Metrics, router};
+use crate::{
+    AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal, KeyringReport, Limits,
+    Metrics, router,
+};
 
 /// The index before anything is there.
 pub(super) const FIRST: u64 = 100;
@@ -220,6 +223,26 @@ impl Hooks for Recorder {
 
     fn leave(&self) {
         self.0.lock().unwrap().push("leave".to_owned());
+    }
+
+    fn keyring(&self, call: KeyringCall, everywhere: bool) -> KeyringFuture {
+        let told = match &call {
+            KeyringCall::Add { text } => format!("add {text}"),
+            other => format!("{other:?}"),
+        };
+        let told = format!("keyring {told}, everywhere: {everywhere}");
+        self.0.lock().unwrap().push(told);
+        Box::pin(async move {
+            match call {
+                KeyringCall::Use { id } => Err(KeyringRefusal::Conflict(format!("n2 lacks {id}"))),
+                KeyringCall::Remove { .. } => Err(KeyringRefusal::Misuse("no id".to_owned())),
+                _ => Ok(KeyringReport {
+                    reachable: 1,
+                    keys: Vec::new(),
+                    members: Vec::new(),
+                }),
+            }
+        })
     }
 
     fn metrics(&self, metrics: &mut Metrics) {

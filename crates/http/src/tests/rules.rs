@@ -121,6 +121,7 @@ async fn coordination_is_refused_with_the_reason() {
         ("GET", "/v1/coordinate/nodes"),
         ("GET", "/v1/connect/ca/roots"),
         ("GET", "/v1/operator/raft/configuration"),
+        ("POST", "/v1/operator/keyring"),
     ] {
         let answer = ground.ask(method, path, "true").await;
         assert_eq!(answer.status, 501, "{path}");

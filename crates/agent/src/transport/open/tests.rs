@@ -20,7 +20,11 @@ fn sealer(sender: NodeId) -> Sealer {
 }
 
 fn opener() -> Opener {
-    Opener::new(CLUSTER, RECEIVER, ring(&[7]))
+    with_keys(ring(&[7]))
+}
+
+fn with_keys(keys: KeyRing) -> Opener {
+    Opener::new(CLUSTER, RECEIVER, keys, Arc::default())
 }
 
 fn refused(opener: &mut Opener, datagram: &[u8]) -> Counter {
@@ -63,7 +67,11 @@ fn another_cluster_another_key_and_oneself_are_told_apart() {
     let datagram = foreign.seal(None, b"x");
     assert_eq!(refused(&mut opener, &datagram), Counter::ForeignCluster);
     let stranger = Sealer::new(CLUSTER, SENDER, ring(&[8]), EPOCH).unwrap();
-    let datagram = stranger.seal(None, b"x");
+    let mut datagram = stranger.seal(None, b"x");
+    assert_eq!(refused(&mut opener, &datagram), Counter::UnknownKey);
+    // It claims to be under the right key.
+    let honest = sealer(SENDER).seal(None, b"x");
+    datagram[64..68].copy_from_slice(&honest[64..68]);
     assert_eq!(refused(&mut opener, &datagram), Counter::Unverified);
     let own = sealer(RECEIVER).seal(None, b"x");
     assert_eq!(refused(&mut opener, &own), Counter::OwnPacket);
@@ -86,7 +94,7 @@ fn a_datagram_is_bound_to_its_receivers_whole_id() {
 
 #[test]
 fn each_key_of_the_ring_opens_and_the_first_one_seals() {
-    let mut opener = Opener::new(CLUSTER, RECEIVER, ring(&[6, 7]));
+    let mut opener = with_keys(ring(&[6, 7]));
     for (node, key) in [(3, 6), (4, 7)] {
         let sealer =
             Sealer::new(CLUSTER, NodeId::from_bytes([node; 16]), ring(&[key]), EPOCH).unwrap();
@@ -154,6 +162,47 @@ fn a_full_memory_forgets_who_was_silent_longest() {
     assert!(opener.senders.contains_key(&SENDER));
 }
 
+#[test]
+fn a_removed_key_is_refused_at_once_and_what_was_seen_stays_seen() {
+    let held = ring(&[7, 8]);
+    let heard = Arc::new(KeysHeard::default());
+    let mut opener = Opener::new(CLUSTER, RECEIVER, held.clone(), Arc::clone(&heard));
+    let (old, new) = (ring(&[7]).ids()[0], ring(&[8]).ids()[0]);
+    let keys = ring(&[7]);
+    let sealer = Sealer::new(CLUSTER, SENDER, keys.clone(), EPOCH).unwrap();
+    let (seen, late) = (sealer.seal(None, b"seen"), sealer.seal(None, b"late"));
+    opener.open(&seen).unwrap();
+    assert_eq!(heard.all()[&SENDER], old);
+    keys.replace(&[[8; 32]]).unwrap();
+    let under_new = sealer.seal(None, b"new");
+    opener.open(&under_new).unwrap();
+    assert_eq!(heard.all()[&SENDER], new);
+    held.replace(&[[8; 32]]).unwrap();
+    for gone in [&seen, &late] {
+        assert_eq!(refused(&mut opener, gone), Counter::UnknownKey);
+    }
+    // Even if the key comes back.
+    held.replace(&[[8; 32], [7; 32]]).unwrap();
+    assert_eq!(refused(&mut opener, &seen), Counter::Replay);
+    assert_eq!(refused(&mut opener, &under_new), Counter::Replay);
+    assert_eq!(opener.open(&late).unwrap().payload, b"late");
+    assert_eq!(heard.all()[&SENDER], new, "a late word displaces nothing");
+}
+
+#[test]
+fn what_follows_from_a_removed_key_is_forgotten() {
+    let held = ring(&[7]);
+    let mut opener = with_keys(held.clone());
+    let other = sealer(NodeId::from_bytes([6; 16]));
+    opener.open(&sealer(SENDER).seal(None, b"x")).unwrap();
+    held.replace(&[[8; 32]]).unwrap();
+    assert_eq!(
+        refused(&mut opener, &other.seal(None, b"x")),
+        Counter::UnknownKey
+    );
+    assert!(opener.senders[&SENDER].key.is_none());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
@@ -165,6 +214,7 @@ proptest! {
             // A header of the right cluster gets past the cheap checks.
             let header = sealer(SENDER).seal(None, b"");
             bytes[..36].copy_from_slice(&header[..36]);
+            bytes[64..68].copy_from_slice(&header[64..68]);
         }
         prop_assert!(opener.open(&bytes).is_err());
         prop_assert!(opener.senders.is_empty());

@@ -57,9 +57,10 @@ async fn what_is_not_for_us_is_counted_by_its_reason() {
     assert_eq!(agent.datagram().await.1, b"good");
     for (counter, times) in [
         (Counter::ForeignCluster, 1),
-        (Counter::Unverified, 2),
+        (Counter::UnknownKey, 1),
+        (Counter::Unverified, 1),
         (Counter::OtherReceiver, 1),
-        (Counter::WrongLength, 1),
+        (Counter::WrongLength, 2), // One too short, one without a byte.
         (Counter::UnknownKind, 1),
         (Counter::UnknownVersion, 1),
     ] {
@@ -116,7 +117,7 @@ async fn two_keys_accept_old_and_new() {
         both.port.send_datagram(to.addr(), None, b"x").unwrap();
     }
     assert_eq!(new.datagram().await.0, both.node);
-    old.counted(Counter::Unverified, 1).await;
+    old.counted(Counter::UnknownKey, 1).await;
 }
 
 #[tokio::test]

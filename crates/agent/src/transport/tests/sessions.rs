@@ -87,7 +87,7 @@ async fn another_node_at_the_address_is_refused_by_its_key() {
     assert_eq!(one.count(Counter::DialFailed), 1);
     two.counted(Counter::HandshakeFailed, 1).await;
     assert_eq!(
-        two.count(Counter::Unverified),
+        two.count(Counter::SessionsUnverified),
         0,
         "it got as far as the MAC"
     );
@@ -102,7 +102,8 @@ async fn a_wrong_cluster_key_and_another_cluster_are_refused_on_a_session() {
         matches!(asked, Err(SessionError::Refused { .. })),
         "{asked:?}"
     );
-    member.counted(Counter::Unverified, 1).await;
+    member.counted(Counter::SessionsUnknownKey, 1).await;
+    stranger.counted(Counter::DialKeyRefused, 1).await;
     let mut other = settings(&[7]);
     other.cluster = ClusterId::from_bytes([2; 16]);
     let other = Agent::with(other);
@@ -111,7 +112,7 @@ async fn a_wrong_cluster_key_and_another_cluster_are_refused_on_a_session() {
         matches!(asked, Err(SessionError::Refused { .. })),
         "{asked:?}"
     );
-    member.counted(Counter::ForeignCluster, 1).await;
+    member.counted(Counter::SessionsForeign, 1).await;
     assert_eq!(member.count(Counter::SessionsAccepted), 0);
     assert!(member.events.try_recv().is_err());
 }
