@@ -21,12 +21,14 @@
 //! | `tidings_membership_*` | the failure detector and its guards |
 //! | `tidings_node_*` | gossip, reconciliation, and what was refused by limits or by the disk; alert on `tidings_node_alarms_total` and `tidings_node_batches_failed_total` |
 //! | `tidings_driver_*` | the loop that owns the node; alert when `tidings_driver_turns_total` stands still |
+//! | `tidings_process_*` | memory and processor time of this process |
 //! | `tidings_disk_*` | batches and saves that wait, failed or were refused |
 //!
 //! What the node counts is taken over once a second.
 
 mod endpoint;
 mod own;
+mod process;
 mod text;
 
 use std::{borrow::Cow, time::Duration};

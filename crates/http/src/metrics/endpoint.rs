@@ -11,7 +11,7 @@ use axum::{
 };
 use serde::{Serialize, Serializer};
 
-use super::{Metrics, Value, own};
+use super::{Metrics, Value, own, process};
 use crate::{
     reply::{self, Answer},
     request::Call,
@@ -57,6 +57,7 @@ fn gather(state: &HttpState) -> Metrics {
     let mut metrics = Metrics::default();
     own::add(&mut metrics, state);
     state.hooks().metrics(&mut metrics);
+    process::add(&mut metrics);
     metrics
 }
 
