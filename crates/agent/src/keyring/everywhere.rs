@@ -104,7 +104,7 @@ impl Keyring {
         others.map(|(&node, member)| (node, member.addr)).collect()
     }
 
-    /// What all of them say, by their ids.
+    /// What all of them say, sorted by their names.
     async fn ask_all(
         &self,
         others: Vec<(NodeId, SocketAddr)>,
@@ -130,7 +130,7 @@ impl Keyring {
         while let Some(done) = asking.join_next().await {
             told.extend(done.ok());
         }
-        told.sort_unstable_by_key(|told| told.node);
+        told.sort_by_cached_key(|told| (self.name(told.node), told.node));
         told
     }
 
