@@ -92,6 +92,8 @@ pub struct Counters {
     pub datagrams_malformed: u64,
     /// Frames that were no frame of ours, or came where none was awaited.
     pub frames_malformed: u64,
+    /// Answers given up because the peer gave more of feeds at once than one may.
+    pub feeds_too_large: u64,
     /// Changes from peers that were refused.
     pub changes_refused: u64,
     /// Commands that were refused because of a limit.

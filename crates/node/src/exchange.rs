@@ -4,16 +4,20 @@
 //! their number is bounded. A peer's request is answered at once, up to a budget of bytes: whoever
 //! lacks more asks again.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    mem,
+    net::SocketAddr,
+};
 
 use tidings_membership::{MemberId, State};
-use tidings_types::{Lineage, NodeId, Transfer};
+use tidings_types::{Lineage, NodeId, Transfer, limits::FEED_BYTES};
 use tidings_wire::{
     Assembly, EncodeError, FeedPart, Head, MemberInfo, MemberState, Request, Response, Want,
     session::WANTS,
 };
 
-use crate::{Exchange, Node, Output};
+use crate::{Event, Exchange, Node, Output};
 
 /// Requests of ours that may be open at once.
 const OPEN: usize = 32;
@@ -33,6 +37,8 @@ pub(crate) struct Open {
     pub(crate) peer: NodeId,
     pub(crate) addr: SocketAddr,
     pub(crate) purpose: Purpose,
+    /// Whether the one frame of an answer that has one has come.
+    answered: bool,
 }
 
 /// Why it was asked.
@@ -53,6 +59,7 @@ pub(crate) enum Purpose {
 /// A pull on its way.
 #[derive(Debug)]
 pub(crate) struct Pulling {
+    /// Whose feeds are awaited: each comes once.
     pub(crate) owners: Vec<NodeId>,
     pub(crate) assembly: Assembly,
     /// Feeds that advanced so far.
@@ -66,6 +73,16 @@ impl Exchanges {
             Purpose::Pull(pulling) => pulling.owners.contains(&owner),
             _ => false,
         })
+    }
+
+    /// Bytes of feeds that came from `peer` and are not whole.
+    fn held_of(&self, peer: NodeId) -> usize {
+        let from_peer = self.open.values().filter(|open| open.peer == peer);
+        let bytes = from_peer.map(|open| match &open.purpose {
+            Purpose::Pull(pulling) => pulling.assembly.bytes(),
+            _ => 0,
+        });
+        bytes.sum()
     }
 
     /// Whether `peer` is being asked how much of this node's feed it holds.
@@ -107,6 +124,7 @@ impl Node {
                 peer,
                 addr,
                 purpose,
+                answered: false,
             },
         );
         self.out.push_back(Output::Request {
@@ -120,9 +138,10 @@ impl Node {
 
     /// Asks a peer for what this node lacks of these feeds, less those that are on their way.
     pub(crate) fn pull(&mut self, peer: NodeId, addr: SocketAddr, owners: Vec<NodeId>) {
+        let mut named = BTreeSet::new();
         let missing = owners
             .into_iter()
-            .filter(|&owner| !self.exchanges.is_pulling(owner));
+            .filter(|&owner| !self.exchanges.is_pulling(owner) && named.insert(owner));
         let owners: Vec<NodeId> = missing.take(WANTS).collect();
         if owners.is_empty() {
             return;
@@ -173,6 +192,9 @@ impl Node {
     /// Takes an answer; `false` if it does not belong to the question.
     fn on_answer(&mut self, open: &mut Open, response: Response, frame_bytes: usize) -> bool {
         let (peer, addr) = (open.peer, open.addr);
+        if !matches!(open.purpose, Purpose::Pull(_)) && mem::replace(&mut open.answered, true) {
+            return false;
+        }
         match (&mut open.purpose, response) {
             (Purpose::Members, Response::Members(list)) => {
                 let list = list.into_iter().map(member_state).collect();
@@ -206,11 +228,22 @@ impl Node {
         part: FeedPart,
         frame_bytes: usize,
     ) -> bool {
-        if !pulling.owners.contains(&part.state.owner) {
+        let owner = part.state.owner;
+        if !pulling.owners.contains(&owner) {
+            return false;
+        }
+        let held = self.exchanges.held_of(peer) + pulling.assembly.bytes();
+        if held + frame_bytes > FEED_BYTES {
+            self.counters.feeds_too_large += 1;
+            self.out.push_back(Output::Event(Event::Refused {
+                peer,
+                reason: format!("it gives more than {FEED_BYTES} bytes of feeds at once"),
+            }));
             return false;
         }
         match pulling.assembly.push(part, frame_bytes) {
             Ok(Some(transfer)) => {
+                pulling.owners.retain(|&awaited| awaited != owner);
                 pulling.advanced += usize::from(self.take(peer, transfer));
                 true
             }

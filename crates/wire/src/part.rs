@@ -124,6 +124,11 @@ impl Assembly {
         }))
     }
 
+    /// Bytes of the transfer that is begun and not whole.
+    pub const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether a transfer is begun and not whole.
     pub const fn is_open(&self) -> bool {
         self.open.is_some()

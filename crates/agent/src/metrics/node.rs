@@ -36,6 +36,7 @@ pub(super) fn about_node(metrics: &mut Metrics, figures: &tidings_node::Counters
     counters!(metrics, figures, "node", {
         datagrams_malformed: "Datagrams of members that could not be read.",
         frames_malformed: "Frames of members that could not be read, or that nobody awaited.",
+        feeds_too_large: "Answers given up because the peer gave more of feeds at once than one may.",
         changes_refused: "Changes from peers that were refused.",
         commands_refused: "Writes of clients that were refused because of a limit.",
         rumors_sent: "Rumors sent.",

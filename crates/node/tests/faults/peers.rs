@@ -8,7 +8,7 @@ use tidings_types::{
     Body, ClusterId, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot,
     Transfer, Version,
 };
-use tidings_wire::{Datagram, datagram};
+use tidings_wire::{Datagram, Response, datagram};
 
 use crate::{
     own_feed, port, web,
@@ -319,4 +319,60 @@ fn a_reachable_peer_of_the_same_name_is_told_once() {
             .iter()
             .any(|e| matches!(e, Event::NameShared { .. }))
     );
+}
+
+/// Two nodes of which the second wrote something while the first did not hear it.
+fn apart() -> World {
+    let mut world = World::cluster(2);
+    world.cut.insert((1, 2));
+    let mut large = instance("large", 80);
+    // The size of a record that is allowed, so that a few make a feed that is not.
+    large.socket_path = "x".repeat(60_000);
+    let command = tidings_types::Command::RegisterService {
+        id: service("large"),
+        instance: Box::new(large),
+        checks: Vec::new(),
+        replace_checks: false,
+    };
+    world.command(2, command).unwrap().unwrap();
+    world.run(Duration::from_secs(1));
+    world.cut.clear();
+    world
+}
+
+#[test]
+fn an_answer_that_is_repeated_without_end_is_heard_once() {
+    let mut world = apart();
+    let before = world.peers[&1].node.counters();
+    world.forge = Some(Box::new(|giver, frame| {
+        vec![frame; if giver == 2 { 500 } else { 1 }]
+    }));
+    world.until("what came first is taken", World::agree);
+    world.run(Duration::from_secs(1));
+    let now = world.peers[&1].node.counters();
+    let refused = now.frames_malformed - before.frames_malformed;
+    let asked = world.requests as u64;
+    assert!(refused > 0 && refused <= asked, "{refused} of {asked}");
+}
+
+#[test]
+fn a_feed_without_end_is_given_up_and_its_giver_named() {
+    let mut world = apart();
+    world.forge = Some(Box::new(|giver, frame| match Response::decode(&frame) {
+        Ok(Response::Feed(mut part)) if giver == 2 => {
+            part.last = false;
+            let frame = Response::Feed(part).encode().expect("it was one");
+            vec![frame; 400]
+        }
+        _ => vec![frame],
+    }));
+    let given_up = |world: &World| world.peers[&1].node.counters().feeds_too_large > 0;
+    world.until("the answer is given up", given_up);
+    let named = world.peers[&1]
+        .events
+        .iter()
+        .any(|event| matches!(event, tidings_node::Event::Refused { peer, .. } if *peer == id(2)));
+    assert!(named, "{:?}", world.peers[&1].events);
+    world.forge = None;
+    world.until("an honest answer is taken all the same", World::agree);
 }

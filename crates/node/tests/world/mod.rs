@@ -51,6 +51,9 @@ pub(crate) struct Peer {
     pub(crate) published: usize,
 }
 
+/// Turns a frame of the node's answer into those that are sent in its place.
+pub(crate) type Forge = Box<dyn Fn(u8, Vec<u8>) -> Vec<Vec<u8>>>;
+
 pub(crate) struct World {
     pub(crate) now: Timestamp,
     pub(crate) peers: BTreeMap<u8, Peer>,
@@ -78,6 +81,8 @@ pub(crate) struct World {
     chance: u64,
     /// What the drivers hand in as soon as time passes.
     later: VecDeque<(u8, Input)>,
+    /// What becomes of each frame of an answer by its giver's hand.
+    pub(crate) forge: Option<Forge>,
     /// Bytes of the answers to each request.
     pub(crate) answered: BTreeMap<Exchange, usize>,
     /// What follows at once.
@@ -105,6 +110,7 @@ impl World {
             loss: 0,
             chance: 1,
             later: VecDeque::new(),
+            forge: None,
             answered: BTreeMap::new(),
             inputs: VecDeque::new(),
             is_busy: false,
@@ -337,13 +343,14 @@ impl World {
             Output::Respond { exchange, frame } => {
                 let (asker, theirs) = self.exchanges[&exchange];
                 *self.answered.entry(exchange).or_default() += frame.len();
-                self.input(
-                    asker,
-                    Input::Response {
-                        exchange: theirs,
-                        frame,
-                    },
-                );
+                let frames = match &self.forge {
+                    Some(forge) => forge(n, frame),
+                    None => vec![frame],
+                };
+                for frame in frames {
+                    let exchange = theirs;
+                    self.input(asker, Input::Response { exchange, frame });
+                }
             }
             Output::Finish { exchange, complete } => {
                 let (asker, theirs) = self.exchanges[&exchange];
