@@ -130,6 +130,7 @@ fn about_driver(metrics: &mut Metrics, figures: &Figures, turns: u64) {
         figures.answers,
     );
     counters!(metrics, figures, "driver", {
+        answers_cut: "Answers broken off because their peer asks for more than it reads.",
         sends_untold: "Failed sends of which the node was not told because too many failed at once.",
         events_unlogged: "Events left out of the log because there were too many.",
     });

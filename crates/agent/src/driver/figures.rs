@@ -24,6 +24,8 @@ pub(crate) struct Figures {
     /// Requests to peers, and answers to theirs, under way.
     pub(crate) requests: usize,
     pub(crate) answers: usize,
+    /// Answers broken off because their peer did not read them.
+    pub(crate) answers_cut: u64,
     /// Failed sends of which the node was not told.
     pub(crate) sends_untold: u64,
     /// Events left out of the log.
@@ -58,6 +60,7 @@ impl Driver {
             commands: self.replies.len(),
             requests,
             answers: self.sessions.answers(),
+            answers_cut: self.sessions.answers_cut(),
             sends_untold: self.sends_untold,
             events_unlogged: self.event_log.left_out(),
         };

@@ -270,7 +270,7 @@ impl Driver {
             } => {
                 let exchange = Exchange(self.next_exchange);
                 self.next_exchange += 1;
-                self.sessions.answer(exchange, responder);
+                self.sessions.answer(exchange, from, responder);
                 self.hand_in(Input::Request {
                     exchange,
                     from,

@@ -6,6 +6,10 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::SocketAddr,
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use tidings_node::{Exchange, Input};
@@ -15,15 +19,20 @@ use tokio::{
     task::{Id, JoinSet},
 };
 
-use crate::transport::{Responder, Transport};
+use crate::{
+    log_limit::LogLimit,
+    transport::{Responder, Transport},
+};
 
 /// Requests under way at once; the node asks for fewer.
 const REQUESTS: usize = 64;
 /// Answers' frames that wait for the driver, over all requests.
 pub(super) const RESPONSES: usize = 64;
-/// Frames of one answer that wait for its peer. The node makes an answer at once, and a frame has
-/// up to a mebibyte, so this bounds what a peer that does not read can hold.
+/// Frames of one answer that wait for its peer.
 const ANSWER_FRAMES: usize = 128;
+/// Bytes of answers that wait for one peer, over all its requests. The node makes an answer at once,
+/// so this is what a peer that asks and does not read can make us hold.
+const ANSWER_BYTES_PER_PEER: usize = 16 << 20;
 
 /// The sessions under way.
 #[derive(Debug)]
@@ -32,13 +41,52 @@ pub(super) struct Sessions {
     requests: JoinSet<()>,
     /// Which request a task is, to end it when the task panics.
     asked: HashMap<Id, Exchange>,
-    answers: BTreeMap<Exchange, mpsc::Sender<Answer>>,
+    answers: BTreeMap<Exchange, Answering>,
+    /// What waits for each peer that still reads an answer.
+    waiting: BTreeMap<NodeId, Weak<AtomicUsize>>,
+    answers_cut: u64,
+    cut_lines: LogLimit,
+}
+
+/// A peer that awaits an answer.
+#[derive(Debug)]
+struct Answering {
+    peer: NodeId,
+    frames: mpsc::Sender<Answer>,
+    waiting: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
 enum Answer {
-    Frame(Vec<u8>),
+    Frame(Vec<u8>, Waiting),
     End,
+}
+
+/// Bytes that wait for a peer until this is dropped.
+#[derive(Debug)]
+struct Waiting {
+    bytes: usize,
+    of: Arc<AtomicUsize>,
+}
+
+impl Waiting {
+    /// `None` if more would wait for the peer than may.
+    fn add(bytes: usize, of: &Arc<AtomicUsize>) -> Option<Self> {
+        // The driver alone adds, so nobody adds in between.
+        (of.load(Relaxed) + bytes <= ANSWER_BYTES_PER_PEER).then(|| {
+            of.fetch_add(bytes, Relaxed);
+            Self {
+                bytes,
+                of: Arc::clone(of),
+            }
+        })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.of.fetch_sub(self.bytes, Relaxed);
+    }
 }
 
 impl Sessions {
@@ -49,6 +97,9 @@ impl Sessions {
             requests: JoinSet::new(),
             asked: HashMap::new(),
             answers: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            answers_cut: 0,
+            cut_lines: LogLimit::new(),
         }
     }
 
@@ -87,33 +138,56 @@ impl Sessions {
         self.answers.len()
     }
 
-    /// Takes note of a peer's request; its answer goes to `responder`.
-    pub(super) fn answer(&mut self, exchange: Exchange, responder: Responder) {
-        let (sender, receiver) = mpsc::channel(ANSWER_FRAMES);
-        self.answers.insert(exchange, sender);
+    /// Answers broken off because their peer did not read them.
+    pub(super) const fn answers_cut(&self) -> u64 {
+        self.answers_cut
+    }
+
+    /// Takes note of the request of `peer`; its answer goes to `responder`.
+    pub(super) fn answer(&mut self, exchange: Exchange, peer: NodeId, responder: Responder) {
+        self.waiting.retain(|_, waiting| waiting.strong_count() > 0);
+        let known = self.waiting.get(&peer).and_then(Weak::upgrade);
+        let waiting = known.unwrap_or_default();
+        self.waiting.insert(peer, Arc::downgrade(&waiting));
+        let (frames, receiver) = mpsc::channel(ANSWER_FRAMES);
+        let answering = Answering {
+            peer,
+            frames,
+            waiting,
+        };
+        self.answers.insert(exchange, answering);
         tokio::spawn(answer(responder, receiver));
     }
 
     /// Queues a frame of an answer. A peer that does not read loses its answer.
     pub(super) fn respond(&mut self, exchange: Exchange, frame: Vec<u8>) {
-        let queued = self
-            .answers
-            .get(&exchange)
-            .is_none_or(|answer| answer.try_send(Answer::Frame(frame)).is_ok());
-        if !queued {
-            tracing::debug!(
-                ?exchange,
-                "a peer does not read its answer; it is broken off"
-            );
-            self.answers.remove(&exchange);
+        let Some(answering) = self.answers.get(&exchange) else {
+            return;
+        };
+        let queued = Waiting::add(frame.len(), &answering.waiting).is_some_and(|waiting| {
+            let frame = Answer::Frame(frame, waiting);
+            answering.frames.try_send(frame).is_ok()
+        });
+        if queued {
+            return;
         }
+        self.answers_cut += 1;
+        if let Some(held_back) = self.cut_lines.admit() {
+            tracing::warn!(
+                peer = %answering.peer,
+                total = self.answers_cut,
+                held_back,
+                "a member asks for more than it reads; its answer is broken off"
+            );
+        }
+        self.answers.remove(&exchange);
     }
 
     /// Ends an answer: properly, or by breaking it off.
     pub(super) fn finish(&mut self, exchange: Exchange, complete: bool) {
         if let Some(answer) = self.answers.remove(&exchange).filter(|_| complete) {
             // A queue without room breaks the answer off, as it must.
-            let _ = answer.try_send(Answer::End);
+            let _ = answer.frames.try_send(Answer::End);
         }
     }
 
@@ -176,7 +250,7 @@ async fn ask(
 async fn answer(mut responder: Responder, mut frames: mpsc::Receiver<Answer>) {
     while let Some(next) = frames.recv().await {
         match next {
-            Answer::Frame(frame) => {
+            Answer::Frame(frame, _waiting) => {
                 if let Err(error) = responder.send(&frame).await {
                     tracing::debug!(%error, "an answer could not be sent");
                     return;
@@ -184,5 +258,23 @@ async fn answer(mut responder: Responder, mut frames: mpsc::Receiver<Answer>) {
             }
             Answer::End => return responder.finish(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_a_peer_is_bounded_and_given_back() {
+        let waiting = Arc::new(AtomicUsize::new(0));
+        let half = ANSWER_BYTES_PER_PEER / 2;
+        let first = Waiting::add(half, &waiting).expect("there is room");
+        let second = Waiting::add(half, &waiting).expect("there is room");
+        assert!(Waiting::add(1, &waiting).is_none());
+        drop(first);
+        assert!(Waiting::add(half + 1, &waiting).is_none());
+        drop(second);
+        assert_eq!(waiting.load(Relaxed), 0);
     }
 }

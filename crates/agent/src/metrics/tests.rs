@@ -94,12 +94,13 @@ fn the_drivers_figures_are_all_told() {
         answers: 8,
         sends_untold: 9,
         events_unlogged: 10,
+        answers_cut: 12,
         ..Figures::default()
     };
     about_driver(&mut metrics, &figures, 11);
     about_disk(&mut metrics, &figures);
     let text = metrics.to_string();
-    for value in 1..=11 {
+    for value in 1..=12 {
         let told = text
             .lines()
             .any(|line| line.ends_with(&format!(" {value}")));

@@ -73,12 +73,18 @@ pub enum Counter {
     SessionsKeyRemoved,
     /// Connections closed because the peer's datagrams showed a newer run.
     PeerRestarted,
+    /// Connections refused because their peer had its share of them.
+    SessionsOverShare,
     /// Requests sent.
     RequestsSent,
     /// Requests received and passed on.
     RequestsReceived,
     /// Requests refused because the driver or the sessions were busy.
     RequestsRefused,
+    /// Requests refused because their peer had its share of them.
+    RequestsOverShare,
+    /// Answers given up because the peer took too long for all of it.
+    AnswersTooSlow,
 }
 
 impl Counter {
@@ -114,9 +120,12 @@ impl Counter {
         Self::SessionsUnverified,
         Self::SessionsKeyRemoved,
         Self::PeerRestarted,
+        Self::SessionsOverShare,
         Self::RequestsSent,
         Self::RequestsReceived,
         Self::RequestsRefused,
+        Self::RequestsOverShare,
+        Self::AnswersTooSlow,
     ];
 
     /// The figure's name in metrics and logs.
@@ -152,9 +161,12 @@ impl Counter {
             Self::SessionsUnverified => "sessions_unverified",
             Self::SessionsKeyRemoved => "sessions_key_removed",
             Self::PeerRestarted => "peer_restarted",
+            Self::SessionsOverShare => "sessions_over_share",
             Self::RequestsSent => "requests_sent",
             Self::RequestsReceived => "requests_received",
             Self::RequestsRefused => "requests_refused",
+            Self::RequestsOverShare => "requests_over_share",
+            Self::AnswersTooSlow => "answers_too_slow",
         }
     }
 
@@ -195,11 +207,18 @@ impl Counter {
                 "Connections closed because their cluster key is no longer accepted."
             }
             Self::PeerRestarted => "Connections closed because their peer had begun a newer run.",
+            Self::SessionsOverShare => {
+                "Connections refused because their peer had as many as one may have."
+            }
             Self::RequestsSent => "Requests sent.",
             Self::RequestsReceived => "Requests received and passed on.",
             Self::RequestsRefused => {
                 "Requests refused because the driver or the sessions were busy."
             }
+            Self::RequestsOverShare => {
+                "Requests refused because their peer had as many as one may have."
+            }
+            Self::AnswersTooSlow => "Answers given up because the peer took too long for them.",
         }
     }
 
@@ -236,6 +255,13 @@ impl Counter {
             Self::QueueFull => Some("dropped a datagram: this agent does not keep up"),
             Self::SessionsRefused => Some("refused a session: too many are open"),
             Self::RequestsRefused => Some("refused a request: this agent does not keep up"),
+            Self::SessionsOverShare => {
+                Some("refused a session: this member has as many as one may have")
+            }
+            Self::RequestsOverShare => {
+                Some("refused a request: this member has as many as one may have")
+            }
+            Self::AnswersTooSlow => Some("gave an answer up: this member takes too long for it"),
             _ => None,
         }
     }
@@ -296,6 +322,16 @@ impl Tally {
         }
     }
 
+    /// As [`Tally::refuse`], for a member that has proved who it is.
+    pub(super) fn refuse_node(&self, counter: Counter, peer: SocketAddr, node: NodeId) {
+        self.count(counter);
+        if let Some(held_back) = self.lines[counter as usize].admit() {
+            let (reason, total) = (counter.name(), self.total(counter));
+            let text = counter.warning().unwrap_or("refused a member");
+            tracing::warn!(reason, %peer, %node, total, held_back, "{text}");
+        }
+    }
+
     /// As [`Tally::refuse`], for a cluster key that one side lacks: the line says which.
     pub(super) fn refuse_key(
         &self,
@@ -332,7 +368,7 @@ impl Tally {
 const KEY_LACKED_HERE: &str = "refused a peer under a cluster key that this agent lacks: if it \
     belongs here, give it one of the accepted keys, or add its key here (`tidings keyring add`)";
 
-const COUNTERS: usize = 33;
+const COUNTERS: usize = 36;
 
 #[cfg(test)]
 mod tests {

@@ -18,6 +18,7 @@
 //! | `socket`, `pump` | the shared socket as quinn sees it; who reads it |
 //! | `tls`, `quic`, `handshake` | raw public keys, QUIC's settings, the proof of membership |
 //! | `session`, `serve`, `frame`, `peers` | requests out, requests in, frames, open connections |
+//! | `shares` | what one peer may take of us at once |
 //! | `counters` | [`Counter`]: what was sent, received and refused, by name |
 
 mod counters;
@@ -36,6 +37,7 @@ mod replay;
 mod seal;
 mod serve;
 mod session;
+mod shares;
 mod socket;
 #[cfg(test)]
 mod tests;

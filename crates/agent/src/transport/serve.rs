@@ -16,6 +16,7 @@ use super::{
     peers::Peers,
     port::Event,
     session::{FRAME_TIMEOUT, SessionError},
+    shares::{SharePlace, Shares},
     socket::canonical,
 };
 
@@ -24,7 +25,8 @@ use super::{
 pub struct Responder {
     stream: SendStream,
     state: Answer,
-    _permit: OwnedSemaphorePermit,
+    /// The request's place among its peer's, and among all.
+    _places: [OwnedSemaphorePermit; 2],
 }
 
 /// How far an answer is.
@@ -95,6 +97,8 @@ pub(super) struct Server {
     handshakes: Arc<Semaphore>,
     /// Members' connections.
     connections: Arc<Semaphore>,
+    /// What each member has of them, and of requests.
+    shares: Arc<Shares>,
     /// Requests that are read or answered.
     served: Arc<Semaphore>,
 }
@@ -116,6 +120,7 @@ impl Server {
             tally,
             handshakes: Arc::new(Semaphore::new(HANDSHAKES)),
             connections: Arc::new(Semaphore::new(CONNECTIONS)),
+            shares: Arc::default(),
             served: Arc::new(Semaphore::new(SERVED)),
         }
     }
@@ -165,13 +170,19 @@ impl Server {
             Err(unproven) => return self.turn_away(&unproven, from),
         };
         drop(handshake);
+        let Some(share) = self.shares.enter(node) else {
+            let counter = Counter::SessionsOverShare;
+            self.tally.refuse_node(counter, from, node);
+            close_for(&connection, Reason::Busy);
+            return;
+        };
         let Ok(_place) = Arc::clone(&self.connections).try_acquire_owned() else {
             self.tally.refuse(Counter::SessionsRefused, from);
             close_for(&connection, Reason::Busy);
             return;
         };
         self.tally.count(Counter::SessionsAccepted);
-        self.serve(connection, node, epoch, key).await;
+        self.serve(connection, node, epoch, key, share).await;
     }
 
     fn turn_away(&self, unproven: &Unproven, from: SocketAddr) {
@@ -201,16 +212,18 @@ impl Server {
         node: NodeId,
         epoch: Epoch,
         key: ClusterKeyId,
+        share: SharePlace,
     ) {
+        let share = Arc::new(share);
         let _place = self.peers.enter(node, epoch, key, connection.clone());
         // Whoever removed the key meanwhile did not find this connection among the open ones.
         if !self.credentials.keys.holds(key) {
             return close_for(&connection, Reason::KeyRemoved);
         }
         while let Ok((send, receive)) = connection.accept_bi().await {
-            let server = Arc::clone(self);
+            let (server, share) = (Arc::clone(self), Arc::clone(&share));
             let addr = canonical(connection.remote_address());
-            tokio::spawn(async move { server.pass_on(node, addr, send, receive).await });
+            tokio::spawn(async move { server.pass_on(node, addr, &share, send, receive).await });
         }
     }
 
@@ -219,9 +232,15 @@ impl Server {
         &self,
         from: NodeId,
         addr: SocketAddr,
+        share: &SharePlace,
         mut send: SendStream,
         mut receive: RecvStream,
     ) {
+        let Some(own_place) = share.request().await else {
+            self.tally
+                .refuse_node(Counter::RequestsOverShare, addr, from);
+            return abandon(&mut send);
+        };
         let permit = timeout(SERVE_WAIT, Arc::clone(&self.served).acquire_owned()).await;
         let Ok(Ok(permit)) = permit else {
             self.tally.refuse(Counter::RequestsRefused, addr);
@@ -237,7 +256,7 @@ impl Server {
         let responder = Responder {
             stream: send,
             state: Answer::Whole,
-            _permit: permit,
+            _places: [own_place, permit],
         };
         let event = match topic {
             Topic::Node => Event::Request {

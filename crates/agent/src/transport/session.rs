@@ -14,8 +14,8 @@ use std::{
 use quinn::{Connection, ConnectionError, Endpoint, ReadError, RecvStream, WriteError};
 use tidings_types::{NodeId, limits::FRAME_BYTES};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, timeout},
+    sync::{AcquireError, OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -76,7 +76,11 @@ pub struct ResponseStream {
     stream: RecvStream,
     state: Reading,
     session: Arc<Session>,
-    _permit: OwnedSemaphorePermit,
+    /// When the whole of it must be here.
+    due: Instant,
+    tally: Arc<Tally>,
+    /// The request's place among those to its peer, and among all.
+    _places: [OwnedSemaphorePermit; 2],
 }
 
 /// How far an answer has been read.
@@ -108,7 +112,14 @@ impl ResponseStream {
                 return Ok(None);
             }
         }
-        let frame = read_in_time(&mut self.stream).await?;
+        let Ok(read) = timeout_at(self.due, read_in_time(&mut self.stream)).await else {
+            let session = &self.session;
+            let addr = canonical(session.connection.remote_address());
+            self.tally
+                .refuse_node(Counter::AnswersTooSlow, addr, session.node);
+            return Err(SessionError::TimedOut);
+        };
+        let frame = read?;
         self.state = if frame.is_some() {
             Reading::Between
         } else {
@@ -158,7 +169,10 @@ enum Dial {
 /// A connection whose peer has proved node and membership.
 #[derive(Debug)]
 struct Session {
+    node: NodeId,
     connection: Connection,
+    /// Requests to it under way.
+    requests: Arc<Semaphore>,
     last_used: Mutex<Instant>,
     _place: Place,
 }
@@ -227,10 +241,13 @@ impl Sessions {
         topic: Topic,
         frame: &[u8],
     ) -> Result<ResponseStream, SessionError> {
-        let permit = timeout(REQUEST_WAIT, Arc::clone(&self.requests).acquire_owned())
-            .await
-            .map_err(|_| SessionError::Busy)?
-            .map_err(|_| SessionError::Closed)?;
+        // The peer's place first: who waits for a slow peer keeps nobody from another.
+        let places = timeout(REQUEST_WAIT, async {
+            let to_one = Arc::clone(&session.requests).acquire_owned().await?;
+            Ok([to_one, Arc::clone(&self.requests).acquire_owned().await?])
+        });
+        let places = places.await.map_err(|_| SessionError::Busy)?;
+        let places = places.map_err(|_: AcquireError| SessionError::Closed)?;
         session.touch();
         let sent = timeout(FRAME_TIMEOUT, async {
             let (mut send, receive) = session.connection.open_bi().await.map_err(lost)?;
@@ -247,7 +264,9 @@ impl Sessions {
             stream,
             state: first.map_or(Reading::Ended, Reading::First),
             session,
-            _permit: permit,
+            due: Instant::now() + ANSWER_TIMEOUT,
+            tally: Arc::clone(&self.tally),
+            _places: places,
         })
     }
 
@@ -352,6 +371,8 @@ impl Sessions {
                 Unproven::Lost(None) => unreachable("the stream ended".into()),
             })?;
         let session = Session {
+            node,
+            requests: Arc::new(Semaphore::new(REQUESTS_TO_ONE)),
             _place: self.peers.enter(node, epoch, key, connection.clone()),
             connection,
             last_used: Mutex::new(Instant::now()),
@@ -474,6 +495,8 @@ const fn is_tls(code: u64) -> bool {
 
 /// Requests under way at once: they share the socket's buffer.
 pub(super) const REQUESTS: usize = 4;
+/// Of these, requests to one peer: one that answers slowly leaves places for the others.
+const REQUESTS_TO_ONE: usize = 2;
 /// Streams that one peer may have open: our own requests, and the proof of membership.
 pub(super) const REQUESTS_PER_PEER: u32 = 8;
 /// Connections kept at once; the longest idle one makes room.
@@ -483,6 +506,8 @@ const REQUEST_WAIT: Duration = Duration::from_secs(10);
 /// How long a living peer may take for one frame, or for its first word: the smallest window carries
 /// a frame over a long line in this time. A dead peer is noticed by the idle timeout of QUIC.
 pub(super) const FRAME_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a whole answer may take: a peer that sends a little now and then is given up.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long a connection with its proofs may take.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 /// An unused connection is closed after this.

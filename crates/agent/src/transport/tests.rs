@@ -2,6 +2,7 @@
 
 mod datagrams;
 mod restart;
+mod rogue;
 mod rotation;
 mod sessions;
 mod strangers;
