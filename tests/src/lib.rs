@@ -9,6 +9,9 @@
 //! | [`cluster`] | several agents on loopback |
 //! | [`lab`] | several agents in network namespaces, and the cuts between them |
 //! | [`http`], [`dns`], [`status`] | how agents are asked |
+//! | [`figures`] | what an agent counts, and what it costs |
+//! | [`keys`] | cluster keys and their files |
+//! | [`relay`], [`hostile`] | what agents send each other, counted; packets that they must refuse |
 //! | [`answers`] | all that an agent answers, in a form that can be compared |
 //! | [`checked`] | a service whose health can be turned |
 //! | [`wait`] | states are waited for, never slept for |
@@ -31,8 +34,12 @@ pub mod binary;
 pub mod checked;
 pub mod cluster;
 pub mod dns;
+pub mod figures;
+pub mod hostile;
 pub mod http;
+pub mod keys;
 pub mod lab;
+pub mod relay;
 pub mod stage;
 pub mod stats;
 pub mod status;
