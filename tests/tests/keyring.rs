@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeMap,
     fs,
+    path::Path,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde_json::{Value, json};
@@ -47,83 +48,11 @@ fn a_key_is_replaced_under_registrations_and_the_old_one_is_refused() {
                 .iter()
                 .try_for_each(|agent| agent.status()?.ensure_reaches(3, 4))
         });
-        let old_id = listed(&agents[0])["keys"][0]["id"].clone();
-        let old_id = old_id.as_str().expect("a key has an id").to_owned();
-        let before: Vec<_> = agents
-            .iter()
-            .map(|agent| Figures::of(agent).unwrap())
-            .collect();
-
-        let registrars: Vec<_> = agents.iter().map(Registrar::begin).collect();
-        let mut steps = Spans::new();
-        let mut step = |at: usize, words: &[&str]| {
-            registrars.iter().for_each(|r| r.wait_for(BETWEEN_STEPS));
-            let begin = std::time::Instant::now();
-            let told = keyring(&agents[at], words);
-            steps.push(begin.elapsed());
-            assert_eq!(told.code, Some(0), "{words:?}: {told:?}");
-            assert_silent_on_keys(&told.out, &[&old, &new]);
-        };
-        let new_path = new.display().to_string();
-        step(0, &["add", &new_path]);
-        let ids = key_ids(&agents[1]);
-        let new_id = ids.iter().find(|id| **id != old_id).expect("it was added");
-        assert_keys(&agents, &[&old_id, new_id]);
-        step(1, &["use", new_id]);
-        assert_keys(&agents, &[new_id, &old_id]);
-        wait::until("all are heard under the new key", STEP_WITHIN, || {
-            agents.iter().try_for_each(|agent| {
-                let key = &listed(agent)["keys"][0];
-                let numbers = (&key["accepted_by"], &key["sent_by"]);
-                ensure(numbers == (&json!(3), &json!(3)), || key.to_string())
-            })
-        });
-        step(2, &["remove", &old_id]);
-        assert_keys(&agents, &[new_id]);
-        registrars.iter().for_each(|r| r.wait_for(BETWEEN_STEPS));
-        steps.report("one step of a key rotation on three agents", STEP_WITHIN);
-
-        let acknowledged: Vec<_> = registrars.into_iter().map(Registrar::end).collect();
-        let taken: usize = acknowledged.iter().map(|done| done.taken).sum();
-        let (_, span) = wait::until("no registration is lost", STEP_WITHIN, || {
-            acknowledged
-                .iter()
-                .try_for_each(|done| done.ensure_at(&agents))
-        });
-        stats::measured(&format!(
-            "registrations during a key rotation: taken n={taken} refused 0 lost 0, all at all \
-             agents {span:.1?} after the last"
-        ));
-        for (agent, before) in agents.iter().zip(&before) {
-            let now = Figures::of(agent).unwrap();
-            for reason in ["unknown_key", "unverified", "sessions_unknown_key"] {
-                let grown = now.transport(reason) - before.transport(reason);
-                assert_eq!(grown, 0, "{}: {reason} during the rotation", agent.name());
-            }
-            agent.status().unwrap().ensure_reaches(3, 4).unwrap();
-        }
+        let [old_id, new_id] = rotate(&agents, &old, &new);
 
         // The fourth comes back with the key that it had.
         away.restart();
-        wait::until("both sides tell of the key", TRIED_WITHIN, || {
-            let gossip = away.spec().gossip.to_string();
-            let told = agents.iter().any(|agent| {
-                let log = agent.log();
-                let mut lines = log.lines().filter(|line| line.contains(&gossip));
-                lines.any(|line| line.contains("unknown_key") && line.contains(&old_id))
-            });
-            ensure(told, || "none of the three names its key".to_owned())?;
-            let log = away.log();
-            let mut lines = log.lines().filter(|line| line.contains("unknown_key"));
-            let told = lines.any(|line| line.contains(new_id.as_str()));
-            ensure(told, || format!("the fourth does not name ours: {log}"))
-        });
-        assert_eq!(away.status().unwrap().reachable, 1);
-        let lonely = Figures::of(&away).unwrap();
-        assert!(lonely.transport("unknown_key") > 0);
-        for agent in &agents {
-            agent.status().unwrap().ensure_reaches(3, 4).unwrap();
-        }
+        ensure_refused(&agents, &away, [&old_id, &new_id]);
         // With the new key file it is one of them again.
         away.kill();
         fs::copy(&new, away.spec().key_file.as_ref().unwrap()).unwrap();
@@ -185,7 +114,7 @@ fn what_would_cut_members_off_is_refused_with_what_to_do_first() {
         refused(&["add", &fifth], 1, &["4 keys already", "remove one"]);
         assert_eq!(
             key_ids_local(&agents[1]),
-            [old_id.clone()],
+            std::slice::from_ref(&old_id),
             "nor anywhere else"
         );
 
@@ -196,7 +125,7 @@ fn what_would_cut_members_off_is_refused_with_what_to_do_first() {
         assert_eq!(told.code, Some(1), "{told:?}");
         assert!(told.err.contains("not done on n3"), "{told:?}");
         assert!(told.out.contains("was changed since"), "{told:?}");
-        assert_eq!(key_ids_local(&agents[1]), [old_id.clone(), new_id]);
+        assert_eq!(key_ids_local(&agents[1]), [old_id, new_id]);
 
         let unkeyed = Agent::start(cluster::spec(stage, "unkeyed"));
         let told = keyring(&unkeyed, &["add", &new_path]);
@@ -205,8 +134,100 @@ fn what_would_cut_members_off_is_refused_with_what_to_do_first() {
     });
 }
 
+/// Replaces the key `old` by `new` while registrations go on; returns the ids of both.
+fn rotate(agents: &[Agent], old: &Path, new: &Path) -> [String; 2] {
+    let before: Vec<_> = agents.iter().map(figures).collect();
+    let registrars: Vec<_> = agents.iter().map(Registrar::begin).collect();
+    let mut steps = Spans::new();
+    let mut step = |at: usize, words: &[&str]| {
+        registrars.iter().for_each(|r| r.wait_for(BETWEEN_STEPS));
+        let begin = Instant::now();
+        let told = keyring(&agents[at], words);
+        steps.push(begin.elapsed());
+        assert_eq!(told.code, Some(0), "{words:?}: {told:?}");
+        assert_silent_on_keys(&told.out, &[old, new]);
+    };
+    let old_id = key_ids(&agents[0]).remove(0);
+    let new_path = new.display().to_string();
+    step(0, &["add", &new_path]);
+    let new_id = key_ids(&agents[1]).remove(1);
+    assert_keys(agents, &[&old_id, &new_id]);
+    step(1, &["use", &new_id]);
+    assert_keys(agents, &[&new_id, &old_id]);
+    wait::until("all are heard under the new key", STEP_WITHIN, || {
+        agents.iter().try_for_each(|agent| {
+            let key = &listed(agent)["keys"][0];
+            let numbers = (&key["accepted_by"], &key["sent_by"]);
+            ensure(numbers == (&json!(3), &json!(3)), || key.to_string())
+        })
+    });
+    step(2, &["remove", &old_id]);
+    assert_keys(agents, &[&new_id]);
+    registrars.iter().for_each(|r| r.wait_for(BETWEEN_STEPS));
+    steps.report("one step of a key rotation on three agents", STEP_WITHIN);
+    ensure_none_lost(agents, registrars);
+    for (agent, before) in agents.iter().zip(&before) {
+        let now = figures(agent);
+        for reason in ["unknown_key", "unverified", "sessions_unknown_key"] {
+            let grown = now.transport(reason) - before.transport(reason);
+            assert_eq!(grown, 0, "{}: {reason} during the rotation", agent.name());
+        }
+        let reached = agent
+            .status()
+            .and_then(|status| status.ensure_reaches(3, 4));
+        assert_eq!(reached, Ok(()), "nobody lost sight of another");
+    }
+    [old_id, new_id]
+}
+
+fn ensure_none_lost(agents: &[Agent], registrars: Vec<Registrar>) {
+    let acknowledged: Vec<_> = registrars.into_iter().map(Registrar::end).collect();
+    let taken: usize = acknowledged.iter().map(|done| done.taken).sum();
+    let (_, span) = wait::until("no registration is lost", STEP_WITHIN, || {
+        acknowledged
+            .iter()
+            .try_for_each(|done| done.ensure_at(agents))
+    });
+    stats::measured(&format!(
+        "registrations during a key rotation: taken n={taken} refused 0 lost 0, all at all agents \
+         {span:.1?} after the last"
+    ));
+}
+
+/// Expects `away`, which has only the old key, to be refused, and both sides to say which key the
+/// other lacks.
+fn ensure_refused(agents: &[Agent], away: &Agent, [old_id, new_id]: [&str; 2]) {
+    wait::until("both sides tell of the key", TRIED_WITHIN, || {
+        let gossip = away.spec().gossip.to_string();
+        let told = agents.iter().any(|agent| {
+            let log = agent.log();
+            let mut lines = log.lines().filter(|line| line.contains(&gossip));
+            lines.any(|line| line.contains("unknown_key") && line.contains(old_id))
+        });
+        ensure(told, || "none of the three names its key".to_owned())?;
+        let log = away.log();
+        let mut lines = log.lines().filter(|line| line.contains("unknown_key"));
+        ensure(lines.any(|line| line.contains(new_id)), || {
+            format!("the fourth does not name ours: {log}")
+        })
+    });
+    let status = away.status().expect("it answers all the same");
+    assert_eq!(status.reachable, 1);
+    assert!(figures(away).transport("unknown_key") > 0);
+    for agent in agents {
+        let reached = agent
+            .status()
+            .and_then(|status| status.ensure_reaches(3, 4));
+        assert_eq!(reached, Ok(()));
+    }
+}
+
+fn figures(agent: &Agent) -> Figures {
+    Figures::of(agent).expect("it answers")
+}
+
 /// Agents that each have a copy of a key file.
-fn keyed(stage: &Stage, count: usize, file: &std::path::Path) -> Vec<Spec> {
+fn keyed(stage: &Stage, count: usize, file: &Path) -> Vec<Spec> {
     let specs = cluster::specs(stage, count).into_iter();
     let keyed = specs.map(|spec| Spec {
         key_file: Some(keys::copy(file, &spec.name)),
@@ -253,7 +274,8 @@ fn ids(keys: &Value) -> Vec<String> {
 fn assert_keys(agents: &[Agent], ids: &[&str]) {
     for agent in agents {
         assert_eq!(key_ids_local(agent), ids, "{}", agent.name());
-        let members = listed(agent)["members"].as_array().cloned().unwrap();
+        let listed = listed(agent);
+        let members = listed["members"].as_array().expect("a list of members");
         assert_eq!(members.len(), agents.len());
         for member in members {
             assert_eq!(member["accepts"], json!(ids), "{member}");
@@ -261,7 +283,7 @@ fn assert_keys(agents: &[Agent], ids: &[&str]) {
     }
 }
 
-fn assert_silent_on_keys(text: &str, files: &[&std::path::Path]) {
+fn assert_silent_on_keys(text: &str, files: &[&Path]) {
     for file in files {
         let digits = keys::digits(file);
         assert!(!text.contains(&digits[..16]), "a key stands in {text}");

@@ -334,7 +334,8 @@ fn apart() -> World {
         checks: Vec::new(),
         replace_checks: false,
     };
-    world.command(2, command).unwrap().unwrap();
+    let taken = world.command(2, command);
+    assert!(matches!(taken, Some(Ok(_))), "{taken:?}");
     world.run(Duration::from_secs(1));
     world.cut.clear();
     world
