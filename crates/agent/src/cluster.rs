@@ -12,7 +12,10 @@ const NAME_BYTES: usize = 255;
 pub struct ClusterNameError;
 
 /// The id of the cluster `name`: packets of another id are refused.
-pub(crate) fn id_of(name: &str) -> Result<ClusterId, ClusterNameError> {
+///
+/// # Errors
+/// [`ClusterNameError`] if it cannot be a name.
+pub fn id_of(name: &str) -> Result<ClusterId, ClusterNameError> {
     let sound = (1..=NAME_BYTES).contains(&name.len()) && !name.chars().any(char::is_control);
     if !sound {
         return Err(ClusterNameError);

@@ -44,7 +44,7 @@ mod watchdog;
 mod wiring;
 
 pub use agent::{Addresses, Agent, Stop};
-pub use cluster::ClusterNameError;
+pub use cluster::{ClusterNameError, id_of as cluster_id};
 pub use error::StartError;
 pub use keys::{KeyFileError, Keys};
 pub use seeds::{Seed, SeedError};

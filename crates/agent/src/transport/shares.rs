@@ -132,9 +132,9 @@ pub(super) const CONNECTIONS_PER_PEER: usize = 4;
 pub(super) const SERVED_PER_PEER: usize = 4;
 /// At an even pace one request of a peer is served per this; a list of heads takes a few
 /// milliseconds at most.
-const REQUEST_EVERY: Duration = Duration::from_millis(20);
+const REQUEST_EVERY: Duration = Duration::from_millis(40);
 /// Requests that a peer may make at once after a pause.
-const REQUESTS_AT_ONCE: u32 = 100;
+const REQUESTS_AT_ONCE: u32 = 50;
 /// How long a request waits for the peer's other requests.
 const SHARE_WAIT: Duration = Duration::from_secs(5);
 
