@@ -220,6 +220,7 @@ impl Trace {
                 liveness,
                 since,
                 heard,
+                ahead_ms: _,
             } = entry;
             let states = (*status as u8, *liveness as u8);
             (node, addr, states, since, heard).hash(&mut self.fold);

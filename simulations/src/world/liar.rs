@@ -103,8 +103,12 @@ impl World {
                 let Some(node) = &self.hosts[host].node else {
                     return Ok(());
                 };
-                let fingerprint = node.registry().fingerprint();
-                if let Ok(payload) = (Datagram { fingerprint, body }).encode() {
+                let datagram = Datagram {
+                    fingerprint: node.registry().fingerprint(),
+                    wall_ms: self.hosts[host].clock.read(self.now),
+                    body,
+                };
+                if let Ok(payload) = datagram.encode() {
                     let receiver = Some(self.hosts[peer].me());
                     self.send(host, gossip_addr(peer), receiver, payload)?;
                 }

@@ -193,7 +193,11 @@ impl World {
                 changes: Vec::new(),
             }])
         };
-        let fingerprint = registry.fingerprint();
-        Datagram { fingerprint, body }.encode().ok()
+        let datagram = Datagram {
+            fingerprint: registry.fingerprint(),
+            wall_ms: self.hosts[from].clock.read(self.now),
+            body,
+        };
+        datagram.encode().ok()
     }
 }

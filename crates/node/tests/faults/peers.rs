@@ -372,7 +372,7 @@ fn a_feed_without_end_is_given_up_and_its_giver_named() {
     let named = world.peers[&1]
         .events
         .iter()
-        .any(|event| matches!(event, tidings_node::Event::Refused { peer, .. } if *peer == id(2)));
+        .any(|event| matches!(event, Event::Refused { peer, .. } if *peer == id(2)));
     assert!(named, "{:?}", world.peers[&1].events);
     world.forge = None;
     world.until("an honest answer is taken all the same", World::agree);
