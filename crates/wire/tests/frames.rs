@@ -119,6 +119,8 @@ fn requests_and_responses_keep_their_golden_bytes() {
         Request::Heads.encode().unwrap(),
         Request::Pull(vec![want]).encode().unwrap(),
         Request::Positions(vec![node(5)]).encode().unwrap(),
+        Request::Run { start: 9 }.encode().unwrap(),
+        Response::Run { start: 10 }.encode().unwrap(),
         Response::Heads(vec![head]).encode().unwrap(),
         Response::Feed(Box::new(part)).encode().unwrap(),
     ];
