@@ -6,8 +6,8 @@
 //! readers must not be sent to the dead. Others are told only if the node may trust itself: somebody
 //! else answered a probe since the suspicion began, and few of the members probed lately did not.
 //! Until then the node is *in doubt* and holds its verdicts; the suspects are probed on and may
-//! refute. When the doubt ends, what was found during it counts for nothing: a suspect is accused only
-//! if it fails a probe again.
+//! refute. The doubt ends when probes are answered again or suspects show that they live. What was
+//! found during it counts for nothing then: a suspect is accused only if it fails a probe again.
 //!
 //! The second measure is Lifeguard's multiplier (Dadgar, Phillips, Currey, "Lifeguard: Local Health
 //! Awareness for More Accurate Failure Detection", 2018): the more a node has reason to take itself
@@ -106,6 +106,19 @@ impl LocalHealth {
         self.outcomes.push_back(Outcome { node, answered });
     }
 
+    /// A member whose probe failed lives: the failure says nothing any more.
+    fn forgive(&mut self, node: NodeId) {
+        self.outcomes
+            .retain(|outcome| outcome.node != node || outcome.answered.is_some());
+    }
+
+    /// Nothing speaks against this node any more.
+    fn recover(&mut self, now: Timestamp) {
+        self.sound_since = Some(now);
+        self.score = 0;
+        self.failed_in_a_row = 0;
+    }
+
     /// Whether too many probes fail. `counts` tells whose say something: those of members that are
     /// taken for down already fail whatever the state of this node.
     fn is_poor(&self, counts: impl Fn(NodeId) -> bool) -> bool {
@@ -178,8 +191,20 @@ impl Membership {
             return;
         }
         self.health.answered(answer.node, now);
+        self.look_for_recovery(now);
+    }
+
+    /// Takes note of members that live after all: this node is heard, and hears.
+    pub(crate) fn note_recovered(&mut self, now: Timestamp, nodes: &[NodeId]) {
+        nodes.iter().for_each(|&node| self.health.forgive(node));
+        if !nodes.is_empty() {
+            self.look_for_recovery(now);
+        }
+    }
+
+    fn look_for_recovery(&mut self, now: Timestamp) {
         if self.is_in_doubt() && !self.finds_many_dead() {
-            self.health.sound_since = Some(now);
+            self.health.recover(now);
             // Peers know better who is there.
             self.contact_due = true;
             self.note_change(now);

@@ -81,6 +81,8 @@ pub(crate) struct Changes {
     pub(crate) refuted: u64,
     pub(crate) downs: u64,
     pub(crate) addresses: Vec<SocketAddr>,
+    /// Who was taken for less than alive, and is alive.
+    pub(crate) recovered: Vec<NodeId>,
     /// Whose suspicion is new here.
     pub(crate) suspects: Vec<(MemberId, Incarnation)>,
 }
@@ -118,6 +120,9 @@ impl Members {
                     .filter(|row| row.id == *member.id())
                     .and_then(|row| row.failed),
             };
+            if state == State::Alive && was.is_some_and(|was| was != State::Alive) {
+                changes.recovered.push(row.id.node);
+            }
             if state == State::Suspect && !is_same_suspicion {
                 changes.suspects.push((row.id, row.incarnation));
             }

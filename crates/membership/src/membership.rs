@@ -392,6 +392,7 @@ impl Membership {
         for (id, incarnation) in changes.suspects {
             self.doubt(now, id, incarnation);
         }
+        self.note_recovered(now, &changes.recovered);
         if changes.any {
             self.note_change(now);
         }
