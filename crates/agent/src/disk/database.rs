@@ -3,21 +3,29 @@
 //! redb answers some damaged files with a panic, so every call into it is caught; a handle that has
 //! panicked or failed is dropped and never used again.
 //!
-//! One kind of damage cannot be told: after an unclean stop, a damaged last commit looks like one
-//! that was cut short, and the file goes back to the commit before. That is a rollback, which the
-//! node expects of every disk: it asks its peers for its own feed once per run.
+//! One kind of damage redb does not tell: after an unclean stop, a damaged last commit looks like one
+//! that was cut short, and the file goes back to the commit before. The commits are counted beside
+//! the file ([`CommitCount`]), so it is found out and named. It is a rollback, which the node expects
+//! of every disk: it asks its peers for its own feed.
 
 use std::{
-    any::Any,
     fs, io,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use redb::{Durability, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{
+    Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableError, WriteTransaction,
+};
 
-use super::{DiskError, Finding, SaveError, data_dir::private_file, finding::Findings, quarantine};
+use super::{
+    DiskError, Finding, SaveError,
+    commits::CommitCount,
+    data_dir::private_file,
+    finding::Findings,
+    quarantine, quiet,
+    tables::{COMMITS, COMMITS_KEY},
+};
 
 /// How the file is opened. Tests put a failing disk underneath.
 pub(super) type Opener = Arc<dyn Fn(&Path) -> Result<redb::Database, redb::Error> + Send + Sync>;
@@ -27,6 +35,7 @@ pub(super) struct Database {
     path: PathBuf,
     opener: Opener,
     handle: Option<redb::Database>,
+    commits: CommitCount,
 }
 
 /// A database with what was read from it while it was checked.
@@ -95,17 +104,30 @@ impl Database {
             }
             Err(failure) => return Err(failure.as_disk_error(&path)),
         };
-        let (handle, clean, content) = match first {
-            Ok(opened) => opened,
+        let found = match first {
+            Ok(found) => found,
             Err(_) => attempt(&path, &opener, &read).map_err(|f| f.as_disk_error(&path))?,
         };
-        if !clean {
-            findings.push(Finding::Repaired { file: path.clone() });
+        let (mut commits, known) = CommitCount::open(&path);
+        let file = path.clone();
+        match known.unwrap_or_default().saturating_sub(found.commits) {
+            // What was set aside is named already.
+            lost if lost > 0 && !set_aside => {
+                findings.push(Finding::WentBack {
+                    file,
+                    commits: lost,
+                });
+            }
+            _ if !found.clean => findings.push(Finding::Repaired { file }),
+            _ => {}
         }
+        commits.note(found.commits);
+        let content = found.content;
         let database = Self {
             path,
             opener,
-            handle: Some(handle),
+            handle: Some(found.handle),
+            commits,
         };
         Ok(Opened {
             database,
@@ -124,12 +146,15 @@ impl Database {
         body: impl FnOnce(&WriteTransaction) -> Result<T, Abort>,
     ) -> Result<T, SaveError> {
         let handle = self.handle()?;
+        let mut number = None;
         let written = caught(|| {
             let mut transaction = handle.begin_write()?;
             transaction.set_durability(Durability::Immediate)?;
             match body(&transaction) {
                 Ok(out) => {
+                    let next = count(&transaction)?;
                     finish(transaction, commit)?;
+                    number = Some(next);
                     Ok(Ok(out))
                 }
                 Err(Abort::Refused(reason)) => {
@@ -139,6 +164,9 @@ impl Database {
                 Err(Abort::Failed(error)) => Err(error),
             }
         });
+        if let Some(number) = number {
+            self.commits.note(number);
+        }
         written.unwrap_or_else(|failure| {
             discard(self.handle.take());
             Err(failure.as_save_error(&self.path))
@@ -162,6 +190,24 @@ impl Database {
 impl Drop for Database {
     fn drop(&mut self) {
         discard(self.handle.take());
+    }
+}
+
+/// Counts the commit that `transaction` will be.
+fn count(transaction: &WriteTransaction) -> Result<u64, redb::Error> {
+    let mut table = transaction.open_table(COMMITS)?;
+    let before = table.get(COMMITS_KEY)?.map_or(0, |row| row.value());
+    let next = before.saturating_add(1);
+    table.insert(COMMITS_KEY, next)?;
+    Ok(next)
+}
+
+/// How many commits there have been.
+fn counted(transaction: &ReadTransaction) -> Result<u64, redb::Error> {
+    match transaction.open_table(COMMITS) {
+        Ok(table) => Ok(table.get(COMMITS_KEY)?.map_or(0, |row| row.value())),
+        Err(TableError::TableDoesNotExist(_)) => Ok(0),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -247,21 +293,34 @@ impl From<redb::Error> for Failure {
     }
 }
 
-type Attempt<T> = Result<(redb::Database, bool, T), Failure>;
+/// A file that was opened, and checked.
+struct Found<T> {
+    handle: redb::Database,
+    /// It was as redb left it.
+    clean: bool,
+    commits: u64,
+    content: T,
+}
 
 /// Opens the file, has redb check every page of it and reads it.
 fn attempt<T>(
     path: &Path,
     opener: &Opener,
     read: &impl Fn(&ReadTransaction) -> Result<T, redb::Error>,
-) -> Attempt<T> {
+) -> Result<Found<T>, Failure> {
     let mut handle = caught(|| opener(path))?;
     let checked = caught(|| {
         let clean = handle.check_integrity()?;
-        Ok((clean, read(&handle.begin_read()?)?))
+        let transaction = handle.begin_read()?;
+        Ok((clean, counted(&transaction)?, read(&transaction)?))
     });
     match checked {
-        Ok((clean, content)) => Ok((handle, clean, content)),
+        Ok((clean, commits, content)) => Ok(Found {
+            handle,
+            clean,
+            commits,
+            content,
+        }),
         Err(failure) => {
             discard(Some(handle));
             Err(failure)
@@ -271,27 +330,18 @@ fn attempt<T>(
 
 /// Runs `work` and takes a panic for damage.
 fn caught<T>(work: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, Failure> {
-    match catch_unwind(AssertUnwindSafe(work)) {
+    match quiet::catch(work) {
         Ok(result) => result.map_err(Failure::from),
-        Err(panic) => Err(Failure::Damaged(panic_text(panic.as_ref()))),
+        Err(panic) => Err(Failure::Damaged(format!(
+            "the store gave up on it: {panic}"
+        ))),
     }
 }
 
 /// Drops a handle that may be beyond closing.
 fn discard(handle: Option<redb::Database>) {
     // What closing says of a failed handle is of no use: the next opening checks the file.
-    let _ = catch_unwind(AssertUnwindSafe(|| drop(handle)));
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    format!(
-        "the store gave up on it: {}",
-        text.unwrap_or_else(|| "no reason given".into())
-    )
+    let _ = quiet::catch(|| drop(handle));
 }
 
 /// Memory that redb may use to keep pages of one file.

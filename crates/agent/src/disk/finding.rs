@@ -34,6 +34,13 @@ pub enum Finding {
         /// The database.
         file: PathBuf,
     },
+    /// The last commits of a database are gone: they were damaged, or an older copy was put back.
+    WentBack {
+        /// The database.
+        file: PathBuf,
+        /// How many commits.
+        commits: u64,
+    },
     /// One row of a feed was damaged and dropped.
     RecordDropped {
         /// The database.
@@ -101,6 +108,14 @@ impl fmt::Display for Finding {
                 let file = file.display();
                 write!(f, "{file} did not check out and was brought to its last ")?;
                 write!(f, "sound state; {ASKED}")
+            }
+            Self::WentBack { file, commits } => {
+                let file = file.display();
+                write!(
+                    f,
+                    "{file}: the last {commits} commits are gone, damaged or rolled "
+                )?;
+                write!(f, "back to an older copy; {ASKED}")
             }
             Self::RecordDropped {
                 file,

@@ -20,7 +20,9 @@
 //! | [`finding`] | [`Finding`]: what was wrong on disk, for people |
 //! | [`error`] | [`DiskError`]: why the disk cannot be used at all |
 //! | `database` | one redb file: checked when opened, reopened after a failed commit |
+//! | `commits` | how many commits a database has seen, kept beside it |
 //! | `quarantine` | setting damaged files aside |
+//! | `quiet` | catching the store's panics |
 //! | `content` | all that a database holds, checked row by row |
 //! | `feed_writer` | deltas and snapshots as changes of rows |
 //! | `tables`, `rows`, `checksum` | rows as bytes |
@@ -35,10 +37,12 @@ pub mod saved;
 pub mod successor;
 
 mod checksum;
+mod commits;
 mod content;
 mod database;
 mod feed_writer;
 mod quarantine;
+mod quiet;
 mod rows;
 mod tables;
 #[cfg(test)]

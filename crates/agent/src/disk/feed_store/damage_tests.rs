@@ -18,6 +18,8 @@ const STEP: u64 = 40;
 /// A file as it was left, with everything that was ever written into it.
 struct Specimen {
     bytes: Vec<u8>,
+    /// The number of commits that stands beside it.
+    commits: Vec<u8>,
     written: BTreeMap<u64, Change>,
 }
 
@@ -47,13 +49,18 @@ fn specimen(closed: bool) -> Specimen {
     }
     let path = dir.file(FILE);
     let torn = fs::read(&path).unwrap();
+    let commits = fs::read(path.with_extension("commits")).unwrap();
     drop(opened);
     let bytes = if closed {
         fs::read(&path).unwrap()
     } else {
         torn
     };
-    Specimen { bytes, written }
+    Specimen {
+        bytes,
+        commits,
+        written,
+    }
 }
 
 /// Opens the feed without waiting for the real disk: there are hundreds of cases.
@@ -69,7 +76,7 @@ fn open(dir: &DataDir) -> (OpenedFeed, Receiver<Saved>) {
 struct Tally {
     whole: usize,
     /// Went back by a commit: after an unclean stop, damage to the last commit looks like a commit
-    /// that was cut short.
+    /// that was cut short. That is named all the same.
     older: usize,
     set_aside: usize,
 }
@@ -91,6 +98,7 @@ impl Specimen {
     fn survive(&self, bytes: &[u8], tally: &mut Tally, what: &str) {
         let (_place, dir) = data_dir();
         fs::write(dir.file(FILE), bytes).unwrap();
+        fs::write(dir.file(FILE).with_extension("commits"), &self.commits).unwrap();
         let (opened, words) = self.open(&dir, what);
         let head = opened
             .snapshot
@@ -112,6 +120,8 @@ impl Specimen {
             let found = opened.snapshot.iter().flat_map(|s| &s.changes);
             let found: Vec<u64> = found.map(|change| change.seq).collect();
             assert_eq!(found, self.standing(head), "{what}");
+            let went_back = matches!(opened.findings.as_slice(), [Finding::WentBack { .. }]);
+            assert_eq!(went_back, head < HEAD, "{what}: {:?}", opened.findings);
         }
         opened
             .store
