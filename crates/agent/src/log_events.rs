@@ -76,6 +76,11 @@ fn log_event(event: &Event, view: &View) {
         Event::Repaired { peer, feeds } => {
             tracing::info!(peer = %name(*peer, view), feeds, "repaired from a peer");
         }
+        Event::Relearned { peer, records } => tracing::warn!(
+            peer = %name(*peer, view),
+            records,
+            "a peer gave back what this node had once written and its disk no longer has"
+        ),
         Event::Overridden { key } => {
             tracing::warn!(
                 ?key,

@@ -38,6 +38,7 @@ impl Node {
             Err(refusal) => {
                 // A command is carried out whole or not at all.
                 self.writer.discard_staged();
+                self.calls.discard_noted();
                 self.refuse(id, refusal);
             }
         }
@@ -199,17 +200,24 @@ impl Node {
     /// Stages an own record; whether that is a change.
     fn put(&mut self, key: Key, body: Body) -> Result<bool, Refusal> {
         check_size(&body)?;
-        let dot = self.writer.register(&self.registry, key, body);
-        Ok(dot.map_err(refusal)?.is_some())
+        let dot = self.writer.register(&self.registry, key.clone(), body);
+        let changed = dot.map_err(refusal)?.is_some();
+        if changed {
+            self.calls.changed(&key);
+        } else if let Some(body) = self.live(&key).filter(|_| !self.is_pending(&key)) {
+            self.calls.changed_nothing(key, body);
+        }
+        Ok(changed)
     }
 
     /// Stages the removal of an own record; whether there was one.
     pub(crate) fn take_away(&mut self, key: &Key) -> Result<bool, Refusal> {
-        Ok(self
-            .writer
-            .deregister(&self.registry, key)
-            .map_err(refusal)?
-            .is_some())
+        let dot = self.writer.deregister(&self.registry, key);
+        let removed = dot.map_err(refusal)?.is_some();
+        if removed {
+            self.calls.changed(key);
+        }
+        Ok(removed)
     }
 
     /// The live record in force for a key, own writes on their way to the disk counted.
@@ -219,6 +227,12 @@ impl Node {
             .entry
             .body
             .clone()
+    }
+
+    /// Whether the value in force is an own write on its way to the disk.
+    fn is_pending(&self, key: &Key) -> bool {
+        let dot = |value: tidings_registry::InForce<'_>| value.dot;
+        self.writer.in_force(&self.registry, key).map(dot) != self.registry.in_force(key).map(dot)
     }
 
     /// The live instance under a key, likewise.

@@ -51,6 +51,7 @@ impl Durable {
 impl Node {
     /// Hands out what is staged as one batch; `reply` is released when it is on disk.
     pub(crate) fn persist(&mut self, reply: Option<(CommandId, Outcome)>) {
+        self.calls.keep_noted();
         if let Some(delta) = self.writer.take_batch(&self.registry) {
             if self.own.take_relearned() {
                 // The batch builds on what the disk has refused so far.

@@ -29,6 +29,13 @@ pub enum Event {
         /// How many feeds advanced.
         feeds: usize,
     },
+    /// A peer gave back some of this node's own feed that its disk did not have.
+    Relearned {
+        /// The giver.
+        peer: NodeId,
+        /// Records that came back, were removed, or changed by that.
+        records: usize,
+    },
     /// An operator overrode a registration of this node.
     Overridden {
         /// The record.

@@ -24,6 +24,7 @@
 //! | [`input`], [`output`], [`event`], [`config`] | the seam |
 //! | `node` | the dispatch: which module handles an input |
 //! | `commands`, `catalog` | what a client's command changes |
+//! | `calls` | calls that took no dot, and records that others took away |
 //! | `durable` | what waits for the disk, and what follows once it is there |
 //! | `rumor` | how new dots travel, and who is known to hold them |
 //! | `reconcile` | how gossip's gaps are found and repaired |
@@ -35,6 +36,7 @@
 //! | `clone` | two live holders of one identity |
 //! | `depart` | the goodbye |
 
+mod calls;
 mod catalog;
 mod clone;
 mod commands;

@@ -13,6 +13,7 @@ use tidings_wire::{Datagram, Request, datagram};
 
 use crate::{
     Boot, Config, Counters, Event, Input, Output,
+    calls::Calls,
     clone::Twin,
     depart::Goodbye,
     durable::Durable,
@@ -45,6 +46,7 @@ pub struct Node {
     pub(crate) exchanges: Exchanges,
     pub(crate) durable: Durable,
     pub(crate) own: Own,
+    pub(crate) calls: Calls,
     pub(crate) unacked: Unacked,
     pub(crate) saves: Saves,
     pub(crate) depart: Option<Goodbye>,
@@ -86,6 +88,7 @@ impl Node {
             exchanges: Exchanges::default(),
             durable: Durable::default(),
             own: Own::default(),
+            calls: Calls::default(),
             unacked: Unacked::default(),
             saves: Saves::default(),
             depart: None,
@@ -255,6 +258,7 @@ impl Node {
 
     /// Carries over what the parts have to say after an input.
     fn settle(&mut self) {
+        self.obey();
         self.tidy_own_feed();
         self.drain_membership();
         self.publish_status();

@@ -214,6 +214,7 @@ impl Node {
     fn resume(&mut self) {
         let waiting = self.own.waiting.take().unwrap_or_default();
         self.reassert();
+        self.look_through_calls();
         self.drop_unnamed_checks();
         for (id, command) in waiting {
             self.on_command(id, command);
@@ -270,7 +271,7 @@ impl Node {
     /// Registers this node's own record if it is not in force: it is the node's word that it is
     /// there, and an override of it is refused as long as it lives.
     pub(crate) fn reassert(&mut self) {
-        if self.own.is_paused() || self.depart.is_some() || self.now < self.own.retry_at {
+        if !self.may_write_unasked() {
             return;
         }
         let key = Key::Node(self.me);
@@ -278,6 +279,12 @@ impl Node {
         if let Ok(Some(_)) = self.writer.register(&self.registry, key, body) {
             self.persist(None);
         }
+    }
+
+    /// Whether something may be written that no client waits for.
+    pub(crate) fn may_write_unasked(&self) -> bool {
+        let waits = self.own.is_paused() || self.now < self.own.retry_at;
+        !waits && self.depart.is_none() && self.durable.has_room()
     }
 
     /// Moves the watermark and the floor, or settles for a feed that lost something to damage: each

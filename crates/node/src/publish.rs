@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use tidings_types::{Key, Status, Update, Version};
 
-use crate::{Event, Node, Output};
+use crate::{Node, Output};
 
 impl Node {
     /// Publishes the value in force of each key, and takes note of what other nodes' writes mean
@@ -37,9 +37,7 @@ impl Node {
                     // greater.
                     self.on_epoch_exceeded(seen.epoch);
                 }
-                self.out
-                    .push_back(Output::Event(Event::Overridden { key: key.clone() }));
-                self.save_now();
+                self.on_overridden(key, seen);
             }
             _ => {}
         }

@@ -182,6 +182,9 @@ impl Node {
                 }
                 self.publish(&applied.touched);
                 if owner == self.me && (applied.advanced || !applied.touched.is_empty()) {
+                    let records = applied.touched.len();
+                    self.out
+                        .push_back(Output::Event(Event::Relearned { peer, records }));
                     self.on_relearned();
                 }
                 if applied.touched.contains(&Key::Node(self.me)) {

@@ -60,6 +60,8 @@ pub struct Writer {
     watermark: Option<(u64, Lineage)>,
     floor: Option<(u64, Epoch)>,
     clock: StampClock,
+    /// Removals of this run that were not asked of this node, but follow from an override.
+    obeyed: BTreeMap<Key, Dot>,
 }
 
 impl Writer {
@@ -78,6 +80,7 @@ impl Writer {
             watermark: None,
             floor: None,
             clock: StampClock::default(),
+            obeyed: BTreeMap::new(),
         }
     }
 
@@ -151,6 +154,34 @@ impl Writer {
         }
         self.check_epochs(registry)?;
         Ok(Some(self.put(registry, key.clone(), Slot::RemovalMark)))
+    }
+
+    /// Takes an own record out of the feed that another node's override has beaten, so that it stays
+    /// away though that override should be forgotten here. `None` if none has: a call that came
+    /// since is greater. It is no call of this node's clients, so [`Writer::take_over`] does not
+    /// repeat it.
+    ///
+    /// # Errors
+    /// [`WriteError::NotOwned`], [`WriteError::TooManyEpochs`]; nothing was staged.
+    pub fn obey(&mut self, registry: &Registry, key: &Key) -> Result<Option<Dot>, WriteError> {
+        let overridden = self
+            .in_force(registry, key)
+            .is_some_and(|value| matches!(value.entry.version, Version::Override(_)));
+        if !overridden {
+            return Ok(None);
+        }
+        let dot = self.deregister(registry, key)?;
+        if let Some(dot) = dot {
+            if self.obeyed.len() >= FEED_SLOTS {
+                let stands = |key: &Key, dot: &Dot| {
+                    let slot = registry.slot(self.me, key);
+                    slot.is_some_and(|change| change.dot(self.me) == *dot)
+                };
+                self.obeyed.retain(|key, dot| stands(key, dot));
+            }
+            self.obeyed.insert(key.clone(), dot);
+        }
+        Ok(dot)
     }
 
     /// Writes a shared key; a tombstone if there is no body. Always takes a dot, and beats

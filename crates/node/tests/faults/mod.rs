@@ -1,5 +1,6 @@
 //! What must hold while a disk, a session or a peer misbehaves, one story per test.
 
+mod calls;
 mod checks;
 mod clone;
 mod own_feed;

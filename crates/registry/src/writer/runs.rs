@@ -28,6 +28,7 @@ impl Writer {
         }
         *self = Self {
             clock: self.clock.clone(),
+            obeyed: std::mem::take(&mut self.obeyed),
             left,
             ..Self::new(self.me, epoch)
         };
@@ -71,7 +72,7 @@ impl Writer {
             .collect()
     }
 
-    /// Per key the last write of this run; restamps are no writes.
+    /// Per key the last write of this run; restamps are no writes, nor is what obeys an override.
     fn written_in_this_run(&self, registry: &Registry) -> Vec<(Key, Slot)> {
         let committed = registry
             .changes(self.me)
@@ -79,7 +80,10 @@ impl Writer {
             .filter(|change| !self.pending.contains_key(&change.key));
         let pending = self.pending.values().map(|standing| &standing.change);
         let mut written: Vec<&Change> = committed.chain(pending).collect();
-        written.retain(|change| !is_restamp(change) && self.stands(registry, change));
+        written.retain(|change| {
+            let obeys = self.obeyed.get(&change.key) == Some(&change.dot(self.me));
+            !obeys && !is_restamp(change) && self.stands(registry, change)
+        });
         written.sort_by_key(|change| (change.epoch, change.seq));
         let slots = written
             .into_iter()
