@@ -23,6 +23,41 @@ const ACK_AFTER: Duration = Duration::from_millis(60);
 /// Offers to a silent peer.
 const OFFERS: u32 = 4;
 
+/// The pause between the first two pulls that shall close one gap; each further one is twice as long.
+const GAP_PAUSE: Duration = Duration::from_millis(100);
+/// Doublings of that pause, at most: a gap that nobody can close costs a pull a minute.
+const GAP_DOUBLINGS: u32 = 9;
+
+/// Feeds of which something waits until a gap below it is closed. Bounded as what waits is.
+#[derive(Debug, Default)]
+pub(crate) struct Gaps {
+    asked: BTreeMap<NodeId, Asked>,
+}
+
+#[derive(Debug, Default)]
+struct Asked {
+    times: u32,
+    again_at: Timestamp,
+}
+
+impl Gaps {
+    /// Whether the gap in `owner`'s feed is to be asked for now. Takes note that it is.
+    fn is_due(&mut self, owner: NodeId, now: Timestamp) -> bool {
+        let asked = self.asked.entry(owner).or_default();
+        if now < asked.again_at {
+            return false;
+        }
+        asked.again_at = now + GAP_PAUSE * 2u32.pow(asked.times.min(GAP_DOUBLINGS));
+        asked.times += 1;
+        true
+    }
+
+    /// Nothing of the feed waits any more.
+    fn closed(&mut self, owner: NodeId) {
+        self.asked.remove(&owner);
+    }
+}
+
 /// Told peers that have not said yet that they hold the news. Bounded by the members.
 #[derive(Debug, Default)]
 pub(crate) struct Unacked {
@@ -148,9 +183,13 @@ impl Node {
         if applied.alarm.is_some() && self.ask_owner(owner) {
             return;
         }
-        if applied.gap || applied.alarm.is_some() {
+        if !applied.gap {
+            self.gaps.closed(owner);
+        }
+        let asks = applied.alarm.is_some() || applied.gap && self.gaps.is_due(owner, self.now);
+        if asks {
             self.pull(sender, from, vec![owner]);
-        } else if owner == sender {
+        } else if owner == sender && !applied.gap {
             self.send_have(sender, from, owner);
         }
     }

@@ -95,6 +95,33 @@ fn an_override_of_a_dot_at_the_end_of_time_is_refused() {
 }
 
 #[test]
+fn a_gap_that_nobody_can_close_is_not_asked_for_without_end() {
+    let mut world = World::cluster(2);
+    let epoch = Epoch::from_bits(5);
+    let state = FeedState {
+        owner: id(9),
+        lineage: Lineage::of(epoch, 7),
+        watermark: Lineage::empty(),
+        needs: Default::default(),
+        sum: 0,
+    };
+    // What comes before it is lost with its owner's disk.
+    let delta = Delta {
+        from: Lineage::of(epoch, 6),
+        state,
+        changes: Vec::new(),
+    };
+    let before = world.requests;
+    for _ in 0..100 {
+        let body = datagram::Body::Rumors(vec![delta.clone()]);
+        send(&mut world, 1, 2, body);
+        world.run(Duration::from_millis(100));
+    }
+    let asked = world.requests - before;
+    assert!((1..20).contains(&asked), "{asked} requests in 10 s");
+}
+
+#[test]
 fn nobody_acknowledges_what_was_never_written() {
     let mut world = World::cluster(2);
     let own = world.peers[&1].node.registry().lineage(id(1));
