@@ -95,6 +95,8 @@ pub struct Agent {
     spec: Spec,
     child: Option<Child>,
     runs: usize,
+    /// Parts of error lines that the story is about.
+    expected_errors: Vec<&'static str>,
     http: Http,
     dns: Dns,
 }
@@ -111,6 +113,7 @@ impl Agent {
             spec,
             child: None,
             runs: 0,
+            expected_errors: Vec::new(),
         };
         agent.spawn_again();
         agent
@@ -274,6 +277,11 @@ impl Agent {
         })
     }
 
+    /// Lets the agent meet errors whose lines contain `text`: any other fails the story.
+    pub fn expect_error(&mut self, text: &'static str) {
+        self.expected_errors.push(text);
+    }
+
     /// How it is started.
     pub const fn spec(&self) -> &Spec {
         &self.spec
@@ -347,13 +355,14 @@ impl Drop for Agent {
             let _ = child.kill();
             let _ = child.wait();
         }
-        // Whatever a story is about, no agent may have met what it calls an error.
+        // Whatever a story is about, no agent may have met what it calls an error unawares.
         for run in 1..=self.runs {
             let log = fs::read(log_path(&self.spec.dir, &self.spec.name, run)).unwrap_or_default();
             let log = String::from_utf8_lossy(&log);
-            let wrong = log
-                .lines()
-                .find(|line| line.contains("panicked at") || line.contains(" ERROR "));
+            let expected = |line: &str| self.expected_errors.iter().any(|part| line.contains(part));
+            let wrong = log.lines().find(|line| {
+                line.contains("panicked at") || line.contains(" ERROR ") && !expected(line)
+            });
             if let Some(line) = wrong.filter(|_| !thread::panicking()) {
                 panic!("{} met an error in run {run}: {line}", self.spec.name);
             }

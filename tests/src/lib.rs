@@ -13,6 +13,9 @@
 //! | [`keys`] | cluster keys and their files |
 //! | [`relay`], [`hostile`] | what agents send each other, counted; packets that they must refuse |
 //! | [`answers`] | all that an agent answers, in a form that can be compared |
+//! | [`image`] | a data directory's files, put back with one change |
+//! | [`ledger`] | what clients were told, and what must be served because of it |
+//! | [`random`] | chance that can be repeated |
 //! | [`checked`] | a service whose health can be turned |
 //! | [`wait`] | states are waited for, never slept for |
 //! | [`stats`] | figures and how they are printed |
@@ -21,6 +24,7 @@
 //! |---|---|
 //! | `TIDINGS_BIN` | the binary to test, in place of the newer of those in the target directory |
 //! | `TIDINGS_LONG=1` | the numbers of repetitions that figures need: 20 heals, 20 kills, a split of 120 s |
+//! | `TIDINGS_SEED` | the chance of the stories that can be repeated; else the commit tells it |
 //! | `TIDINGS_STRICT=1` | a story whose slowest figure misses its target fails; for quiet machines |
 //! | `CI=true` | what is missing (namespaces, curl, dig) fails instead of being skipped |
 //!
@@ -37,8 +41,11 @@ pub mod dns;
 pub mod figures;
 pub mod hostile;
 pub mod http;
+pub mod image;
 pub mod keys;
 pub mod lab;
+pub mod ledger;
+pub mod random;
 pub mod relay;
 pub mod stage;
 pub mod stats;

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use serde_json::json;
@@ -18,6 +18,7 @@ use tidings_tests::{
     agent::Agent,
     cluster,
     http::{Http, runtime},
+    random::Random,
     stage::{Needs, story},
     stats::{Spans, measured, times},
     wait::{self, ensure},
@@ -42,7 +43,7 @@ fn acknowledged_registrations_survive_kills_at_any_moment() {
         specs[0].log_level = "info,tidings::disk=trace".to_owned();
         let mut agents = cluster::start(specs);
         let kills = times(50, 10);
-        let mut random = Random::seeded();
+        let mut random = Random::of_the_moment();
         let mut written = Written::default();
         let (mut in_commit, mut acknowledged) = (0, 0);
         let mut served = Spans::new();
@@ -71,7 +72,7 @@ fn acknowledged_registrations_survive_kills_at_any_moment() {
         );
         measured(&format!(
             "kills n={kills} in_commit={in_commit} acknowledged={acknowledged} seed={}",
-            random.seed
+            random.seed()
         ));
         assert!(acknowledged > kills * WRITERS, "the writers hardly wrote");
         // Three of five: otherwise the kills would not have tried the moments that matter. Of a few
@@ -243,25 +244,4 @@ fn is_in_commit(log: &str) -> Option<bool> {
         let begins = line.contains("commit begin");
         (begins || line.contains("commit end")).then_some(begins)
     })
-}
-
-/// xorshift64: the moments of the kills, told by their seed.
-struct Random {
-    seed: u64,
-    state: u64,
-}
-
-impl Random {
-    fn seeded() -> Self {
-        let now = SystemTime::UNIX_EPOCH.elapsed().expect("it is past 1970");
-        let seed = u64::from(now.subsec_nanos()) | 1;
-        Self { seed, state: seed }
-    }
-
-    fn between(&mut self, (least, most): (u64, u64)) -> u64 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        least + self.state % (most - least)
-    }
 }

@@ -170,7 +170,15 @@ fn introduce(settings: &Settings, storage: &Storage, addresses: &Addresses) {
         env!("CARGO_PKG_VERSION")
     );
     match &settings.data_dir {
-        Some(dir) => tracing::info!(dir = %dir.display(), "registrations are kept on disk"),
+        Some(dir) => {
+            let (own, others) = storage.found();
+            tracing::info!(
+                dir = %dir.display(),
+                own,
+                others,
+                "registrations are kept on disk; so many records were found there"
+            );
+        }
         None => tracing::info!("registrations are kept in memory and end with this process"),
     }
     if settings.keys.are_public() {

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::Path};
 
-use tidings_types::{Body, Epoch, Key, NodeId, Snapshot};
+use tidings_types::{Body, Epoch, Key, NodeId, Slot, Snapshot};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -89,6 +89,18 @@ impl Storage {
             inherited,
             dir,
         })
+    }
+
+    /// How many records of this node, and of all others, the disk had.
+    pub(crate) fn found(&self) -> (usize, usize) {
+        let records = |snapshot: &Snapshot| {
+            let changes = snapshot.changes.iter();
+            changes
+                .filter(|change| matches!(change.slot, Slot::Entry(_)))
+                .count()
+        };
+        let others = self.replicas.iter().map(|(replica, _)| records(replica));
+        (self.own.as_ref().map_or(0, records), others.sum())
     }
 }
 
