@@ -25,7 +25,7 @@ STEPS=(
   "licences    licences, banned crates and sources are as .deny.toml says"
   "advisories  no dependency has a known weakness that .deny.toml does not explain"
   "wasm        the core builds where there is no operating system"
-  "tests       unit tests, laws and dialogues of every crate"
+  "tests       unit tests, laws and dialogues of every crate; what fuzzing found, and mutations of it"
   "rules       dependency direction and the habits of this code base"
   "release     the binary and the simulator build as they are shipped"
   "scenarios   the simulator finds no broken promise in any scenario"
@@ -73,7 +73,7 @@ step_wasm() {
 
 step_tests() {
   local found
-  mapfile -t found < <(integration_tests crates/*/tests simulations/tests)
+  mapfile -t found < <(integration_tests crates/*/tests simulations/tests tests/targets/tests)
   cargo_test --lib --bins "${found[@]/#/--test=}"
   cargo_test --doc
 }

@@ -82,7 +82,7 @@ impl Image {
     pub fn flips(&self, count: usize, random: &mut Random) -> Vec<Change> {
         self.spread(count, |nth, of, bytes| {
             let written = written_pages(bytes);
-            let (place, within) = if nth % 2 == 0 {
+            let (place, within) = if nth.is_multiple_of(2) {
                 (stratum(nth, of, bytes.len(), random), 0)
             } else {
                 let page = written[stratum(nth, of, written.len(), random)];

@@ -83,7 +83,7 @@ impl Ledger {
         self.remove("turn", first.name(), "turn");
         self.gone.remove("turn");
         self.register(first, "turn", "turn", 10 + self.turns % 50_000);
-        if self.turns % 2 == 0 {
+        if self.turns.is_multiple_of(2) {
             self.gone.remove("toggle");
             self.register(first, "turn", "toggle", 1);
         } else {

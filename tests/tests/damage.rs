@@ -125,10 +125,12 @@ fn survive(
     ledger: &mut Ledger,
     tally: &mut Tally,
 ) {
-    let before = agents[HURT].status().unwrap();
-    stop(&mut agents[HURT], tally.cases() % 2 == 0);
-    from.image
-        .put_back(&agents[HURT].spec().data_dir(), &[change.clone()]);
+    let before = agents[HURT].status().expect("it answers");
+    stop(&mut agents[HURT], tally.cases().is_multiple_of(2));
+    from.image.put_back(
+        &agents[HURT].spec().data_dir(),
+        std::slice::from_ref(change),
+    );
     let begin = Instant::now();
     agents[HURT].spawn_again();
     wait::since(
@@ -141,7 +143,7 @@ fn survive(
         },
     );
     let span = ledger.wait_until_whole(agents, begin);
-    let after = agents[HURT].status().unwrap();
+    let after = agents[HURT].status().expect("it answers");
     assert_eq!(after.node_id, before.node_id, "{change}");
     assert!(after.epoch > before.epoch, "{change}");
     let log = agents[HURT].log();

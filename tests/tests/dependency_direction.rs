@@ -16,7 +16,7 @@ use serde_json::Value;
 /// `types -> {registry, wire} -> membership -> node -> agent -> cli` and
 /// `types -> view -> {http, dns, checks} -> agent`; the simulator sees the core only. The tests
 /// talk to real processes and see no crate but the nouns, and the agent's transport, over which one
-/// story plays a member that means ill.
+/// story plays a member that means ill; the fuzz targets call every parser.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("tidings-types", &[]),
     ("tidings-registry", &["types"]),
@@ -47,6 +47,12 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["types", "registry", "wire", "membership", "node"],
     ),
     ("tidings-tests", &["types", "agent"]),
+    (
+        "tidings-fuzz-targets",
+        &[
+            "types", "registry", "wire", "node", "view", "http", "dns", "agent",
+        ],
+    ),
 ];
 
 /// The sans-IO core, and the simulator that drives it without an operating system.

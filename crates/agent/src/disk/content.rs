@@ -71,21 +71,27 @@ impl Kind {
 impl Content {
     /// Reads all tables. Wrong rows are taken note of and left out.
     pub(super) fn read(transaction: &ReadTransaction) -> Result<Self, redb::Error> {
+        let format = read_format(transaction)?;
+        Self::gather(format, &|table, row| walk(transaction, table, row))
+    }
+
+    /// Reads what `rows` gives of each table.
+    pub(super) fn gather(format: Option<u32>, rows: &Rows<'_>) -> Result<Self, redb::Error> {
         let mut content = Self {
-            format: read_format(transaction)?,
+            format,
             ..Self::default()
         };
         if content.is_newer() {
             return Ok(content);
         }
         let mut states = BTreeMap::new();
-        content.each(transaction, Kind::Position, |key, value| {
+        content.each(rows, Kind::Position, |key, value| {
             let state = rows::read_position(key, value)?;
             states.insert(state.owner, state);
             Ok(())
         })?;
         let mut changes: BTreeMap<NodeId, Vec<Change>> = BTreeMap::new();
-        content.each(transaction, Kind::Slot, |key, value| {
+        content.each(rows, Kind::Slot, |key, value| {
             let (owner, change) = rows::read_slot(key, value)?;
             let state = states.get(&owner);
             if state.is_some_and(|s| !s.lineage.covers_its(change.dot(owner))) {
@@ -95,12 +101,12 @@ impl Content {
             Ok(())
         })?;
         let mut members = Vec::new();
-        content.each(transaction, Kind::Member, |key, value| {
+        content.each(rows, Kind::Member, |key, value| {
             members.push(rows::read_member(key, value)?);
             Ok(())
         })?;
         content.members = members;
-        content.read_damaged(transaction)?;
+        content.read_damaged(rows)?;
         content.assemble(states, changes);
         Ok(content)
     }
@@ -193,39 +199,26 @@ impl Content {
     /// Walks one table and takes note of the rows that `row` refuses.
     fn each(
         &mut self,
-        transaction: &ReadTransaction,
+        rows: &Rows<'_>,
         kind: Kind,
         mut row: impl FnMut(&[u8], &[u8]) -> Result<(), RowError>,
     ) -> Result<(), redb::Error> {
-        let rows = match transaction.open_table(kind.table()) {
-            Ok(rows) => rows,
-            Err(TableError::TableDoesNotExist(_)) => return Ok(()),
-            Err(error) => return Err(error.into()),
-        };
-        for pair in rows.iter()? {
-            let (key, value) = pair?;
-            if let Err(reason) = row(key.value(), value.value()) {
+        rows(kind.table(), &mut |key, value| {
+            if let Err(reason) = row(key, value) {
                 self.broken.push(Broken {
                     kind,
-                    key: key.value().to_vec(),
+                    key: key.to_vec(),
                     reason,
                 });
             }
-        }
-        Ok(())
+        })
     }
 
     /// The marks of earlier damage, and the feeds that lost a row just now.
-    fn read_damaged(&mut self, transaction: &ReadTransaction) -> Result<(), redb::Error> {
-        match transaction.open_table(DAMAGED) {
-            Ok(marks) => {
-                for mark in marks.iter()? {
-                    self.damaged.extend(rows::owner(mark?.0.value()));
-                }
-            }
-            Err(TableError::TableDoesNotExist(_)) => {}
-            Err(error) => return Err(error.into()),
-        }
+    fn read_damaged(&mut self, rows: &Rows<'_>) -> Result<(), redb::Error> {
+        rows(DAMAGED, &mut |key, _| {
+            self.damaged.extend(rows::owner(key));
+        })?;
         self.damaged
             .extend(self.broken.iter().filter_map(Broken::owner));
         Ok(())
@@ -250,6 +243,27 @@ impl Content {
             self.feeds.push((Snapshot { state, changes }, damaged));
         }
     }
+}
+
+/// Hands each row of a table, key and value, to a function.
+pub(super) type Rows<'a> =
+    dyn Fn(FeedTable, &mut dyn FnMut(&[u8], &[u8])) -> Result<(), redb::Error> + 'a;
+
+fn walk(
+    transaction: &ReadTransaction,
+    table: FeedTable,
+    row: &mut dyn FnMut(&[u8], &[u8]),
+) -> Result<(), redb::Error> {
+    let rows = match transaction.open_table(table) {
+        Ok(rows) => rows,
+        Err(TableError::TableDoesNotExist(_)) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    for pair in rows.iter()? {
+        let (key, value) = pair?;
+        row(key.value(), value.value());
+    }
+    Ok(())
 }
 
 fn read_format(transaction: &ReadTransaction) -> Result<Option<u32>, redb::Error> {

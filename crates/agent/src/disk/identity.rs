@@ -265,6 +265,28 @@ fn write_both(dir: &DataDir, kept: &Kept) -> Result<(), DiskError> {
     copy::write(dir, &dir.file(SECOND), kept)
 }
 
+/// The key in `data`, if it is a whole copy, and the copy written again.
+#[cfg(feature = "fuzzing")]
+pub(super) fn read_again(path: &Path, data: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    match copy::decode(path, data) {
+        Ok(Copy::Whole(kept)) => {
+            let again = copy::encode(&kept);
+            Some((kept.pkcs8, again))
+        }
+        _ => None,
+    }
+}
+
+/// A copy with this content.
+#[cfg(feature = "fuzzing")]
+pub(super) fn written(pkcs8: &[u8], epoch: Epoch, index: u64) -> Vec<u8> {
+    copy::encode(&Kept {
+        epoch,
+        index,
+        ..Kept::new(pkcs8.to_vec())
+    })
+}
+
 const FIRST: &str = "identity";
 const SECOND: &str = "identity.bak";
 /// The feed of the node that this one was before.

@@ -31,6 +31,8 @@ pub mod data_dir;
 pub mod error;
 pub mod feed_store;
 pub mod finding;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 pub mod identity;
 pub mod registry_store;
 pub mod saved;

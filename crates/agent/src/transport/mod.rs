@@ -24,6 +24,8 @@
 mod counters;
 mod envelope;
 mod frame;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handshake;
 mod heard;
 mod key;

@@ -22,7 +22,8 @@ fn rolled_back(since: impl IntoIterator<Item = Command>) -> World {
     world.until("agreed", World::agree);
     let disk = own_feed(&world, 3);
     for command in since {
-        world.command(3, command).unwrap().unwrap();
+        let answer = world.command(3, command).expect("the disk answers");
+        answer.expect("it is taken");
     }
     world.until("agreed", World::agree);
     restart_alone(&mut world, disk);
@@ -96,7 +97,8 @@ fn overridden() -> World {
         service: Some(service("web")),
         check: None,
     };
-    world.command(1, command).unwrap().unwrap();
+    let answer = world.command(1, command).expect("the disk answers");
+    answer.expect("it is taken");
     world.until("obeyed", |w| {
         w.agree()
             && own_feed(w, 3)

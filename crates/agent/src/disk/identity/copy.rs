@@ -53,7 +53,7 @@ pub(super) fn write(dir: &DataDir, path: &Path, kept: &Kept) -> Result<(), DiskE
     replace_file(dir, path, &encode(kept))
 }
 
-fn encode(kept: &Kept) -> Vec<u8> {
+pub(super) fn encode(kept: &Kept) -> Vec<u8> {
     let mut bytes = MAGIC.to_vec();
     bytes.extend_from_slice(&VERSION.to_be_bytes());
     let length = u32::try_from(NUMBERS_BYTES + kept.pkcs8.len())
@@ -68,7 +68,7 @@ fn encode(kept: &Kept) -> Vec<u8> {
     bytes
 }
 
-fn decode(path: &Path, bytes: &[u8]) -> Result<Copy, DiskError> {
+pub(super) fn decode(path: &Path, bytes: &[u8]) -> Result<Copy, DiskError> {
     match parse(bytes) {
         Ok((VERSION, kept)) => Ok(Copy::Whole(kept)),
         Ok((found, _)) => Err(DiskError::NewerFormat {

@@ -1,0 +1,295 @@
+//! Writes the first specimens of each corpus to `tests/fuzz/corpus`: sound inputs of every kind.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use hickory_proto::{
+    op::{Edns, Message, MessageType, OpCode, Query},
+    rr::{Name, RecordType},
+};
+use tidings_agent::{disk, transport::NodeKey};
+use tidings_registry::{Registry, Writer};
+use tidings_types::{
+    Body, Check, CheckId, CheckKind, CheckStatus, ClusterId, Delta, Epoch, ExternalNode, Instance,
+    Key, Lineage, NodeId, NodeName, ServiceId, ServiceName, Snapshot, Transfer, Weights,
+};
+use tidings_wire::{
+    Datagram, FeedPart, Head, MemberInfo, MemberState, Request, Response, Want, datagram,
+};
+
+fn main() {
+    let feed = Feed::make();
+    write("frames", &frames(&feed));
+    write("sealed", &sealed(&feed));
+    write(
+        "store",
+        &[disk::fuzzing::write_store(&[
+            feed.snapshot(2),
+            feed.snapshot(3),
+        ])],
+    );
+    let key = NodeKey::generate().expect("the system gives randomness");
+    let copy = disk::fuzzing::write_identity(key.pkcs8(), Epoch::from_bits(7), 9);
+    write(
+        "identity",
+        &[
+            copy,
+            disk::fuzzing::write_identity(b"no key", Epoch::ZERO, 0),
+        ],
+    );
+    write("dns", &packets());
+    let bodies: Vec<_> = BODIES.iter().map(|text| text.as_bytes().to_vec()).collect();
+    write("http", &bodies);
+}
+
+fn write(target: &str, specimens: &[Vec<u8>]) {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus");
+    let dir = dir.join(target);
+    fs::create_dir_all(&dir).expect("the corpus can be made");
+    for (number, specimen) in specimens.iter().enumerate() {
+        let path = dir.join(format!("seed-{number:02}"));
+        fs::write(path, specimen).expect("it takes a specimen");
+    }
+}
+
+/// Two owners' feeds with everything that a feed can have.
+struct Feed {
+    registry: Registry,
+    deltas: Vec<Delta>,
+}
+
+fn node(n: u8) -> NodeId {
+    NodeId::from_bytes([n; 16])
+}
+
+impl Feed {
+    fn make() -> Self {
+        let (mut first, mut second) = (registry(2), registry(3));
+        let mut one = Writer::new(node(2), Epoch::from_bits(1 << 20));
+        let mut two = Writer::new(node(3), Epoch::from_bits(2 << 20));
+        let mut deltas = Vec::new();
+        for n in 0..4 {
+            let key = Key::Instance(node(2), service(n));
+            one.register(&first, key, Body::Instance(instance(n)))
+                .expect("room");
+            let key = Key::Check(node(2), check_id(n));
+            one.register(&first, key, Body::Check(check(n)))
+                .expect("room");
+        }
+        deltas.push(commit(&mut one, &mut first));
+        one.deregister(&first, &Key::Instance(node(2), service(3)))
+            .expect("it is there");
+        deltas.push(commit(&mut one, &mut first));
+        one.abandon(Epoch::from_bits(9 << 20));
+        let external = Body::ExternalNode(external());
+        let key = Key::ExternalNode(NodeName::new("mainframe").expect("short"));
+        one.write_shared(&first, 1_763_000_000_000, key, Some(external))
+            .expect("room");
+        deltas.push(commit(&mut one, &mut first));
+        let transfer = Transfer::Snapshot(first.snapshot(node(2)).expect("it is whole"));
+        second.apply(transfer).expect("it is sound");
+        two.overrule(&second, &Key::Instance(node(2), service(0)))
+            .expect("it is there");
+        let key = Key::ExternalNode(NodeName::new("mainframe").expect("short"));
+        two.write_shared(&second, 1_763_000_000_001, key, None)
+            .expect("room");
+        deltas.push(commit(&mut two, &mut second));
+        Self {
+            registry: second,
+            deltas,
+        }
+    }
+
+    fn snapshot(&self, n: u8) -> Snapshot {
+        self.registry.snapshot(node(n)).expect("it is whole")
+    }
+}
+
+fn registry(n: u8) -> Registry {
+    Registry::new(node(n), ClusterId::from_bytes([0; 16]))
+}
+
+fn commit(writer: &mut Writer, registry: &mut Registry) -> Delta {
+    let batch = writer.take_batch(registry).expect("something is staged");
+    writer.commit(registry, batch.clone());
+    batch
+}
+
+fn service(n: u16) -> ServiceId {
+    ServiceId::new(format!("web-{n}")).expect("short")
+}
+
+fn check_id(n: u16) -> CheckId {
+    CheckId::new(format!("c-{n}")).expect("short")
+}
+
+fn instance(n: u16) -> Instance {
+    Instance {
+        service: ServiceName::new("web").expect("short"),
+        tags: vec!["v1".to_owned()],
+        address: "10.0.0.7".to_owned(),
+        port: 8_000 + n,
+        socket_path: String::new(),
+        meta: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
+        tagged_addresses: BTreeMap::new(),
+        weights: Weights::default(),
+        enable_tag_override: false,
+        kind: String::new(),
+        checks: vec![check_id(n)],
+    }
+}
+
+fn check(n: u16) -> Check {
+    Check {
+        name: "ttl".to_owned(),
+        notes: String::new(),
+        service: Some(service(n)),
+        kind: CheckKind::Ttl { ttl_ms: 10_000 },
+        interval_ms: 0,
+        timeout_ms: 0,
+        success_before_passing: 0,
+        failures_before_warning: 0,
+        failures_before_critical: 0,
+        deregister_after_ms: 0,
+        output_bytes_max: 4_096,
+        status: CheckStatus::Passing,
+        output: String::new(),
+    }
+}
+
+fn external() -> ExternalNode {
+    ExternalNode {
+        id: String::new(),
+        address: "192.0.2.7".to_owned(),
+        tagged_addresses: BTreeMap::new(),
+        meta: BTreeMap::new(),
+    }
+}
+
+fn payload(body: datagram::Body) -> Vec<u8> {
+    let fingerprint = 1 << 90;
+    let datagram = Datagram { fingerprint, body };
+    datagram.encode().expect("it fits")
+}
+
+fn datagrams(feed: &Feed) -> Vec<Vec<u8>> {
+    let rumors = feed
+        .deltas
+        .iter()
+        .map(|delta| datagram::Body::Rumors(vec![delta.clone()]));
+    let have = datagram::Body::Have {
+        owner: node(2),
+        lineage: feed.registry.lineage(node(2)),
+    };
+    let membership = datagram::Body::Membership(vec![0; 40]);
+    let bodies = rumors.chain([have, membership]);
+    bodies.map(payload).collect()
+}
+
+fn requests() -> Vec<Vec<u8>> {
+    let want = Want {
+        owner: node(2),
+        held: Lineage::of(Epoch::from_bits(1 << 20), 3),
+        sum: 5,
+    };
+    let owners = vec![node(1), node(2)];
+    let asked = [
+        Request::Members,
+        Request::Heads,
+        Request::Pull(vec![want]),
+        Request::Positions(owners),
+    ];
+    asked
+        .iter()
+        .map(|request| request.encode().expect("it fits"))
+        .collect()
+}
+
+fn responses(feed: &Feed) -> Vec<Vec<u8>> {
+    let member = MemberInfo {
+        node: node(2),
+        addr: ([127, 0, 0, 2], 8301).into(),
+        generation: 1 << 20,
+        incarnation: 1,
+        state: MemberState::Alive,
+    };
+    let heads = feed.registry.items().map(|(owner, item)| Head {
+        owner,
+        item,
+        signature: Vec::new(),
+    });
+    let mut answers = vec![
+        Response::Members(vec![member]),
+        Response::Heads(heads.collect()),
+        Response::Positions(vec![(node(2), feed.registry.lineage(node(2)))]),
+    ];
+    let delta = Transfer::Delta(feed.deltas[0].clone());
+    for transfer in [
+        Transfer::Snapshot(feed.snapshot(2)),
+        Transfer::Snapshot(feed.snapshot(3)),
+        delta,
+    ] {
+        let parts = FeedPart::split(transfer).expect("it can be encoded");
+        answers.extend(parts.into_iter().map(|part| Response::Feed(Box::new(part))));
+    }
+    answers
+        .iter()
+        .map(|answer| answer.encode().expect("it fits"))
+        .collect()
+}
+
+fn frames(feed: &Feed) -> Vec<Vec<u8>> {
+    [datagrams(feed), requests(), responses(feed)].concat()
+}
+
+fn sealed(feed: &Feed) -> Vec<Vec<u8>> {
+    let tagged = |tag: u8, frames: Vec<Vec<u8>>| {
+        frames
+            .into_iter()
+            .map(move |frame| [&[tag], frame.as_slice()].concat())
+    };
+    let mut all: Vec<Vec<u8>> = tagged(2, datagrams(feed)).collect();
+    all.extend(tagged(3, requests()));
+    all.extend(tagged(4, responses(feed)));
+    all.push(vec![0; 100]);
+    all.push(vec![1, 0, 70, 4, 0, 3, 1]);
+    all
+}
+
+fn packets() -> Vec<Vec<u8>> {
+    let names = [
+        ("web.service.consul.", RecordType::SRV, Some(4_096)),
+        ("v1.web.service.consul.", RecordType::A, None),
+        ("n2.node.dc1.consul.", RecordType::ANY, Some(512)),
+        ("7.0.0.10.in-addr.arpa.", RecordType::PTR, None),
+        ("_web._tcp.service.consul.", RecordType::SRV, None),
+        ("consul.", RecordType::SOA, None),
+        ("example.com.", RecordType::TXT, Some(1_232)),
+    ];
+    let packet = |(name, kind, edns): (&str, RecordType, Option<u16>)| {
+        let mut message = Message::new(0x1234, MessageType::Query, OpCode::Query);
+        let name = Name::from_ascii(name).expect("a name");
+        message.queries = vec![Query::query(name, kind)];
+        message.edns = edns.map(|bytes| {
+            let mut edns = Edns::new();
+            edns.set_max_payload(bytes);
+            edns
+        });
+        message.to_vec().expect("it can be encoded")
+    };
+    names.into_iter().map(packet).collect()
+}
+
+const BODIES: [&str; 12] = [
+    "\0?replace-existing-checks\n{\"Name\":\"web\",\"ID\":\"web-1\",\"Port\":80,\"Tags\":[\"a\"],\"Meta\":{\"k\":\"v\"},\"Check\":{\"HTTP\":\"http://127.0.0.1/\",\"Interval\":\"10s\",\"Timeout\":\"1s\"}}",
+    "\0\n{\"name\":\"db\",\"address\":\"10.0.0.1\",\"tagged_addresses\":{\"lan\":{\"address\":\"10.0.0.2\",\"port\":1}},\"weights\":{\"passing\":2,\"warning\":1},\"checks\":[{\"ttl\":\"15s\"},{\"tcp\":\"127.0.0.1:1\",\"interval\":\"5s\"}],\"EnableTagOverride\":true}",
+    "\x01\n{\"Name\":\"mem\",\"TTL\":\"30s\",\"Status\":\"passing\",\"DeregisterCriticalServiceAfter\":\"90m\"}",
+    "\x02\n{\"Node\":\"mainframe\",\"Address\":\"192.0.2.7\",\"NodeMeta\":{\"a\":\"b\"},\"Service\":{\"ID\":\"cics\",\"Service\":\"cics\",\"Port\":1},\"Checks\":[{\"Node\":\"mainframe\",\"CheckID\":\"c\",\"Name\":\"c\",\"Status\":\"passing\",\"ServiceID\":\"cics\",\"Definition\":{\"TCP\":\"192.0.2.7:1\",\"Interval\":\"5s\"}}]}",
+    "\x03\n{\"Node\":\"mainframe\",\"ServiceID\":\"cics\",\"CheckID\":\"c\"}",
+    "\x04c-1\n{\"Status\":\"warning\",\"Output\":\"half full\"}",
+    "\x05c-1?note=fine",
+    "\x06web-1",
+    "\x07web-1?enable=true&reason=rest",
+    "\x08web?passing&tag=a&index=5&wait=1ms&near=_agent&node-meta=a:b",
+    "\x0a%77eb-1?format=text",
+    "\x0bstatus/leader?pretty&dc=dc1&stale",
+];

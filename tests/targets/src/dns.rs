@@ -1,0 +1,92 @@
+//! DNS packets.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
+};
+
+use hickory_proto::op::{Message, ResponseCode};
+use tidings_dns::{Dns, DnsSettings, Transport};
+use tidings_types::{
+    Body, ExternalNode, Instance, Key, NodeId, NodeName, ServiceId, ServiceName, Timestamp, Update,
+    Weights,
+};
+use tidings_view::{View, ViewSettings, channel};
+
+/// `data` is a packet, over UDP and over TCP.
+///
+/// # Panics
+/// If its answer cannot be read, is too large, or says that the server failed.
+pub fn dns(data: &[u8]) {
+    static DNS: LazyLock<Dns> = LazyLock::new(|| Dns::new(view(), DnsSettings::default()));
+    for transport in [Transport::Udp, Transport::Tcp] {
+        check(&DNS, data, transport);
+    }
+}
+
+fn check(dns: &Dns, packet: &[u8], transport: Transport) {
+    let Some(answer) = dns.answer(packet, transport) else {
+        let is_answer = packet.get(2).is_some_and(|flags| flags & 0x80 != 0);
+        assert!(packet.len() < 12 || is_answer, "a query is answered");
+        return;
+    };
+    assert_eq!(answer[..2], packet[..2], "the id is repeated");
+    let message = Message::from_vec(&answer).expect("an answer can be read");
+    assert_ne!(
+        message.metadata.response_code,
+        ResponseCode::ServFail,
+        "nothing here may fail"
+    );
+    let limit = match transport {
+        Transport::Udp => 8_192,
+        Transport::Tcp => 65_535,
+    };
+    assert!(answer.len() <= limit, "{} bytes", answer.len());
+    if !message.metadata.authoritative {
+        // The OPT record that answers one has 11 bytes.
+        assert!(answer.len() <= packet.len() + 11, "it amplifies");
+    }
+}
+
+/// Forty instances of a service on a node without an agent.
+fn view() -> View {
+    let name = |text: &str| NodeName::new(text).expect("a short name");
+    let settings = ViewSettings::new(NodeId::from_bytes([1; 16]), name("n1"), "dc1", 1);
+    let (mut writer, view) = channel(settings);
+    let record = ExternalNode {
+        id: String::new(),
+        address: "10.0.0.1".to_owned(),
+        tagged_addresses: BTreeMap::new(),
+        meta: BTreeMap::from([("rack".to_owned(), "r1".to_owned())]),
+    };
+    let mut records = vec![(Key::ExternalNode(name("n2")), Body::ExternalNode(record))];
+    for at in 0..40 {
+        let id = ServiceId::new(format!("web-{at}")).expect("a short id");
+        let instance = Body::Instance(instance(at));
+        records.push((Key::ExternalInstance(name("n2"), id), instance));
+    }
+    let updates = records.into_iter().map(|(key, body)| Update::Record {
+        key,
+        body: Some(Arc::new(body)),
+        dot: None,
+        conflicts: 0,
+    });
+    writer.apply_all(Timestamp::ZERO, updates.collect::<Vec<_>>());
+    view
+}
+
+fn instance(at: u16) -> Instance {
+    Instance {
+        service: ServiceName::new("web").expect("a short name"),
+        tags: vec!["v1".to_owned(), format!("t{}", at % 3)],
+        address: format!("10.1.0.{at}"),
+        port: 8_000 + at,
+        socket_path: String::new(),
+        meta: BTreeMap::new(),
+        tagged_addresses: BTreeMap::new(),
+        weights: Weights::default(),
+        enable_tag_override: false,
+        kind: String::new(),
+        checks: Vec::new(),
+    }
+}
