@@ -398,7 +398,7 @@ impl Registry {
         }
         Applied {
             touched,
-            advanced: self.feeds.get(&owner).map(Feed::lineage) != Some(&before),
+            advanced: self.lineage(owner) != before,
             gap: self.ahead.waits(owner),
             dropped: false,
             alarm,

@@ -456,3 +456,25 @@ fn a_refused_transfer_changes_nothing() {
     assert_eq!(peer.registry.lineage(owner.me()), held);
     assert_eq!(peer.registry.entries(), 3);
 }
+
+#[test]
+fn a_delta_that_says_nothing_is_no_news() {
+    let mut registry = Agent::new(1).registry;
+    let nothing = || {
+        let mut delta = Agent::new(2);
+        delta.register("a", 1);
+        let mut state = delta.registry.state(node(2)).unwrap();
+        state.lineage = Lineage::empty();
+        Transfer::Delta(Delta {
+            from: Lineage::empty(),
+            state,
+            changes: Vec::new(),
+        })
+    };
+    let applied = registry.apply(nothing()).unwrap();
+    assert!(
+        !applied.advanced,
+        "whoever passed it on would do so for ever"
+    );
+    assert_eq!(registry.feeds(), 0);
+}
