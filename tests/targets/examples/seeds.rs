@@ -167,7 +167,11 @@ fn external() -> ExternalNode {
 
 fn payload(body: datagram::Body) -> Vec<u8> {
     let fingerprint = 1 << 90;
-    let datagram = Datagram { fingerprint, body };
+    let datagram = Datagram {
+        fingerprint,
+        wall_ms: 1_700_000_000_000,
+        body,
+    };
     datagram.encode().expect("it fits")
 }
 

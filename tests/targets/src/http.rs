@@ -1,13 +1,16 @@
 //! HTTP requests: paths, queries, bodies.
 
-use std::{net::SocketAddr, sync::LazyLock, time::SystemTime};
+use std::{future::ready, net::SocketAddr, sync::LazyLock, time::SystemTime};
 
 use axum::{
     Router,
     body::{Body, to_bytes},
     http::Request,
 };
-use tidings_http::{AgentInfo, Hooks, HttpState, Limits, Metrics, router};
+use tidings_http::{
+    AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal, Limits, Metrics,
+    router,
+};
 use tidings_types::{CheckId, Command, NodeId, NodeName, Outcome};
 use tidings_view::{CommandReceiver, ViewSettings, channel, commands};
 use tokio::runtime::{Builder, Runtime};
@@ -110,11 +113,14 @@ struct Silent;
 impl Hooks for Silent {
     fn check_reported(&self, _: &CheckId, _: &str) {}
     fn leave(&self) {}
+    fn keyring(&self, _: KeyringCall, _: bool) -> KeyringFuture {
+        Box::pin(ready(Err(KeyringRefusal::Misuse(String::new()))))
+    }
     fn metrics(&self, _: &mut Metrics) {}
 }
 
 /// Everything that takes a body or reads more than a path. Their order is part of the corpus.
-const ENDPOINTS: [(&str, &str); 12] = [
+const ENDPOINTS: [(&str, &str); 13] = [
     ("PUT", "/v1/agent/service/register"),
     ("PUT", "/v1/agent/check/register"),
     ("PUT", "/v1/catalog/register"),
@@ -127,4 +133,5 @@ const ENDPOINTS: [(&str, &str); 12] = [
     ("GET", "/v1/catalog/nodes"),
     ("GET", "/v1/agent/health/service/id/"),
     ("GET", "/v1/"),
+    ("PUT", "/v1/tidings/keyring/"),
 ];

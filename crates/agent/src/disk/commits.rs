@@ -35,6 +35,14 @@ impl CommitCount {
         (Self { path, file }, known)
     }
 
+    /// Removes the number beside `database`, which is about to be put elsewhere.
+    pub(super) fn forget(database: &Path) -> io::Result<()> {
+        match fs::remove_file(database.with_extension("commits")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes note that commit `number` is durable.
     pub(super) fn note(&mut self, number: u64) {
         let written = self.file.as_mut().map(|file| write(file, number));

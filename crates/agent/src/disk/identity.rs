@@ -10,7 +10,7 @@ use tidings_types::Epoch;
 
 use self::copy::Copy;
 pub(super) use self::copy::PKCS8_BYTES;
-use super::{DataDir, DiskError, Finding, data_dir::sync_dir};
+use super::{DataDir, DiskError, Finding, commits::CommitCount, data_dir::sync_dir};
 
 mod copy;
 #[cfg(test)]
@@ -218,6 +218,7 @@ fn create(dir: &DataDir, generate: impl FnOnce() -> Vec<u8>) -> Result<Kept, Dis
 
 fn part_with_feed(dir: &DataDir) -> Result<(), DiskError> {
     let feed = dir.file(super::feed_store::FILE);
+    CommitCount::forget(&feed).map_err(DiskError::io("set aside", &feed))?;
     match fs::rename(&feed, dir.file(FORMER_FEED)) {
         Err(error) if error.kind() != ErrorKind::NotFound => {
             Err(DiskError::io("set aside", &feed)(error))

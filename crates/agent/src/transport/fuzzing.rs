@@ -1,5 +1,7 @@
 //! What a fuzzer calls of the transport. Behind the feature `fuzzing`: never in an agent.
 
+use std::sync::Arc;
+
 use tidings_types::{ClusterId, Epoch, NodeId};
 
 use super::{KeyRing, open::Opener, seal::Sealer};
@@ -23,7 +25,7 @@ impl Sealed {
         let sealer = Sealer::new(cluster, sender, keys.clone(), Epoch::from_bits(1));
         Self {
             sealer: sealer.expect("the system gives randomness"),
-            opener: Opener::new(cluster, receiver, keys),
+            opener: Opener::new(cluster, receiver, keys, Arc::default()),
             receiver,
         }
     }
