@@ -31,6 +31,11 @@ pub const TRIALS: &[Trial] = &[
         invariants: &["B2"],
     },
     Trial {
+        mutant: Mutant::NoAbstaining,
+        scenario: "one-deaf-of-ten",
+        invariants: &["B2"],
+    },
+    Trial {
         mutant: Mutant::NoTombstones,
         scenario: "register-vs-deregister",
         invariants: &["A4", "A5", "E2"],

@@ -63,6 +63,8 @@ pub enum Mutant {
     NoWatchdog,
     /// Without the filter for stale "you are down" notices.
     NoTurnUndeadFilter,
+    /// With accusations by nodes that have reason to doubt themselves.
+    NoAbstaining,
     /// With tombstones and overrides that hold nothing down.
     NoTombstones,
 }

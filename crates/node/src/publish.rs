@@ -14,7 +14,7 @@ impl Node {
             self.publish_key(key);
         }
         if touched.iter().any(|key| matches!(key, Key::Node(_))) {
-            self.refresh_roster();
+            self.on_node_record();
         }
         self.status_dirty = true;
     }

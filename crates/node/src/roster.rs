@@ -44,6 +44,8 @@ pub(crate) struct RosterState {
     members: BTreeMap<NodeId, Tracked>,
     /// Reachable members that bear this node's name.
     namesakes: BTreeSet<NodeId>,
+    /// What nodes' own records say, until one of them changes.
+    words: Option<Arc<Words>>,
     island: bool,
     last_loss: Timestamp,
     published: Option<Arc<Roster>>,
@@ -85,6 +87,7 @@ impl RosterState {
             joined: false,
             members: BTreeMap::new(),
             namesakes: BTreeSet::new(),
+            words: None,
             island: false,
             last_loss: now,
             published: None,
@@ -210,8 +213,9 @@ impl Node {
     /// Reads the membership anew and publishes the roster if it changed.
     pub(crate) fn refresh_roster(&mut self) {
         let now = self.now;
-        let known = self.departures();
-        self.track(&known);
+        let words = self.words();
+        let known = &words.fates;
+        self.track(known);
         let gone = |node: &NodeId| {
             let left = self
                 .roster
@@ -244,15 +248,15 @@ impl Node {
             }));
         }
         self.publish_roster(roster);
-        self.note_namesakes();
+        self.note_namesakes(&words.named_alike);
         let again = jittered(LOOK_EVERY, &mut self.rng);
         self.timers.set(Timer::Roster, now + again);
     }
 
     /// Says once of each reachable member that it bears this node's name: people and clients that ask
     /// by name get one of the two.
-    fn note_namesakes(&mut self) {
-        let named = self.agents_named(&self.config.name).into_iter();
+    fn note_namesakes(&mut self, named_alike: &[NodeId]) {
+        let named = named_alike.iter().copied();
         let present: BTreeSet<NodeId> = named
             .filter(|&node| node != self.me && self.roster.is_reachable(node))
             .collect();
@@ -264,8 +268,27 @@ impl Node {
         self.roster.namesakes = present;
     }
 
+    /// The record of some node changed.
+    pub(crate) fn on_node_record(&mut self) {
+        self.roster.words = None;
+        self.refresh_roster();
+    }
+
+    /// What nodes' own records say. A change in the membership changes none of it.
+    fn words(&mut self) -> Arc<Words> {
+        if let Some(words) = &self.roster.words {
+            return Arc::clone(words);
+        }
+        let words = Arc::new(Words {
+            fates: self.fates(),
+            named_alike: self.agents_named(&self.config.name),
+        });
+        self.roster.words = Some(Arc::clone(&words));
+        words
+    }
+
     /// What each node's own record says of its going.
-    fn departures(&self) -> BTreeMap<NodeId, Fate> {
+    fn fates(&self) -> BTreeMap<NodeId, Fate> {
         let nodes = self.registry.owners().filter(|&node| node != self.me);
         let fate = |node| {
             let found = self.registry.in_force(&Key::Node(node));
@@ -397,6 +420,14 @@ impl Node {
             ahead_ms: Some(0),
         }
     }
+}
+
+/// What nodes' own records say that the roster needs.
+#[derive(Debug)]
+struct Words {
+    fates: BTreeMap<NodeId, Fate>,
+    /// The nodes that bear this one's name, itself included.
+    named_alike: Vec<NodeId>,
 }
 
 /// What a node's own record says of its going.

@@ -112,6 +112,7 @@ impl World {
             Mutant::None => {}
             Mutant::NoWatchdog => config.membership.mutants.no_watchdog = true,
             Mutant::NoTurnUndeadFilter => config.membership.mutants.no_turn_undead_filter = true,
+            Mutant::NoAbstaining => config.membership.mutants.no_abstaining = true,
             Mutant::NoTombstones => config.mutants.no_tombstones = true,
         }
     }
