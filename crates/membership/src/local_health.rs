@@ -12,7 +12,8 @@
 //! The second measure is Lifeguard's multiplier (Dadgar, Phillips, Currey, "Lifeguard: Local Health
 //! Awareness for More Accurate Failure Detection", 2018): the more a node has reason to take itself
 //! for slow, the longer it waits for answers and the longer its suspects have. What counts: a stall,
-//! being suspected, and probes that fail one after another while other packets come.
+//! and probes that fail one after another while other packets come. Being suspected does not: after a
+//! split everybody was, and would be slow to notice the next one.
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -167,18 +168,10 @@ impl Membership {
                 answered: false,
             });
         }
-        if let Some((id, incarnation)) = effects.sent_as {
-            let refuted = self
-                .last_sent_as
-                .is_some_and(|(known, before)| known == id && before < incarnation);
-            if refuted {
-                self.note_slowness();
-            }
-            self.last_sent_as = Some((id, incarnation));
-        }
+        self.last_sent_as = effects.sent_as.or(self.last_sent_as);
     }
 
-    /// This process slept, or others found it slow.
+    /// This process slept.
     pub(crate) fn note_slowness(&mut self) {
         self.health.worse(self.score_max());
     }
@@ -272,7 +265,7 @@ impl Membership {
 
     /// Gives a suspect its time, whoever suspects it.
     pub(crate) fn doubt(&mut self, now: Timestamp, id: MemberId, incarnation: Incarnation) {
-        let due = now + self.pace.suspicion * HEARSAY * self.health.factor();
+        let due = now + self.pace.suspicion * HEARSAY;
         let event = Event::Doubt(id, incarnation);
         self.timers.set(Slot::Doubt(id.node), due, event);
     }
