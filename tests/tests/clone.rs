@@ -78,7 +78,7 @@ fn register(agent: &Agent, service: &str) {
     let body =
         json!({ "Name": service, "Port": 80, "Check": { "TTL": "1h", "Status": "passing" } });
     let path = "/v1/agent/service/register";
-    agent.http().accept(path, &body).unwrap();
+    agent.http().accept(path, &body).expect("it is taken");
 }
 
 fn ensure_served_once(agent: &Agent) -> Result<(), String> {

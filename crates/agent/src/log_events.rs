@@ -100,6 +100,17 @@ fn log_event(event: &Event, view: &View) {
             ahead_ms,
             "a peer's clock is ahead: of writes made at once its write wins; set its clock"
         ),
+        Event::NotPersisted { reason } => tracing::error!(
+            %reason,
+            "the disk refused a change; registrations are refused until it takes them again"
+        ),
+        other => log_set_up(other, view),
+    }
+}
+
+/// What a person has set up wrongly: names, clocks, data directories.
+fn log_set_up(event: &Event, view: &View) {
+    match event {
         Event::NameShared { peer } => tracing::warn!(
             id = %peer,
             addr = view.roster().members.get(peer).map(|member| member.addr.to_string()),
@@ -122,10 +133,6 @@ fn log_event(event: &Event, view: &View) {
         Event::Cloned { yields: false } => tracing::warn!(
             "another agent runs with this node's key: the data directory was copied; this one keeps the \
              identity, that one takes a new one; never start two agents from one data directory"
-        ),
-        Event::NotPersisted { reason } => tracing::error!(
-            %reason,
-            "the disk refused a change; registrations are refused until it takes them again"
         ),
         other => tracing::info!(event = ?other, "something happened"),
     }

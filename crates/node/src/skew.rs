@@ -33,7 +33,7 @@ impl Skew {
     /// adopted.
     fn read(known: Option<Self>, ahead_ms: i64, now: Timestamp) -> (Self, bool) {
         let best = known.filter(|k| k.ahead_ms > ahead_ms && now.since(k.read_at) < KEPT);
-        let mut skew = best.unwrap_or(Self {
+        let mut skew = best.unwrap_or_else(|| Self {
             ahead_ms,
             read_at: now,
             told: known.is_some_and(|known| known.told),

@@ -7,12 +7,12 @@
 //!
 //! | Target | Bytes |
 //! |---|---|
-//! | [`frames`] | a datagram's payload, a request, an answer |
-//! | [`sealed`] | a datagram as it comes from the network, and what is inside |
-//! | [`store`] | the rows of `feed.redb` and `registry.redb` |
-//! | [`identity`] | a copy of the identity |
-//! | [`dns`] | a DNS packet |
-//! | [`http`] | an HTTP request's path, query and body |
+//! | [`frames()`] | a datagram's payload, a request, an answer |
+//! | [`sealed()`] | a datagram as it comes from the network, and what is inside |
+//! | [`store()`] | the rows of `feed.redb` and `registry.redb` |
+//! | [`identity()`] | a copy of the identity |
+//! | [`dns()`] | a DNS packet |
+//! | [`http()`] | an HTTP request's path, query and body |
 
 mod dns;
 mod frames;

@@ -110,8 +110,9 @@ fn parse(bytes: &[u8]) -> Result<Successor, String> {
         return Err(format!("format {version}, written by a newer version"));
     }
     let config = standard().with_limit::<DECODED_BYTES>();
-    let ((pkcs8, records), read): ((Vec<u8>, Vec<(Key, Body)>), usize) =
+    let (content, read) =
         bincode::serde::decode_from_slice(rest, config).map_err(|error| error.to_string())?;
+    let (pkcs8, records): (Vec<u8>, Vec<(Key, Body)>) = content;
     if read < rest.len() || pkcs8.is_empty() || pkcs8.len() > PKCS8_BYTES {
         return Err("wrong length".to_owned());
     }
