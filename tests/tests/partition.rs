@@ -107,7 +107,7 @@ enum Removal {
     FromTheFarSide,
 }
 
-/// The whole story: a long split with all that may happen in it, then short ones for the figures.
+/// The whole story: a long split with all that may happen in it, then shorter ones for the figures.
 fn partition(stage: &Stage, shape: &Shape, removal: Removal) {
     let count = u8::try_from(shape.all().len()).expect("a lab has few agents");
     let lab = Lab::start(stage, count);
@@ -132,19 +132,22 @@ fn partition(stage: &Stage, shape: &Shape, removal: Removal) {
             noticed.push(span);
         }
         write_on_each_side(&lab, shape, round);
-        if round == 0 {
+        let lasts = if round == 0 {
             remove(&lab, shape, removal);
-            let end = begin + Duration::from_secs(times(120, 20));
-            wait::throughout("each side answers and accepts", end, || {
-                for side in shape.sides {
-                    ensure_cut_off(&lab, side)?;
-                    lab.agents[side[0]]
-                        .http()
-                        .accept(REGISTER, &named("busy", 1_200))?;
-                }
-                Ok(())
-            });
-        }
+            times(120, 20)
+        } else {
+            times(20, 0)
+        };
+        let end = begin + Duration::from_secs(lasts);
+        wait::throughout("each side answers and accepts", end, || {
+            for side in shape.sides {
+                ensure_cut_off(&lab, side)?;
+                lab.agents[side[0]]
+                    .http()
+                    .accept(REGISTER, &named("busy", 1_200))?;
+            }
+            Ok(())
+        });
         let begin = Instant::now();
         shape.mend(&lab);
         let (_, span) = wait::since(begin, "all agree", HEALED_WITHIN, || {
