@@ -82,6 +82,10 @@ step_tests() {
 RULES=(dependency_direction tidy)
 
 step_rules() {
+  # A name that two packages have would run a story among the unit tests, before there is a binary.
+  local twice
+  twice=$(integration_tests crates/*/tests simulations/tests tests/targets/tests tests/tests | sort | uniq -d)
+  [[ -z $twice ]] || { echo "two integration tests are called $twice"; return 1; }
   cargo_test "${RULES[@]/#/--test=}"
 }
 
@@ -109,6 +113,9 @@ step_mutants() {
   "$TARGET/debug/tidings-sim" mutants
 }
 
+# Stories that use the machine up: each runs alone.
+LOUD=(durability damage packets rogue)
+
 # A story that lacks a tool or right says so and is skipped by itself; in CI it fails.
 step_e2e() {
   if may_install; then
@@ -120,7 +127,16 @@ step_e2e() {
   local found
   mapfile -t found < <(integration_tests tests/tests | grep -vxF "$(printf '%s\n' "${RULES[@]}")")
   [[ ${#found[@]} -gt 0 ]]
-  TIDINGS_BIN=$TARGET/release/tidings cargo_test "${found[@]/#/--test=}"
+  cargo_test --no-run "${found[@]/#/--test=}"
+  export TIDINGS_BIN=$TARGET/release/tidings
+  local name quiet=()
+  for name in "${found[@]}"; do
+    [[ " ${LOUD[*]} " == *" $name "* ]] || quiet+=("$name")
+  done
+  cargo_test "${LOUD[@]/#/--test=}"
+  # The others wait more than they work.
+  export -f cargo_test
+  printf '%s\n' "${quiet[@]}" | xargs -P 2 -I '{}' bash -c 'cargo_test --test={}'
 }
 
 step_partition() {
