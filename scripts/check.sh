@@ -104,7 +104,7 @@ step_scenarios() {
 
 step_meta() {
   cargo build --locked --workspace --features tidings-sim/mutants --bin tidings-sim
-  "$TARGET/debug/tidings-sim" meta
+  # Another process and another build in one comparison.
   "$TARGET/debug/tidings-sim" meta --against "$TARGET/release/tidings-sim"
 }
 
