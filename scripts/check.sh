@@ -133,10 +133,12 @@ step_e2e() {
   for name in "${found[@]}"; do
     [[ " ${LOUD[*]} " == *" $name "* ]] || quiet+=("$name")
   done
-  cargo_test "${LOUD[@]/#/--test=}"
+  local code=0
+  cargo_test "${LOUD[@]/#/--test=}" || code=1
   # The others wait more than they work.
   export -f cargo_test
-  printf '%s\n' "${quiet[@]}" | xargs -P 2 -I '{}' bash -c 'cargo_test --test={}'
+  printf '%s\n' "${quiet[@]}" | xargs -P 2 -I '{}' bash -c 'cargo_test --test={}' || code=1
+  return "$code"
 }
 
 step_partition() {
