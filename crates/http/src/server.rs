@@ -1,6 +1,6 @@
 //! Connections and their limits.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{convert::Infallible, io, io::Write as _, time::Duration};
 
 use axum::Router;
 use hyper::{body::Incoming, server::conn::http1};
@@ -44,7 +44,7 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: impl Futur
                     Some(place) => {
                         connections.spawn(server.clone().connection(stream, place));
                     }
-                    None => turn_away(&stream),
+                    None => turn_away(stream),
                 }
             }
             // Ended connections are taken off, so that the set is as large as the open ones.
@@ -122,8 +122,12 @@ impl tower_service::Service<hyper::Request<Incoming>> for Service {
 }
 
 /// Tells a client that there is no place for it, if its socket takes that without waiting.
-fn turn_away(stream: &TcpStream) {
-    if stream.try_write(NO_PLACE).is_err() {
+fn turn_away(stream: TcpStream) {
+    // Not by way of the runtime, which may not know yet that the new socket takes something.
+    let told = stream
+        .into_std()
+        .and_then(|mut stream| stream.write_all(NO_PLACE));
+    if told.is_err() {
         tracing::debug!("a connection above the limit was closed without a word");
     }
 }
