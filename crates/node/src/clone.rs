@@ -22,7 +22,7 @@ use tidings_wire::{Request, Response, datagram};
 
 use crate::{Event, Node, Output, exchange::Purpose, timers::Timer};
 
-/// How often one older run is told that it is over, and one address asked who lives there.
+/// How often one older run is told that it is over, and how often this node heeds that it is one.
 const PAUSE: Duration = Duration::from_secs(1);
 /// How long the removal under the old identity may take to reach every peer.
 const REMOVAL_WITHIN: Duration = Duration::from_secs(3);
@@ -36,7 +36,8 @@ pub(crate) struct Twin {
     start: u64,
     /// The other holder's start number, once it has answered or asked.
     rival: Option<u64>,
-    asked_at: Option<Timestamp>,
+    /// When this node last took a new epoch because a peer knew a later run.
+    heeded_at: Option<Timestamp>,
     /// When each node with an older run was told so.
     told: BTreeMap<NodeId, Timestamp>,
     yielding: Yielding,
@@ -63,7 +64,7 @@ impl Twin {
         Self {
             start,
             rival: None,
-            asked_at: None,
+            heeded_at: None,
             told: BTreeMap::new(),
             yielding: Yielding::No,
         }
@@ -138,13 +139,17 @@ impl Node {
         if epoch <= self.writer.epoch() || epoch.unix_ms() >= Hlc::END.unix_ms() {
             return;
         }
-        self.on_epoch_exceeded(epoch);
+        // Each costs a new epoch on disk: a member that makes them up must not keep it busy.
         let recently = self
             .twin
-            .asked_at
+            .heeded_at
             .is_some_and(|at| self.now.since(at) < PAUSE);
-        if addr != self.addr && !recently {
-            self.twin.asked_at = Some(self.now);
+        if recently {
+            return;
+        }
+        self.twin.heeded_at = Some(self.now);
+        self.on_epoch_exceeded(epoch);
+        if addr != self.addr {
             let start = self.twin.start;
             self.ask(self.me, addr, &Request::Run { start }, Purpose::Run);
         }
