@@ -177,6 +177,7 @@ const fn name_of(event: &Event) -> Option<EventName> {
         Event::ClockAhead { .. } => EventName::ClockAhead,
         Event::GreaterEpochMet { .. } => EventName::GreaterEpochMet,
         Event::NotPersisted { .. } => EventName::NotPersisted,
+        Event::Cloned { .. } => EventName::Cloned,
         _ => return None,
     })
 }

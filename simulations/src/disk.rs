@@ -9,7 +9,7 @@ use std::{
 };
 
 use tidings_types::{
-    Change, Delta, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot, Transfer,
+    Body, Change, Delta, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot, Transfer,
 };
 
 /// What is on a disk.
@@ -24,6 +24,14 @@ pub struct Disk {
     /// Feeds that have lost something since they were last saved whole.
     damaged: BTreeSet<NodeId>,
     members: Vec<(NodeId, SocketAddr)>,
+    successor: Option<Successor>,
+}
+
+/// The key that a node takes at its next start, and what is registered under it then.
+#[derive(Clone, Debug)]
+struct Successor {
+    node: NodeId,
+    records: Vec<(Key, Body)>,
 }
 
 #[derive(Clone, Debug)]
@@ -42,7 +50,30 @@ impl Disk {
             replicas: BTreeMap::new(),
             damaged: BTreeSet::new(),
             members: Vec::new(),
+            successor: None,
         }
+    }
+
+    /// Puts a new key on disk with what moves to it.
+    pub fn keep_successor(&mut self, node: NodeId, records: Vec<(Key, Body)>) {
+        self.successor = Some(Successor { node, records });
+    }
+
+    /// Becomes the node that the last run decided to become, if it did; what moves along, until it
+    /// is forgotten.
+    pub fn succeed(&mut self) -> Option<Vec<(Key, Body)>> {
+        let Successor { node, records } = self.successor.clone()?;
+        if self.node != node {
+            self.own = None;
+            self.damaged.remove(&self.node);
+            self.node = node;
+        }
+        Some(records)
+    }
+
+    /// Everything stands under the new key.
+    pub fn forget_successor(&mut self) {
+        self.successor = None;
     }
 
     /// Puts a batch of the own feed on disk: a change on top of what is there, or a whole feed in

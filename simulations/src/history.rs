@@ -1,6 +1,8 @@
 //! The truth that the invariants are judged against: every call of a client and every write of a
 //! node, whatever became of them.
 
+mod moved;
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use tidings_types::{

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tidings_node::{CommandId, Exchange, Input, Node};
-use tidings_types::{Departure, Epoch, NodeId, Timestamp, Transfer};
+use tidings_types::{Body, Command, Departure, Epoch, Key, NodeId, Timestamp, Transfer};
 
 use crate::{
     check::Floors, clock::WallClock, disk::Disk, intake::Intake, plan::Comeback, random::Stream,
@@ -64,6 +64,14 @@ pub(crate) struct Host {
     pub(crate) next_exchange: u64,
     /// What happens after the goodbye.
     pub(crate) departing: Option<Option<Comeback>>,
+    /// The latest run of each node that its socket has heard.
+    pub(crate) heard: BTreeMap<NodeId, Epoch>,
+    /// Whether the process gives its key up.
+    pub(crate) yields: bool,
+    /// Registrations that moved to this host's new key and are yet to be made under it.
+    pub(crate) inherited: VecDeque<Command>,
+    /// The call that makes the first of them.
+    pub(crate) inheriting: Option<CommandId>,
     /// What the checks know that readers have seen here.
     pub(crate) floors: Floors,
 }
@@ -81,6 +89,12 @@ pub(crate) enum Arrival {
     Input(Input),
     /// A datagram that has yet to be opened.
     Packet(Packet),
+    /// A datagram that was not taken, because its sender has had a later run.
+    OldRun {
+        from: SocketAddr,
+        sender: NodeId,
+        newest: Epoch,
+    },
     /// A peer's question on a session.
     Request {
         session: u64,
@@ -93,6 +107,10 @@ pub(crate) enum Arrival {
     Saved(Saved),
     /// An epoch was asked for, and the disk is ready to take one.
     Epoch { above: Epoch },
+    /// A new key was asked for, and the disk is ready to take it with these records.
+    Identity(Vec<(Key, Body)>),
+    /// The next registration is to be made that moved to a new key.
+    Inherit,
     /// A client's call.
     Op(usize),
     /// The process is asked to stop.
@@ -104,6 +122,8 @@ pub(crate) enum Arrival {
 pub(crate) struct Packet {
     pub(crate) from: SocketAddr,
     pub(crate) sender: NodeId,
+    /// The run in which it was sealed.
+    pub(crate) epoch: Epoch,
     /// The cluster whose key sealed it.
     pub(crate) cluster: Cluster,
     /// Who alone can open it; any member if absent.
@@ -134,7 +154,10 @@ impl Arrival {
     /// Whether it takes a place in the driver's inbox: what the transport received. Results of the
     /// disk, answers of peers and clients' calls have queues and turns of their own.
     pub(crate) const fn takes_a_place(&self) -> bool {
-        matches!(self, Self::Packet(_) | Self::Request { .. })
+        matches!(
+            self,
+            Self::Packet(_) | Self::OldRun { .. } | Self::Request { .. }
+        )
     }
 
     /// Whether the process itself makes it happen, and nothing that reaches it.
@@ -172,6 +195,10 @@ impl Host {
             asked: BTreeMap::new(),
             next_exchange: 0,
             departing: None,
+            heard: BTreeMap::new(),
+            yields: false,
+            inherited: VecDeque::new(),
+            inheriting: None,
             floors: Floors::default(),
         }
     }
@@ -208,6 +235,10 @@ impl Host {
         self.open.clear();
         self.asked.clear();
         self.departing = None;
+        self.heard.clear();
+        self.yields = false;
+        self.inherited.clear();
+        self.inheriting = None;
     }
 
     /// Keeps what reaches a standing process, as far as its socket buffer goes.

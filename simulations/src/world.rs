@@ -6,6 +6,7 @@
 //! | Module | Does |
 //! |---|---|
 //! | `boot` | starts, stops and rolls back processes |
+//! | `clone` | gives a key up that another host holds, and goes on under a new one |
 //! | `outputs` | carries out what a node wants done |
 //! | `transit` | carries datagrams over links, through jams and into inboxes |
 //! | `arrivals` | hands a node what reaches its host |
@@ -16,6 +17,7 @@
 
 mod arrivals;
 mod boot;
+mod clone;
 mod liar;
 mod outputs;
 mod quiet;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidings_types::{Key, Timestamp, version::Rank};
+use tidings_types::{Key, NodeId, Timestamp, version::Rank};
 
 use super::Violation;
 
@@ -72,6 +72,11 @@ impl Floors {
         }
     }
 
+    /// The feed of `owner` is not on this disk any more.
+    pub(crate) fn parted_with(&mut self, owner: NodeId) {
+        self.keys.retain(|key, _| key.owner() != Some(owner));
+    }
+
     /// Everything that was shown before `at` has been saved.
     pub(crate) fn kept(&mut self, at: Timestamp) {
         self.kept = self.kept.max(at);
@@ -104,7 +109,7 @@ impl Floors {
 
 #[cfg(test)]
 mod tests {
-    use tidings_types::{CheckId, Dot, Epoch, NodeId, Version};
+    use tidings_types::{CheckId, Dot, Epoch, Version};
 
     use super::*;
 

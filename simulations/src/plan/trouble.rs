@@ -61,6 +61,8 @@ pub struct Comeback {
     pub disk: DiskFate,
     /// The moment whose content a rolled-back disk holds.
     pub image: Option<Timestamp>,
+    /// The host whose disk a copied disk is a copy of.
+    pub of: Option<usize>,
     /// The cluster in which it comes back.
     pub cluster: Cluster,
 }
@@ -85,11 +87,17 @@ impl Planner<'_> {
             }
             Fault::Pause { node, .. } => What::Pause(self.hosts(node)?),
             Fault::Crash { node, restart, .. } => {
-                What::Crash(self.hosts(node)?, self.comeback(at, *restart)?)
+                let hosts = self.hosts(node)?;
+                let comeback = self.comeback(at, &hosts, *restart)?;
+                What::Crash(hosts, comeback)
             }
             Fault::Depart {
                 node, how, restart, ..
-            } => What::Depart(self.hosts(node)?, *how, self.comeback(at, *restart)?),
+            } => {
+                let hosts = self.hosts(node)?;
+                let comeback = self.comeback(at, &hosts, *restart)?;
+                What::Depart(hosts, *how, comeback)
+            }
             Fault::Clock {
                 node,
                 offset,
@@ -124,11 +132,17 @@ impl Planner<'_> {
         })
     }
 
-    fn comeback(&self, at: Timestamp, restart: Option<Restart>) -> Result<Option<Comeback>> {
+    fn comeback(
+        &self,
+        at: Timestamp,
+        hosts: &[usize],
+        restart: Option<Restart>,
+    ) -> Result<Option<Comeback>> {
         let Some(Restart {
             after,
             disk,
             image,
+            of,
             cluster,
         }) = restart
         else {
@@ -148,6 +162,15 @@ impl Planner<'_> {
             "its image lies in the future"
         );
         ensure!(
+            of.is_some() == (disk == DiskFate::Copied),
+            "a copied disk, and no other, names the host that it was copied from"
+        );
+        self.known(of.into_iter().collect())?;
+        ensure!(
+            of.is_none_or(|of| !hosts.contains(&of)),
+            "nobody's disk is a copy of itself"
+        );
+        ensure!(
             cluster == Cluster::First || disk == DiskFate::Lost,
             "who comes back in another cluster has lost its disk"
         );
@@ -155,6 +178,7 @@ impl Planner<'_> {
             after: after.get(),
             disk,
             image,
+            of,
             cluster,
         }))
     }

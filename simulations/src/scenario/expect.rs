@@ -99,4 +99,8 @@ pub enum EventName {
     Damaged,
     /// A link let out what it had held back.
     Burst,
+    /// A node learned that another process holds its key.
+    Cloned,
+    /// A process gave its key up and went on under a new one.
+    Yielded,
 }

@@ -214,6 +214,8 @@ pub struct Restart {
     pub disk: DiskFate,
     /// Of a rolled-back disk: the moment of the run whose content it holds.
     pub image: Option<Span>,
+    /// Of a copied disk: the host whose disk it is a copy of.
+    pub of: Option<usize>,
     /// Whose member comes back at that address: with another cluster, the disk is lost.
     #[serde(default)]
     pub cluster: Cluster,
@@ -243,6 +245,8 @@ pub enum DiskFate {
     Empty,
     /// What it held at an earlier moment, epoch included.
     RolledBack,
+    /// What another host's holds when this one stops: two processes have one key.
+    Copied,
     /// What was durable, and part of what was not: the crash met it while it saved. What is broken
     /// is marked as damaged, or its whole file was set aside.
     Torn,

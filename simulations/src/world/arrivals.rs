@@ -61,6 +61,18 @@ impl World {
                     },
                 )
             }
+            Arrival::OldRun {
+                from,
+                sender,
+                newest,
+            } => self.feed(
+                host,
+                Input::OldRun {
+                    from,
+                    sender,
+                    newest,
+                },
+            ),
             Arrival::Request {
                 session,
                 from,
@@ -81,6 +93,8 @@ impl World {
             Arrival::Persisted => self.persisted(host),
             Arrival::Saved(saved) => self.saved(host, saved),
             Arrival::Epoch { above } => self.take_epoch(host, above),
+            Arrival::Identity(records) => self.keep_identity(host, records),
+            Arrival::Inherit => self.inherit(host),
             Arrival::Op(nth) => self.op(host, nth),
             Arrival::Depart(how, comeback) => self.depart(host, how, comeback),
         }
@@ -202,7 +216,7 @@ impl World {
         self.command(host, Command::Depart(how), None)
     }
 
-    fn command(&mut self, host: usize, command: Command, call: Option<usize>) -> Step {
+    pub(super) fn command(&mut self, host: usize, command: Command, call: Option<usize>) -> Step {
         let state = &mut self.hosts[host];
         let id = CommandId(state.next_command);
         state.next_command += 1;

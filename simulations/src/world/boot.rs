@@ -23,6 +23,7 @@ impl World {
         if self.hosts[host].is_up() || self.hosts[host].run != after_run {
             return Ok(());
         }
+        self.succeed(host);
         let config = self.config(host);
         let seed = self.plan.seed;
         let state = &mut self.hosts[host];
@@ -57,6 +58,9 @@ impl World {
         self.hosts[host].node = Some(self.survived(host, made)?);
         self.drain(host)?;
         self.feed(host, Input::Seeds(self.seed_addrs()))?;
+        if !self.hosts[host].inherited.is_empty() {
+            self.arrive_at(self.now, host, Arrival::Inherit);
+        }
         let second = self.now + std::time::Duration::from_secs(1);
         self.heap.push(
             second,
@@ -212,6 +216,14 @@ impl World {
                 }
                 state.disk = Disk::new(identity(seed, host, state.identity));
                 state.floors = Floors::default();
+                Timestamp::ZERO
+            }
+            DiskFate::Copied => {
+                let of = comeback.of.unwrap_or(host);
+                let (disk, floors) = (self.hosts[of].disk.clone(), self.hosts[of].floors.saved());
+                let state = &mut self.hosts[host];
+                state.disk = disk;
+                state.floors = floors;
                 Timestamp::ZERO
             }
             DiskFate::RolledBack => {

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use tidings_node::{Exchange, Input, Output};
+use tidings_node::{Event as NodeEvent, Exchange, Input, Output};
 use tidings_types::{NodeId, Timestamp, Transfer, Update};
 
 use super::{Event, Step, World};
@@ -56,13 +56,16 @@ impl World {
             Output::TakeEpoch { above } => {
                 self.ask_disk(host, Arrival::Epoch { above });
             }
-            // No disk is copied to another host yet.
-            Output::KeepIdentity { .. } | Output::Yielded => {}
+            Output::KeepIdentity { records } => {
+                self.ask_disk(host, Arrival::Identity(records));
+            }
+            Output::Yielded => self.give_way(host),
             Output::Publish(update) => self.publish(host, update)?,
             Output::Reply { id, result } => {
                 let open = self.hosts[host].open.remove(&id);
                 let line = || format!("answers {id:?}: {result:?}");
                 self.trace.log(self.now, Some(host), line);
+                self.inherited(host, id, result.is_ok());
                 let state = &self.hosts[host];
                 self.checks.reply(self.now, host, state, open, &result)?;
             }
@@ -81,6 +84,7 @@ impl World {
             Output::Event(event) => {
                 self.trace
                     .log(self.now, Some(host), || format!("{event:?}"));
+                self.hosts[host].yields |= matches!(event, NodeEvent::Cloned { yields: true });
                 self.checks
                     .event(self.now, host, &event, &self.hosts, &self.network)?;
             }

@@ -64,6 +64,7 @@ impl World {
         Packet {
             from: gossip_addr(host),
             sender: self.hosts[host].me(),
+            epoch: self.hosts[host].disk.epoch,
             cluster: self.hosts[host].cluster,
             receiver,
             payload,
@@ -94,19 +95,11 @@ impl World {
     /// what it gets to at once.
     pub(super) fn take_in(&mut self, host: usize, arrival: Arrival) -> Option<Arrival> {
         let (now, inbox) = (self.now, self.plan.inbox);
+        let arrival = match arrival {
+            Arrival::Packet(packet) => self.open(host, packet)?,
+            arrival => arrival,
+        };
         let state = &mut self.hosts[host];
-        if let Arrival::Packet(packet) = &arrival {
-            if packet.cluster != state.cluster {
-                self.checks.saw(EventName::ForeignCluster);
-                return None;
-            }
-            if packet
-                .receiver
-                .is_some_and(|receiver| receiver != state.me())
-            {
-                return None;
-            }
-        }
         if arrival.is_own() {
             return Some(arrival);
         }
@@ -131,6 +124,32 @@ impl World {
         let run = state.run;
         self.heap.push(at, Event::Turn { host, run, arrival });
         None
+    }
+
+    /// Opens a datagram: what a stranger, this very node or a run that is over has sealed counts for
+    /// nothing. The node is told of the last.
+    fn open(&mut self, host: usize, packet: Packet) -> Option<Arrival> {
+        let state = &mut self.hosts[host];
+        if packet.cluster != state.cluster {
+            self.checks.saw(EventName::ForeignCluster);
+            return None;
+        }
+        let is_for_others = packet.receiver.is_some_and(|who| who != state.me());
+        if is_for_others || packet.sender == state.me() {
+            return None;
+        }
+        let Packet { from, sender, .. } = packet;
+        let newest = state.heard.entry(sender).or_insert(packet.epoch);
+        if packet.epoch < *newest {
+            let newest = *newest;
+            return Some(Arrival::OldRun {
+                from,
+                sender,
+                newest,
+            });
+        }
+        *newest = packet.epoch;
+        Some(Arrival::Packet(packet))
     }
 
     /// The driver gets to something that has waited for it.
