@@ -2,7 +2,7 @@
 
 use tidings_types::{
     Epoch, Key, NodeId,
-    limits::{FEED_RECORDS, FEEDS, LINEAGE_EPOCHS, RECORD_BYTES},
+    limits::{FEED_BYTES, FEED_RECORDS, FEEDS, LINEAGE_EPOCHS, RECORD_BYTES},
 };
 
 use crate::{FEED_BYTES_WRITTEN, FEED_SLOTS, FEED_SLOTS_ACCEPTED};
@@ -68,6 +68,14 @@ pub enum Rejected {
         /// How many it would hold.
         slots: usize,
     },
+    /// The feed's records would take more bytes than one peer may make another hold.
+    #[error("the feed of {owner:?} would take {bytes} bytes, above {FEED_BYTES}")]
+    FeedTooHeavy {
+        /// Whose feed.
+        owner: NodeId,
+        /// How many it would take.
+        bytes: usize,
+    },
     /// This registry holds as many feeds as it may.
     #[error("{FEEDS} feeds are held already; the feed of {owner:?} is not taken")]
     TooManyFeeds {
@@ -84,7 +92,8 @@ impl Rejected {
             | Self::Position { .. }
             | Self::Sum { .. }
             | Self::ForgedDot { .. }
-            | Self::FeedTooLarge { .. } => true,
+            | Self::FeedTooLarge { .. }
+            | Self::FeedTooHeavy { .. } => true,
             Self::EpochExceeded { .. }
             | Self::NeedsUnsupported { .. }
             | Self::TooManyFeeds { .. } => false,

@@ -191,6 +191,13 @@ impl Feed {
         self.slots.len() + new.count()
     }
 
+    /// How many bytes the records can take at most once these changes are joined.
+    pub(crate) fn bytes_with(&self, changes: &[Standing]) -> usize {
+        let held = |s: &Standing| self.slots.get(&s.change.key).map_or(0, |held| held.bytes);
+        let more = changes.iter().map(|s| s.bytes.saturating_sub(held(s)));
+        self.bytes + more.sum::<usize>()
+    }
+
     /// Joins a delta whose start this replica covers. Keys whose slot changed go to `touched`.
     pub(crate) fn join_delta(&mut self, delta: Checked, touched: &mut BTreeSet<Key>) {
         for standing in delta.changes {

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use tidings_types::{
     Body, Change, Delta, Dot, Entry, Epoch, FeedState, Hlc, Key, Lineage, Slot, Snapshot, Version,
-    limits::{FEED_RECORDS, RECORD_BYTES},
+    limits::{FEED_BYTES, FEED_RECORDS, RECORD_BYTES},
 };
 
 use crate::{ChangeFault, PositionFault, Rejected, hash::ContentHasher};
@@ -175,6 +175,10 @@ fn check(
             hash: weighed.hash,
             bytes: weighed.bytes,
         });
+    }
+    if bytes > FEED_BYTES {
+        let owner = state.owner;
+        return Err(Rejected::FeedTooHeavy { owner, bytes });
     }
     Ok(Checked {
         state,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_types::{
     Change, ClusterId, Delta, Entry, Epoch, FeedState, Key, Lineage, NodeId, Snapshot, Transfer,
-    limits::FEEDS,
+    limits::{FEED_BYTES, FEEDS},
 };
 
 use crate::{
@@ -504,12 +504,18 @@ impl Registry {
         if slots > FEED_SLOTS_ACCEPTED {
             return Err(Rejected::FeedTooLarge { owner, slots });
         }
+        let bytes = feed.bytes_with(&checked.changes);
+        if bytes > FEED_BYTES {
+            return Err(Rejected::FeedTooHeavy { owner, bytes });
+        }
         Ok(())
     }
 }
 
 fn within_limits(feed: &Feed, delta: &Checked) -> bool {
-    feed.can_join(&delta.state) && feed.slots_with(&delta.changes) <= FEED_SLOTS_ACCEPTED
+    feed.can_join(&delta.state)
+        && feed.slots_with(&delta.changes) <= FEED_SLOTS_ACCEPTED
+        && feed.bytes_with(&delta.changes) <= FEED_BYTES
 }
 
 #[cfg(test)]

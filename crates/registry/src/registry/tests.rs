@@ -1,9 +1,13 @@
-use tidings_types::{Body, Change, Key, Lineage, Slot, Snapshot, Transfer};
+use std::sync::Arc;
+
+use tidings_types::{
+    Body, Change, Entry, FeedState, Key, Lineage, Slot, Snapshot, Transfer, Version,
+};
 
 use super::*;
 use crate::{
     AHEAD_DELTAS_PER_FEED, ChangeFault,
-    fixture::{Agent, cluster, epoch, instance_key, node, shared_key},
+    fixture::{Agent, cluster, dot, epoch, instance, instance_key, node, shared_key},
 };
 
 /// Two agents, the second of which holds the first one's feed with three instances.
@@ -477,4 +481,50 @@ fn a_delta_that_says_nothing_is_no_news() {
         "whoever passed it on would do so for ever"
     );
     assert_eq!(registry.feeds(), 0);
+}
+
+#[test]
+fn a_feed_of_many_small_deltas_has_a_limit_in_bytes() {
+    let (owner, at) = (node(2), epoch(1));
+    let mut registry = Agent::new(1).registry;
+    let meta = (0..60).map(|n| (format!("key-{n}"), "x".repeat(512)));
+    let Body::Instance(mut large) = instance(80) else {
+        panic!("it is an instance");
+    };
+    large.meta = meta.collect();
+    let body = Arc::new(Body::Instance(large));
+    let refused = (1..FEED_BYTES as u64).find_map(|seq| {
+        let mut from = Lineage::empty();
+        from.advance(at, seq - 1);
+        let version = Version::Owner(dot(owner, 1, seq));
+        let entry = Entry {
+            version,
+            body: Some(Arc::clone(&body)),
+        };
+        let change = Change {
+            epoch: at,
+            seq,
+            key: instance_key(owner, &format!("large-{seq}")),
+            slot: Slot::Entry(entry),
+        };
+        let state = FeedState {
+            owner,
+            lineage: Lineage::of(at, seq),
+            watermark: Lineage::empty(),
+            needs: BTreeMap::new(),
+            sum: 0,
+        };
+        let delta = Delta {
+            from,
+            state,
+            changes: vec![change],
+        };
+        registry.apply(Transfer::Delta(delta)).err()
+    });
+    assert!(
+        matches!(refused, Some(Rejected::FeedTooHeavy { bytes, .. }) if bytes > FEED_BYTES),
+        "{refused:?}"
+    );
+    let held = registry.changes(owner).count();
+    assert!((400..600).contains(&held), "{held} records of 31 KiB");
 }
