@@ -120,6 +120,12 @@ impl Sessions {
         self.open.remove(&number)
     }
 
+    /// Ends a session whose client has broken it off.
+    pub(crate) fn abandon(&mut self, client: usize, exchange: Exchange) {
+        self.open
+            .retain(|_, session| (session.client.0, session.exchange) != (client, exchange));
+    }
+
     /// Ends what a host's processes have asked.
     pub(crate) fn forget_client(&mut self, host: usize) {
         self.open.retain(|_, session| session.client.0 != host);

@@ -17,7 +17,7 @@ use tidings_wire::{
     session::WANTS,
 };
 
-use crate::{Event, Exchange, Node, Output};
+use crate::{Event, Exchange, Node, Output, reconcile::Taken};
 
 /// Requests of ours that may be open at once.
 const OPEN: usize = 32;
@@ -64,6 +64,21 @@ pub(crate) struct Pulling {
     pub(crate) assembly: Assembly,
     /// Feeds that advanced so far.
     pub(crate) advanced: usize,
+    /// Bytes that came so far and were of no use.
+    pub(crate) useless: usize,
+    /// Whether a feed was refused because no honest peer could have given it.
+    pub(crate) is_refused: bool,
+}
+
+/// How a request of ours ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    /// As the peer meant it to.
+    Whole,
+    /// Before its time: the peer gave up, or cannot be reached any more.
+    BrokenOff,
+    /// With what the peer had no business to send.
+    Unsound,
 }
 
 impl Exchanges {
@@ -141,9 +156,10 @@ impl Node {
         let mut named = BTreeSet::new();
         let missing = owners
             .into_iter()
-            .filter(|&owner| !self.exchanges.is_pulling(owner) && named.insert(owner));
+            .filter(|&owner| !self.exchanges.is_pulling(owner) && named.insert(owner))
+            .filter(|&owner| self.patience.takes(self.now, owner));
         let owners: Vec<NodeId> = missing.take(WANTS).collect();
-        if owners.is_empty() {
+        if owners.is_empty() || !self.patience.asks(self.now, peer) {
             return;
         }
         let wants = owners.iter().map(|&owner| self.want(owner)).collect();
@@ -151,6 +167,8 @@ impl Node {
             owners,
             assembly: Assembly::default(),
             advanced: 0,
+            useless: 0,
+            is_refused: false,
         };
         if self.ask(
             peer,
@@ -183,9 +201,9 @@ impl Node {
         if sound {
             self.exchanges.open.insert(exchange, open);
         } else {
-            // What comes after a broken answer is ignored: the request is no longer open.
             self.counters.frames_malformed += 1;
-            self.on_request_over(open, false);
+            self.out.push_back(Output::Abandon { exchange });
+            self.on_request_over(open, Ending::Unsound);
         }
     }
 
@@ -232,6 +250,8 @@ impl Node {
         if !pulling.owners.contains(&owner) {
             return false;
         }
+        self.patience.took(self.now, owner, frame_bytes);
+        pulling.useless += frame_bytes;
         let held = self.exchanges.held_of(peer) + pulling.assembly.bytes();
         if held + frame_bytes > FEED_BYTES {
             self.counters.feeds_too_large += 1;
@@ -244,7 +264,15 @@ impl Node {
         match pulling.assembly.push(part, frame_bytes) {
             Ok(Some(transfer)) => {
                 pulling.owners.retain(|&awaited| awaited != owner);
-                pulling.advanced += usize::from(self.take(peer, transfer));
+                match self.take(peer, transfer) {
+                    Taken::News { advanced } => {
+                        pulling.advanced += usize::from(advanced);
+                        // One feed follows the other: all that came was this feed's.
+                        pulling.useless = 0;
+                    }
+                    Taken::Nothing => {}
+                    Taken::Refused => pulling.is_refused = true,
+                }
                 true
             }
             Ok(None) => true,
@@ -255,17 +283,27 @@ impl Node {
     /// No more answers will come.
     pub(crate) fn on_finished(&mut self, exchange: Exchange, complete: bool) {
         if let Some(open) = self.exchanges.open.remove(&exchange) {
-            self.on_request_over(open, complete);
+            let ending = if complete {
+                Ending::Whole
+            } else {
+                Ending::BrokenOff
+            };
+            self.on_request_over(open, ending);
         }
     }
 
-    fn on_request_over(&mut self, open: Open, complete: bool) {
-        if !complete {
+    fn on_request_over(&mut self, open: Open, ending: Ending) {
+        if ending != Ending::Whole {
             self.counters.requests_failed += 1;
         }
         match open.purpose {
             Purpose::Heads => self.on_reconciled(open.peer),
-            Purpose::Pull(pulling) => self.on_pulled(open.peer, pulling.advanced),
+            Purpose::Pull(pulling) => {
+                let is_foul = ending == Ending::Unsound || pulling.is_refused;
+                self.patience
+                    .lost(self.now, open.peer, pulling.useless, is_foul);
+                self.on_pulled(open.peer, pulling.advanced);
+            }
             Purpose::Members | Purpose::Positions | Purpose::Run => {}
         }
     }

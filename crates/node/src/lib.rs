@@ -29,6 +29,7 @@
 //! | `rumor` | how new dots travel, and who is known to hold them |
 //! | `reconcile` | how gossip's gaps are found and repaired |
 //! | `exchange` | requests in both directions, bounded |
+//! | `patience` | how much is taken of each node, and when it may be given more |
 //! | `publish`, `save` | what readers and the disk are told |
 //! | `roster` | who is alive, and whether this agent is an island |
 //! | `own` | this node's own feed: relearning it, its watermark, a greater epoch of itself |
@@ -49,6 +50,7 @@ pub mod input;
 mod node;
 pub mod output;
 mod own;
+mod patience;
 mod peers;
 mod publish;
 mod reconcile;

@@ -32,6 +32,11 @@ pub enum Output {
         /// The question's frame.
         frame: Vec<u8>,
     },
+    /// Break a request of ours off: what its answer said cannot be right. Nothing more is awaited.
+    Abandon {
+        /// The request.
+        exchange: Exchange,
+    },
     /// Send this as the next answer to a peer's request.
     Respond {
         /// The request.

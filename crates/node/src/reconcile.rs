@@ -22,6 +22,20 @@ const AT_ONCE: usize = 3;
 /// The pause between two repairs from one peer.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What became of a transfer that was pulled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// It changed something here.
+    News {
+        /// Whether the feed stands further now; else its content was put right.
+        advanced: bool,
+    },
+    /// It was known already, or cannot be taken yet.
+    Nothing,
+    /// No honest peer could have given it.
+    Refused,
+}
+
 impl Node {
     /// A proven peer's fingerprint came.
     pub(crate) fn on_fingerprint(&mut self, sender: NodeId, fingerprint: u128) {
@@ -114,11 +128,11 @@ impl Node {
         }
     }
 
-    /// Joins a transfer that was pulled; whether it brought something.
-    pub(crate) fn take(&mut self, peer: NodeId, transfer: Transfer) -> bool {
+    /// Joins a transfer that was pulled.
+    pub(crate) fn take(&mut self, peer: NodeId, transfer: Transfer) -> Taken {
         let owner = transfer.state().owner;
         if owner != peer && self.differs_at_one_position(&transfer) && self.ask_owner(owner) {
-            return false;
+            return Taken::Nothing;
         }
         let was_damaged = self.registry.is_damaged(owner);
         let joined = match transfer {
@@ -132,17 +146,21 @@ impl Node {
             }
             delta @ Transfer::Delta(_) => self.registry.apply(delta),
         };
+        let is_foul = joined.as_ref().is_err_and(Rejected::blames_giver);
         let applied = self.on_joined_transfer(peer, owner, joined);
         if owner == self.me && was_damaged && !self.registry.is_damaged(owner) {
             self.on_relearned();
         }
-        applied.is_some_and(|applied| {
-            if !applied.advanced && !applied.touched.is_empty() {
+        match applied {
+            Some(Applied { advanced: true, .. }) => Taken::News { advanced: true },
+            Some(applied) if !applied.touched.is_empty() => {
                 // The disk has this position with the content that was just put right.
                 self.saves.forget(owner);
+                Taken::News { advanced: false }
             }
-            applied.advanced
-        })
+            None if is_foul => Taken::Refused,
+            Some(_) | None => Taken::Nothing,
+        }
     }
 
     /// Whether this is another content at the position that is held here.

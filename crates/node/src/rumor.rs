@@ -23,6 +23,11 @@ const ACK_AFTER: Duration = Duration::from_millis(60);
 /// Offers to a silent peer.
 const OFFERS: u32 = 4;
 
+/// Own rumors to each peer in one span. Beyond, peers are offered the position and pull: a node that
+/// writes without a pause must not be taken for one that floods.
+const PUSHES: u32 = 25;
+const PUSH_SPAN: Duration = Duration::from_millis(100);
+
 /// The pause between the first two pulls that shall close one gap; each further one is twice as long.
 const GAP_PAUSE: Duration = Duration::from_millis(100);
 /// Doublings of that pause, at most: a gap that nobody can close costs a pull a minute.
@@ -71,6 +76,24 @@ struct Silence {
     due: Timestamp,
 }
 
+/// How many own rumors went out lately.
+#[derive(Debug, Default)]
+pub(crate) struct Pushes {
+    since: Timestamp,
+    count: u32,
+}
+
+impl Pushes {
+    /// Whether one more may go out. Takes note that it does.
+    fn admits(&mut self, now: Timestamp) -> bool {
+        if now.since(self.since) >= PUSH_SPAN {
+            (self.since, self.count) = (now, 0);
+        }
+        self.count += 1;
+        self.count <= PUSHES
+    }
+}
+
 impl Node {
     /// Tells peers of dots that have just become durable.
     ///
@@ -84,16 +107,22 @@ impl Node {
         if targets.is_empty() {
             return;
         }
-        self.send_rumor(&delta, &targets);
-        for (peer, addr) in targets {
-            let silence = Silence {
-                addr,
-                offers: 0,
-                due: self.now + ACK_AFTER,
-            };
-            self.unacked.peers.insert(peer, silence);
+        let is_pushed = self.pushes.admits(self.now);
+        if is_pushed {
+            self.send_rumor(&delta, &targets);
         }
-        self.timers.set_by(Timer::Acks, self.now + ACK_AFTER);
+        let due = self.now + ACK_AFTER;
+        for (peer, addr) in targets {
+            let offers = 0;
+            let silence = self.unacked.peers.entry(peer);
+            let silence = silence.or_insert(Silence { addr, offers, due });
+            (silence.addr, silence.offers) = (addr, offers);
+            // Of what was not pushed the peer hears by an offer only.
+            if is_pushed {
+                silence.due = due;
+            }
+        }
+        self.timers.set_by(Timer::Acks, due);
     }
 
     fn send_rumor(&mut self, delta: &Delta, targets: &[(NodeId, SocketAddr)]) {

@@ -35,9 +35,9 @@ use crate::{
 
 /// Slots of the own feed: records, and the tombstones, overrides and removal marks beside them.
 pub const FEED_SLOTS: usize = 2 * FEED_RECORDS;
-/// Bytes of the own feed's records: two runs' worth, as a rolled-back owner may join them, fit a
-/// transfer with room for what goes around them.
-pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 2 - FEED_BYTES / 16;
+/// Bytes of the own feed's records: a feed with as many records and marks as one may have fits a
+/// transfer with what they take in memory beside these bytes.
+pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 4;
 
 /// Gives out dots and holds what is not durable yet.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use tidings_types::{
-    Change, Delta, FeedState, Lineage, Snapshot, Transfer,
+    Change, Delta, FeedState, Lineage, Slot, Snapshot, Transfer,
     limits::{FEED_BYTES, FRAME_BYTES},
 };
 
@@ -14,6 +14,18 @@ use crate::codec::{EncodeError, encoded_len};
 /// Bytes of changes in one part: far below the frame's limit, so that parts of several feeds share
 /// a session fairly.
 const PART_BYTES: usize = FRAME_BYTES / 4;
+
+/// Bytes of memory that a record, and any other change, takes beyond its encoding, about: small ones
+/// must not come in any number.
+const RECORD_OVERHEAD: usize = 768;
+const CHANGE_OVERHEAD: usize = 128;
+
+const fn overhead(change: &Change) -> usize {
+    match &change.slot {
+        Slot::Entry(entry) if entry.body.is_some() => RECORD_OVERHEAD,
+        Slot::Entry(_) | Slot::RemovalMark => CHANGE_OVERHEAD,
+    }
+}
 
 /// One frame of a feed's transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,7 +102,7 @@ impl Assembly {
         part: FeedPart,
         frame_bytes: usize,
     ) -> Result<Option<Transfer>, AssemblyError> {
-        self.bytes += frame_bytes;
+        self.bytes += frame_bytes + part.changes.iter().map(overhead).sum::<usize>();
         if self.bytes > FEED_BYTES {
             return Err(AssemblyError::TooLarge);
         }
@@ -124,7 +136,7 @@ impl Assembly {
         }))
     }
 
-    /// Bytes of the transfer that is begun and not whole.
+    /// Bytes of memory that the transfer takes, about, while it is begun and not whole.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }

@@ -31,6 +31,7 @@ impl World {
             } => {
                 self.ask(host, exchange, to, addr, frame);
             }
+            Output::Abandon { exchange } => self.sessions.abandon(host, exchange),
             Output::Respond { exchange, frame } => {
                 let frame = self.as_answered(host, frame);
                 self.answer(host, exchange, Carried::Response(frame));

@@ -61,6 +61,7 @@ impl Driver {
                 let refused = self.sessions.ask(transport, exchange, to, addr, frame);
                 self.later.extend(refused);
             }
+            Output::Abandon { exchange } => self.sessions.abandon(exchange),
             Output::Respond { exchange, frame } => self.sessions.respond(exchange, frame),
             Output::Finish { exchange, complete } => {
                 self.sessions.finish(exchange, complete);

@@ -16,7 +16,7 @@ use tidings_node::{Exchange, Input};
 use tidings_types::NodeId;
 use tokio::{
     sync::mpsc,
-    task::{Id, JoinSet},
+    task::{AbortHandle, Id, JoinSet},
 };
 
 use crate::{
@@ -26,8 +26,8 @@ use crate::{
 
 /// Requests under way at once; the node asks for fewer.
 const REQUESTS: usize = 64;
-/// Answers' frames that wait for the driver, over all requests.
-pub(super) const RESPONSES: usize = 64;
+/// Answers' frames that wait for the driver, over all requests; each may be a MiB.
+pub(super) const RESPONSES: usize = 8;
 /// Frames of one answer that wait for its peer.
 const ANSWER_FRAMES: usize = 128;
 /// Bytes of answers that wait for one peer, over all its requests. The node makes an answer at once,
@@ -39,8 +39,8 @@ const ANSWER_BYTES_PER_PEER: usize = 16 << 20;
 pub(super) struct Sessions {
     responses: mpsc::Sender<Input>,
     requests: JoinSet<()>,
-    /// Which request a task is, to end it when the task panics.
-    asked: HashMap<Id, Exchange>,
+    /// Which request a task is, to end the one when the other panics, or the other way round.
+    asked: HashMap<Id, (Exchange, AbortHandle)>,
     answers: BTreeMap<Exchange, Answering>,
     /// What waits for each peer that still reads an answer.
     waiting: BTreeMap<NodeId, Weak<AtomicUsize>>,
@@ -123,8 +123,16 @@ impl Sessions {
             // An error means that the driver has stopped meanwhile.
             let _ = responses.send(ended(exchange, complete)).await;
         });
-        self.asked.insert(task.id(), exchange);
+        self.asked.insert(task.id(), (exchange, task));
         None
+    }
+
+    /// Breaks a request off. What its peer sends from now on is not even read.
+    pub(super) fn abandon(&mut self, exchange: Exchange) {
+        let mut asked = self.asked.values();
+        if let Some((_, task)) = asked.find(|(of, _)| *of == exchange) {
+            task.abort();
+        }
     }
 
     /// Requests under way.
@@ -198,8 +206,9 @@ impl Sessions {
                 Ok((id, ())) => *id,
                 Err(error) => error.id(),
             };
-            let exchange = self.asked.remove(&id);
-            if let (Err(error), Some(exchange)) = (done, exchange) {
+            let asked = self.asked.remove(&id);
+            let panicked = done.err().filter(|error| !error.is_cancelled());
+            if let (Some(error), Some((exchange, _))) = (panicked, asked) {
                 tracing::error!(%error, "a request's task panicked");
                 // A queue without room: the node gives the request up by its own deadline.
                 let _ = self.responses.try_send(ended(exchange, false));

@@ -401,6 +401,11 @@ fn a_feed_without_end_is_given_up_and_its_giver_named() {
         .iter()
         .any(|event| matches!(event, Event::Refused { peer, .. } if *peer == id(2)));
     assert!(named, "{:?}", world.peers[&1].events);
+    assert!(world.peers[&1].abandoned > 0, "the rest is not read");
+    let pulls = |world: &World| world.peers[&1].node.counters().pulls;
+    let before = pulls(&world);
+    world.run(Duration::from_secs(10));
+    assert_eq!(pulls(&world), before, "its giver is left alone for a while");
     world.forge = None;
     world.until("an honest answer is taken all the same", World::agree);
 }

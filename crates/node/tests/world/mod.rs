@@ -48,6 +48,8 @@ pub(crate) struct Peer {
     /// What it wants kept for a new identity; the disk takes it at once.
     pub(crate) moves: Option<Vec<(Key, Body)>>,
     pub(crate) yielded: bool,
+    /// Requests that it broke off.
+    pub(crate) abandoned: usize,
     pub(crate) published: usize,
 }
 
@@ -197,6 +199,7 @@ impl World {
             departed: false,
             moves: None,
             yielded: false,
+            abandoned: 0,
             published: 0,
         };
         change(&mut peer);
@@ -340,6 +343,10 @@ impl World {
                 frame,
                 ..
             } => self.request(n, exchange, addr, frame),
+            // What comes all the same is ignored.
+            Output::Abandon { .. } => {
+                self.peers.get_mut(&n).expect("it runs").abandoned += 1;
+            }
             Output::Respond { exchange, frame } => {
                 let (asker, theirs) = self.exchanges[&exchange];
                 *self.answered.entry(exchange).or_default() += frame.len();
