@@ -43,6 +43,8 @@ pub enum Counter {
     OwnPacket,
     /// Refused: meant for another node, most likely a former user of our address.
     OtherReceiver,
+    /// Dropped: its address has had its share of datagrams for the moment.
+    DatagramsOverShare,
     /// Dropped: the driver did not keep up with datagrams.
     QueueFull,
     /// Packets that are not ours, passed on to QUIC, which judges them.
@@ -105,6 +107,7 @@ impl Counter {
         Self::WrongLength,
         Self::OwnPacket,
         Self::OtherReceiver,
+        Self::DatagramsOverShare,
         Self::QueueFull,
         Self::QuicReceived,
         Self::QuicQueueFull,
@@ -146,6 +149,7 @@ impl Counter {
             Self::WrongLength => "wrong_length",
             Self::OwnPacket => "own_packet",
             Self::OtherReceiver => "other_receiver",
+            Self::DatagramsOverShare => "datagrams_over_share",
             Self::QueueFull => "queue_full",
             Self::QuicReceived => "quic_received",
             Self::QuicQueueFull => "quic_queue_full",
@@ -188,6 +192,9 @@ impl Counter {
             Self::WrongLength => "Refused packets of an impossible length.",
             Self::OwnPacket => "Refused packets that bear our own id.",
             Self::OtherReceiver => "Refused packets that were meant for another node.",
+            Self::DatagramsOverShare => {
+                "Datagrams dropped because more came from their address than may at once."
+            }
             Self::QueueFull => "Datagrams dropped because the driver did not keep up.",
             Self::QuicReceived => "Packets passed on to QUIC, which judges them.",
             Self::QuicQueueFull => "QUIC packets dropped because their queue was full.",
@@ -252,6 +259,9 @@ impl Counter {
                 "refused a packet of an earlier run of its sender: \
                  its disk or clock was set back, or somebody replays packets",
             ),
+            Self::DatagramsOverShare => {
+                Some("dropped a datagram: this member sends more than one may at once")
+            }
             Self::QueueFull => Some("dropped a datagram: this agent does not keep up"),
             Self::SessionsRefused => Some("refused a session: too many are open"),
             Self::RequestsRefused => Some("refused a request: this agent does not keep up"),
@@ -368,7 +378,7 @@ impl Tally {
 const KEY_LACKED_HERE: &str = "refused a peer under a cluster key that this agent lacks: if it \
     belongs here, give it one of the accepted keys, or add its key here (`tidings keyring add`)";
 
-const COUNTERS: usize = 36;
+const COUNTERS: usize = 37;
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,7 @@
 //! | `socket`, `pump` | the shared socket as quinn sees it; who reads it |
 //! | `tls`, `quic`, `handshake` | raw public keys, QUIC's settings, the proof of membership |
 //! | `session`, `serve`, `frame`, `peers` | requests out, requests in, frames, open connections |
-//! | `shares` | what one peer may take of us at once |
+//! | `shares`, `sources` | what one peer may take of us at once, in sessions and in datagrams |
 //! | `counters` | [`Counter`]: what was sent, received and refused, by name |
 
 mod counters;
@@ -41,6 +41,7 @@ mod serve;
 mod session;
 mod shares;
 mod socket;
+mod sources;
 #[cfg(test)]
 mod tests;
 mod tls;

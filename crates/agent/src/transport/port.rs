@@ -1,6 +1,12 @@
 //! The public face: one port, opened once per run.
 
-use std::{collections::BTreeMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use quinn::{Endpoint, TokioRuntime};
 use tidings_types::{ClusterId, ClusterKeyId, Epoch, NodeId, limits::PAYLOAD_BYTES};
@@ -21,6 +27,7 @@ use super::{
     serve::{Responder, Server},
     session::{ResponseStream, SessionError, Sessions},
     socket::Socket,
+    sources::Sources,
 };
 
 /// What the port needs to know.
@@ -200,6 +207,8 @@ impl Transport {
         let pump = Pump {
             socket: Arc::clone(&socket),
             opener: Opener::new(cluster, node, keys.clone(), Arc::clone(&heard)),
+            sources: Sources::new(Instant::now()),
+            is_flooded: false,
             keys,
             events: sender.clone(),
             peers: Arc::clone(&peers),

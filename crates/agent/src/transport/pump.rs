@@ -5,9 +5,10 @@
 
 use std::{
     io::{self, IoSliceMut},
+    mem,
     net::SocketAddr,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use quinn::udp::{BATCH_SIZE, RecvMeta};
@@ -21,6 +22,7 @@ use super::{
     peers::Peers,
     port::Event,
     socket::{Packet, Socket, canonical},
+    sources::Sources,
 };
 
 /// Reads the socket and sorts what it reads.
@@ -28,6 +30,9 @@ use super::{
 pub(super) struct Pump {
     pub(super) socket: Arc<Socket>,
     pub(super) opener: Opener,
+    pub(super) sources: Sources,
+    /// Whether an address had more than its share since the socket was last waited for.
+    pub(super) is_flooded: bool,
     /// To tell which key was lacking.
     pub(super) keys: KeyRing,
     pub(super) events: Sender<Event>,
@@ -55,8 +60,13 @@ impl Pump {
                     }
                 }
             }
-            // A flood must not keep this thread from the tasks that answer it.
-            tokio::task::yield_now().await;
+            if mem::take(&mut self.is_flooded) {
+                // What waits meanwhile is read at once: most of a packet's cost is being woken for it.
+                tokio::time::sleep(FLOOD_PAUSE).await;
+            } else {
+                // A flood must not keep this thread from the tasks that answer it.
+                tokio::task::yield_now().await;
+            }
         }
     }
 
@@ -102,10 +112,18 @@ impl Pump {
 
     /// Opens one of our datagrams and passes it on.
     fn take(&mut self, from: SocketAddr, datagram: &[u8]) {
+        if !self.sources.admits(from, Instant::now()) {
+            self.is_flooded = true;
+            return self.refuse(Counter::DatagramsOverShare, from, datagram);
+        }
         let opened = match self.opener.open(datagram) {
-            Ok(opened) => opened,
+            Ok(opened) => {
+                self.sources.took(from);
+                opened
+            }
             Err(Refused::As(counter)) => return self.refuse(counter, from, datagram),
             Err(Refused::OldRun { sender, newest }) => {
+                self.sources.took(from);
                 self.tally.refuse(Counter::OldEpoch, from);
                 // One that finds no room is repeated by its sender.
                 let _ = self.events.try_send(Event::OldRun {
@@ -139,6 +157,9 @@ impl Pump {
                 let (node, accepted) = (Some(header.sender), self.keys.ids());
                 self.tally
                     .refuse_key(counter, from, node, header.key, &accepted);
+            }
+            Ok(header) if counter == Counter::DatagramsOverShare => {
+                self.tally.refuse_node(counter, from, header.sender);
             }
             _ => self.tally.refuse(counter, from),
         }
@@ -180,6 +201,8 @@ fn split(buffer: &mut [u8], stride: usize, mut ours: impl FnMut(&[u8])) -> usize
 const BUFFER_BYTES: usize = 64 << 10;
 /// Batches read before other tasks get their turn.
 const BATCHES_PER_TURN: usize = 4;
+/// The pause between two turns while somebody floods.
+const FLOOD_PAUSE: Duration = Duration::from_millis(2);
 /// Failed reads in a row after which the pump pauses, and for how long.
 const FAILURES_BEFORE_PAUSE: u32 = 16;
 const FAILURE_PAUSE: Duration = Duration::from_millis(100);
