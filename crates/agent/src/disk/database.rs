@@ -344,5 +344,6 @@ fn discard(handle: Option<redb::Database>) {
     let _ = quiet::catch(|| drop(handle));
 }
 
-/// Memory that redb may use to keep pages of one file.
-const CACHE_BYTES: usize = 16 << 20;
+/// Memory that redb may use to keep pages of one file. A file is read once, at the start; what is
+/// written again and again are few pages.
+const CACHE_BYTES: usize = 4 << 20;
