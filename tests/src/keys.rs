@@ -40,6 +40,20 @@ pub fn digits(file: &Path) -> String {
     line.expect("a key file holds a key").to_owned()
 }
 
+/// The one key in a file that [`new_file`] made.
+///
+/// # Panics
+/// If it holds none.
+pub fn secret(file: &Path) -> [u8; 32] {
+    let digits = digits(file);
+    let mut secret = [0; 32];
+    for (byte, digits) in secret.iter_mut().zip(digits.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).expect("digits are ASCII");
+        *byte = u8::from_str_radix(digits, 16).expect("keygen writes hexadecimal digits");
+    }
+    secret
+}
+
 fn write(file: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;
     fs::write(file, text).expect("the story's directory takes a file");

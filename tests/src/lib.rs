@@ -12,6 +12,7 @@
 //! | [`figures`] | what an agent counts, and what it costs |
 //! | [`keys`] | cluster keys and their files |
 //! | [`relay`], [`hostile`] | what agents send each other, counted; packets that they must refuse |
+//! | [`rogue`], [`cost`] | a member that says what it likes, and what that costs an agent |
 //! | [`answers`] | all that an agent answers, in a form that can be compared |
 //! | [`image`] | a data directory's files, put back with one change |
 //! | [`ledger`] | what clients were told, and what must be served because of it |
@@ -37,6 +38,7 @@ pub mod answers;
 pub mod binary;
 pub mod checked;
 pub mod cluster;
+pub mod cost;
 pub mod dns;
 pub mod figures;
 pub mod hostile;
@@ -47,6 +49,7 @@ pub mod lab;
 pub mod ledger;
 pub mod random;
 pub mod relay;
+pub mod rogue;
 pub mod stage;
 pub mod stats;
 pub mod status;

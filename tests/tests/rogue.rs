@@ -3,39 +3,36 @@
 
 use std::{
     collections::BTreeMap,
-    net::SocketAddr,
+    iter,
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
 use serde_json::json;
-use tidings_agent::{
-    cluster_id,
-    transport::{self, KeyRing, NodeKey, ResponseStream, Transport},
-};
+use tidings_registry::{FEED_BYTES_WRITTEN, Registry};
 use tidings_tests::{
     agent::{Agent, Spec},
     cluster,
+    cost::{GROWTH_BYTES, cost},
     figures::Figures,
     keys,
-    stage::{Needs, Stage, story},
-    stats::{self, Spans},
-    wait::{self, ensure},
+    rogue::{self, Rogue, Victim},
+    stage::{Needs, story},
+    stats,
 };
-use tidings_types::{Epoch, NodeId};
-use tokio::{
-    runtime::{Builder, Runtime},
-    task::JoinSet,
-    time::{sleep, timeout},
+use tidings_types::{
+    Body, Change, Delta, Dot, Entry, Epoch, FeedState, Instance, Key, Lineage, NodeId, ServiceId,
+    ServiceName, Slot, Transfer, Version, Weights, limits::FEED_RECORDS,
 };
+use tidings_wire::{FeedPart, Request, Response, Want, datagram};
+use tokio::{task::JoinSet, time::sleep};
 
-/// What one member may cost another.
-const GROWTH_BYTES: u64 = 16 << 20;
-const CPU_SHARE: f64 = 0.05;
 /// How long each attempt goes on.
-const ATTEMPT: Duration = Duration::from_secs(6);
-/// Registrations at the victim are answered by the other agent in this time.
-const SPREAD_WITHIN: Duration = Duration::from_secs(1);
-/// Ports of the rogue, all under its one key.
+const ATTEMPT: Duration = Duration::from_secs(3);
+/// Memory that the feed of a node with all the records that one may have takes, honest or not.
+const WHOLE_FEED_BYTES: u64 = 48 << 20;
+/// Ports of the rogue.
 const PORTS: usize = 12;
 
 #[test]
@@ -50,16 +47,49 @@ fn a_rogue_member_costs_its_victim_little_and_the_honest_nothing() {
         let agents = cluster::start(specs.collect());
         fill(&agents[0]);
         cluster::wait_until_one(&agents);
-        let rogue = Rogue::new(stage, &key, &agents[0]);
-        let idle = cost(&agents, "nothing, for comparison", 0.0, || {
-            rogue.runtime.block_on(async { sleep(ATTEMPT).await });
-        });
+        let rogue = Rogue::new(stage, &key, PORTS);
+        let victim = Victim::of(&agents[0]);
+        let idle = cost(
+            &agents,
+            "nothing, for comparison",
+            (GROWTH_BYTES, 0.0),
+            || {
+                thread::sleep(ATTEMPT);
+            },
+        );
+        let limits = (GROWTH_BYTES, idle);
         let before = Figures::of(&agents[0]).expect("it answers");
-        cost(&agents, "12 sessions of one key", idle, || rogue.crowd());
-        cost(&agents, "heads in a loop", idle, || rogue.ask_in_a_loop());
-        cost(&agents, "pulls that are not read", idle, || rogue.pull());
-        cost(&agents, "1,000 valid datagrams a second", idle, || {
-            rogue.flood();
+        cost(&agents, "12 sessions of one key", limits, || {
+            crowd(&rogue, victim);
+        });
+        cost(&agents, "heads in a loop", limits, || {
+            ask_in_a_loop(&rogue, victim);
+        });
+        cost(&agents, "pulls that are not read", limits, || {
+            pull(&rogue, victim);
+        });
+        cost(&agents, "1,000 valid datagrams a second", limits, || {
+            flood(&rogue, victim, 1_000);
+        });
+        cost(&agents, "10,000 valid datagrams a second", limits, || {
+            flood(&rogue, victim, 10_000);
+        });
+        cost(&agents, "a run of its own every 10 ms", limits, || {
+            begin_again(&rogue, victim);
+        });
+        let mut other = Rogue::new(stage, &key, 1);
+        let parts = feed(other.node(), other.epoch());
+        other.answer(move |request| answer(&request, &parts, true));
+        cost(&agents, "a feed without an end", limits, || {
+            claim(&other, victim, &Lineage::of(other.epoch(), ENDLESS));
+        });
+        let mut other = Rogue::new(stage, &key, 1);
+        let feed = Arc::new(feed(other.node(), other.epoch()));
+        let parts = Arc::clone(&feed);
+        other.answer(move |request| answer(&request, &parts, false));
+        let whole = (WHOLE_FEED_BYTES, idle);
+        cost(&agents, "a feed as large as may be", whole, || {
+            claim(&other, victim, &feed[0].state.lineage);
         });
         let now = Figures::of(&agents[0]).expect("it answers");
         let ended: BTreeMap<_, _> = ENDS
@@ -71,7 +101,7 @@ fn a_rogue_member_costs_its_victim_little_and_the_honest_nothing() {
             assert!(*count > 0, "{name} was never met");
         }
         let log = agents[0].log();
-        let id = rogue.node.to_string();
+        let id = rogue.node().to_string();
         let mut lines = log.lines().filter(|line| line.contains("as one may have"));
         assert!(
             lines.any(|line| line.contains(&id)),
@@ -82,9 +112,12 @@ fn a_rogue_member_costs_its_victim_little_and_the_honest_nothing() {
 }
 
 /// Limits that the attempts meet.
-const ENDS: [&str; 2] = [
+const ENDS: [&str; 5] = [
     "tidings_transport_sessions_over_share_total",
+    "tidings_transport_datagrams_over_share_total",
     "tidings_node_datagrams_malformed_total",
+    "tidings_node_feeds_too_large_total",
+    "tidings_node_changes_refused_total",
 ];
 
 /// Gives the victim a feed that is worth asking for: a few MiB.
@@ -99,188 +132,192 @@ fn fill(agent: &Agent) {
     }
 }
 
-/// Runs an attempt while registrations go on, and tells what it cost the first agent; returns the
-/// share of a core.
-fn cost(agents: &[Agent], what: &str, idle: f64, attempt: impl FnOnce() + Send) -> f64 {
-    let of = |agent| Figures::of(agent).expect("it answers");
-    let before = of(&agents[0]);
-    let begin = Instant::now();
-    let (mut spans, mut greatest) = (Spans::new(), 0);
-    std::thread::scope(|scope| {
-        let attempt = scope.spawn(attempt);
-        for port in 1..60_000 {
-            if attempt.is_finished() {
-                break;
-            }
-            spans.push(spread(agents, port));
-            greatest = greatest.max(of(&agents[0]).resident_bytes());
-            // Registrations cost something too: a few a second are enough.
-            std::thread::sleep(Duration::from_millis(250));
+/// A session from each port, kept open.
+fn crowd(rogue: &Rogue, victim: Victim) {
+    rogue.runtime().block_on(async {
+        let mut held = Vec::new();
+        for port in 0..PORTS {
+            held.push(rogue.ask(port, victim, &Request::Heads).await);
         }
-        attempt.join().expect("the attempt does not panic");
+        sleep(ATTEMPT).await;
+        let open = held.iter().flatten().count();
+        assert!(open <= 4, "{open} sessions of one node are open");
     });
-    let now = of(&agents[0]);
-    let share = (now.cpu_seconds() - before.cpu_seconds()) / begin.elapsed().as_secs_f64();
-    let growth = greatest
-        .max(now.resident_bytes())
-        .saturating_sub(before.resident_bytes());
-    stats::measured(&format!(
-        "{what}: memory grew by {} KiB, {:.1} % of a core, {:.1} % more than idle{}",
-        growth >> 10,
-        share * 100.0,
-        (share - idle) * 100.0,
-        if share - idle <= CPU_SHARE {
-            ""
-        } else {
-            " MISSED"
-        },
-    ));
-    spans.report(&format!("{what}: a registration spreads"), SPREAD_WITHIN);
-    assert!(
-        growth < GROWTH_BYTES,
-        "{what}: memory grew by {growth} bytes"
-    );
-    let strict = std::env::var_os("TIDINGS_STRICT").is_some_and(|value| value == "1");
-    assert!(
-        share - idle <= CPU_SHARE || !strict,
-        "{what}: {share} of a core"
-    );
-    share
 }
 
-fn spread(agents: &[Agent], port: u16) -> Duration {
-    let begin = Instant::now();
-    let body = json!({"Name": "spread", "Port": port});
-    let taken = agents[0].http().accept("/v1/agent/service/register", &body);
-    taken.expect("the victim takes registrations");
-    let (_, span) = wait::since(begin, "the other answers", SPREAD_WITHIN, || {
-        let found = agents[1].http().json("/v1/catalog/service/spread")?;
-        ensure(found[0]["ServicePort"] == port, || found.to_string())
-    });
-    span
-}
-
-struct Rogue {
-    runtime: Runtime,
-    ports: Vec<Transport>,
-    node: NodeId,
-    victim: NodeId,
-    at: SocketAddr,
-}
-
-impl Rogue {
-    fn new(stage: &Stage, key: &std::path::Path, victim: &Agent) -> Self {
-        let runtime = Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .expect("a runtime can be started");
-        let identity = NodeKey::generate().expect("the system gives randomness");
-        let mut secret = [0; 32];
-        for (byte, digits) in secret
-            .iter_mut()
-            .zip(keys::digits(key).as_bytes().chunks(2))
-        {
-            let digits = std::str::from_utf8(digits).expect("digits are ASCII");
-            *byte = u8::from_str_radix(digits, 16).expect("keygen writes hexadecimal digits");
-        }
-        let ports = (0..PORTS).map(|_| {
-            let keys = KeyRing::new(&[secret]).expect("one key is a ring");
-            let cluster = cluster_id("tidings").expect("it is a name");
-            let settings = transport::Settings::new(
-                stage.free_addr(),
-                cluster,
-                keys,
-                identity.clone(),
-                Epoch::from_bits(1 << 40),
-            );
-            let _inside = runtime.enter();
-            Transport::bind(settings)
-                .expect("a free address can be bound")
-                .0
-        });
-        let ports = ports.collect();
-        let status = victim.status().expect("it answers");
-        Self {
-            ports,
-            node: identity.node_id(),
-            victim: status.node_id.parse().expect("a node's id"),
-            at: victim.spec().gossip,
-            runtime,
-        }
-    }
-
-    async fn ask(&self, port: usize, frame: &[u8]) -> Option<ResponseStream> {
-        let asked = self.ports[port].request(self.victim, self.at, frame.to_vec());
-        timeout(ATTEMPT, asked).await.ok()?.ok()
-    }
-
-    /// A session from each port, kept open.
-    fn crowd(&self) {
-        self.runtime.block_on(async {
-            let mut held = Vec::new();
-            for port in 0..PORTS {
-                held.push(self.ask(port, HEADS).await);
-            }
-            sleep(ATTEMPT).await;
-            let open = held.iter().flatten().count();
-            assert!(open <= 4, "{open} sessions of one node are open");
-        });
-    }
-
-    /// Asks for heads again and again, two requests at a time over each session that it gets.
-    fn ask_in_a_loop(&self) {
-        let end = Instant::now() + ATTEMPT;
-        let mut asking = JoinSet::new();
-        let asked = self.runtime.block_on(async {
-            for port in self.ports.iter().take(4).chain(self.ports.iter().take(4)) {
-                let (port, victim, at) = (port.clone(), self.victim, self.at);
-                asking.spawn(async move {
-                    let mut asked = 0_u32;
-                    while Instant::now() < end {
-                        let answer = port.request(victim, at, HEADS.to_vec());
-                        asked += u32::from(answer.await.is_ok());
-                    }
-                    asked
-                });
-            }
-            asking.join_all().await.iter().sum::<u32>()
-        });
-        stats::measured(&format!(
-            "heads in a loop: {asked} answers in {ATTEMPT:.0?}"
-        ));
-    }
-
-    /// Asks for the victim's feed on all sessions, and reads no further than the first frame.
-    fn pull(&self) {
-        let mut frame = vec![0, 2, 1];
-        frame.extend_from_slice(self.victim.as_bytes());
-        // Holding nothing: no floor, no epochs, no content.
-        frame.extend_from_slice(&[0, 0, 0]);
-        self.runtime.block_on(async {
-            let mut held = Vec::new();
-            for port in (0..4).chain(0..4) {
-                held.push(self.ask(port, &frame).await);
-            }
-            assert!(held.iter().flatten().count() > 0, "no pull was answered");
-            sleep(ATTEMPT).await;
-        });
-    }
-
-    /// Sealed datagrams whose payload means nothing.
-    fn flood(&self) {
-        self.runtime.block_on(async {
-            let end = Instant::now() + ATTEMPT;
-            while Instant::now() < end {
-                for _ in 0..10 {
-                    // A full buffer of the system is the rogue's loss.
-                    let _ = self.ports[0].send_datagram(self.at, Some(self.victim), &[7; 900]);
+/// Asks for heads again and again, two requests at a time over each session that it gets.
+fn ask_in_a_loop(rogue: &Rogue, victim: Victim) {
+    let end = Instant::now() + ATTEMPT;
+    let heads = Request::Heads.encode().expect("it has a frame");
+    let mut asking = JoinSet::new();
+    let asked = rogue.runtime().block_on(async {
+        let ports = rogue.ports();
+        for port in ports.iter().take(4).chain(ports.iter().take(4)) {
+            let (port, heads) = (port.clone(), heads.clone());
+            asking.spawn(async move {
+                let mut asked = 0_u32;
+                while Instant::now() < end {
+                    let answer = port.request(victim.node, victim.addr, heads.clone());
+                    asked += u32::from(answer.await.is_ok());
                 }
-                sleep(Duration::from_millis(10)).await;
+                asked
+            });
+        }
+        asking.join_all().await.iter().sum::<u32>()
+    });
+    stats::measured(&format!(
+        "heads in a loop: {asked} answers in {ATTEMPT:.0?}"
+    ));
+}
+
+/// Asks for the victim's feed on all sessions, and reads no further than the first frame.
+fn pull(rogue: &Rogue, victim: Victim) {
+    let want = Want {
+        owner: victim.node,
+        held: Lineage::empty(),
+        sum: 0,
+    };
+    let pull = Request::Pull(vec![want]);
+    rogue.runtime().block_on(async {
+        let mut held = Vec::new();
+        for port in (0..4).chain(0..4) {
+            held.push(rogue.ask(port, victim, &pull).await);
+        }
+        assert!(held.iter().flatten().count() > 0, "no pull was answered");
+        sleep(ATTEMPT).await;
+    });
+}
+
+/// Sends sealed datagrams whose payload means nothing.
+fn flood(rogue: &Rogue, victim: Victim, per_second: u32) {
+    rogue.runtime().block_on(async {
+        let begin = Instant::now();
+        let mut sent = 0;
+        while begin.elapsed() < ATTEMPT {
+            let due = begin.elapsed().as_secs_f64() * f64::from(per_second);
+            while f64::from(sent) < due {
+                sent += 1;
+                // A full buffer of the system is the rogue's loss.
+                let _ = rogue.ports()[0].send_datagram(victim.addr, Some(victim.node), &[7; 900]);
             }
-        });
+            sleep(Duration::from_millis(5)).await;
+        }
+    });
+}
+
+/// Tells of ever new runs of its own, with nothing in them.
+fn begin_again(rogue: &Rogue, victim: Victim) {
+    let begin = Instant::now();
+    for run in 1.. {
+        if begin.elapsed() >= ATTEMPT {
+            break;
+        }
+        let epoch = Epoch::from_bits(rogue.epoch().bits() + (run << 40));
+        let delta = Delta {
+            from: Lineage::empty(),
+            state: state(rogue.node(), Lineage::of(epoch, 1)),
+            changes: Vec::new(),
+        };
+        rogue.tell(victim, datagram::Body::Rumors(vec![delta]));
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
-/// The frame that asks for heads, as the wire format's golden bytes have it.
-const HEADS: &[u8] = &[0, 1];
+/// Says again and again that it holds so much of its feed.
+fn claim(rogue: &Rogue, victim: Victim, lineage: &Lineage) {
+    let begin = Instant::now();
+    while begin.elapsed() < ATTEMPT {
+        let owner = rogue.node();
+        let lineage = lineage.clone();
+        rogue.tell(victim, datagram::Body::Have { owner, lineage });
+        thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A seq that a feed without an end claims to reach.
+const ENDLESS: u64 = 1 << 40;
+
+/// Gives the feed, or its first part again and again, to whoever asks for it.
+fn answer(
+    request: &Request,
+    feed: &[FeedPart],
+    is_endless: bool,
+) -> Box<dyn Iterator<Item = Response> + Send> {
+    let owner = feed[0].state.owner;
+    let is_asked = |request: &Request| match request {
+        Request::Pull(wants) => wants.iter().any(|want| want.owner == owner),
+        _ => false,
+    };
+    if !is_asked(request) {
+        return Box::new(iter::empty());
+    }
+    let response = |part| Response::Feed(Box::new(part));
+    if !is_endless {
+        return Box::new(feed.to_vec().into_iter().map(response));
+    }
+    let mut part = feed[0].clone();
+    let (epoch, _) = part.state.lineage.heads().next().expect("it has a run");
+    part.state.lineage = Lineage::of(epoch, ENDLESS);
+    part.last = false;
+    Box::new(iter::repeat(part).map(response))
+}
+
+/// The greatest feed that an honest node may have: as many records, with as many bytes.
+fn feed(owner: NodeId, epoch: Epoch) -> Vec<FeedPart> {
+    let mut registry = Registry::new(NodeId::from_bytes([0; 16]), rogue::cluster());
+    let bytes = FEED_BYTES_WRITTEN / FEED_RECORDS - 120;
+    for seq in 1..=FEED_RECORDS as u64 {
+        let mut from = Lineage::empty();
+        from.advance(epoch, seq - 1);
+        let delta = Delta {
+            from,
+            state: state(owner, Lineage::of(epoch, seq)),
+            changes: vec![change(owner, epoch, seq, bytes)],
+        };
+        let taken = registry.apply(Transfer::Delta(delta));
+        taken.expect("the feed is not larger than it may be");
+    }
+    let whole = registry.snapshot(owner).expect("it was filled");
+    FeedPart::split(Transfer::Snapshot(whole)).expect("its records have encodings")
+}
+
+fn change(owner: NodeId, epoch: Epoch, seq: u64, bytes: usize) -> Change {
+    let instance = Instance {
+        service: ServiceName::new("rogue").expect("it is a name"),
+        address: String::new(),
+        port: 1,
+        socket_path: String::new(),
+        tags: Vec::new(),
+        meta: BTreeMap::from([("text".to_owned(), "x".repeat(bytes))]),
+        tagged_addresses: BTreeMap::new(),
+        weights: Weights::default(),
+        enable_tag_override: false,
+        kind: String::new(),
+        checks: Vec::new(),
+    };
+    let id = ServiceId::new(format!("rogue-{seq}")).expect("it is an id");
+    let dot = Dot {
+        epoch,
+        seq,
+        node: owner,
+    };
+    Change {
+        epoch,
+        seq,
+        key: Key::Instance(owner, id),
+        slot: Slot::Entry(Entry {
+            version: Version::Owner(dot),
+            body: Some(Arc::new(Body::Instance(instance))),
+        }),
+    }
+}
+
+const fn state(owner: NodeId, lineage: Lineage) -> FeedState {
+    FeedState {
+        owner,
+        lineage,
+        watermark: Lineage::empty(),
+        needs: BTreeMap::new(),
+        sum: 0,
+    }
+}

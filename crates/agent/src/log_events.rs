@@ -157,11 +157,12 @@ fn log_member(node: NodeId, status: MemberStatus, view: &View) {
     }
 }
 
-/// What people call `node`; the start of its id until its record is here.
+/// What people call `node`; its id until its record is here, and whole: it may be all that is ever
+/// known of a member that means ill.
 fn name(node: NodeId, view: &View) -> String {
     view.node_by_key(&NodeKey::Agent(node))
         .filter(|known| known.facts.known)
-        .map_or_else(|| format!("{node:?}"), |known| known.facts.name.to_string())
+        .map_or_else(|| node.to_string(), |known| known.facts.name.to_string())
 }
 
 #[cfg(test)]
