@@ -19,12 +19,7 @@ source scripts/check/leaks.sh
 
 STEPS=(
   "format      rustfmt has nothing to change"
-  "lint        clippy finds nothing, in tests and in the simulator's mutants either"
   "shell       shellcheck finds nothing in the scripts"
-  "docs        the documentation builds, and its links lead somewhere"
-  "licences    licences, banned crates and sources are as .deny.toml says"
-  "advisories  no dependency has a known weakness that .deny.toml does not explain"
-  "wasm        the core builds where there is no operating system"
   "tests       unit tests, laws and dialogues of every crate; what fuzzing found, and mutations of it"
   "rules       dependency direction and the habits of this code base"
   "release     the binary and the simulator build as they are shipped"
@@ -34,15 +29,26 @@ STEPS=(
   "e2e         real agents keep the promises on real sockets"
   "partition   a real network is split under real agents, in three shapes, and heals"
   "tour        the README's commands answer as the README says"
+  "lint        clippy finds nothing, in tests and in the simulator's mutants either"
+  "docs        the documentation builds, and its links lead somewhere"
+  "wasm        the core builds where there is no operating system"
+  "licences    licences, banned crates and sources are as .deny.toml says"
+  "advisories  no dependency has a known weakness that .deny.toml does not explain"
   "leaks       no process, namespace, port or file is left behind"
 )
+
+# These compile. Begun together with the stories, whose agents wait more than they work, they take
+# what those leave of the machine; their target directory is another one, since cargo locks it.
+BESIDE=(lint docs wasm licences advisories)
+BESIDE_FROM=e2e
+BESIDE_TARGET=${CARGO_TARGET_DIR:-target}/check/beside
 
 step_format() {
   cargo fmt --all --check -- -l # The names will do; cargo fmt --all does the rest.
 }
 
 step_lint() {
-  cargo clippy --locked --workspace --all-targets --features tidings-sim/mutants -- -D warnings
+  cargo clippy --target-dir "$BESIDE_TARGET" --locked --workspace --all-targets --features tidings-sim/mutants -- -D warnings
 }
 
 step_shell() {
@@ -51,7 +57,8 @@ step_shell() {
 }
 
 step_docs() {
-  RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --document-private-items
+  RUSTDOCFLAGS="-D warnings" cargo doc --target-dir "$BESIDE_TARGET" --locked --workspace \
+    --no-deps --document-private-items
 }
 
 step_licences() {
@@ -68,7 +75,7 @@ step_advisories() {
 
 step_wasm() {
   need_wasm_target
-  cargo check --locked --target wasm32-unknown-unknown -p tidings-node
+  cargo check --target-dir "$BESIDE_TARGET" --locked --target wasm32-unknown-unknown -p tidings-node
 }
 
 step_tests() {

@@ -26,13 +26,21 @@ main() {
   passed=0 failed=0 skipped=0
   for entry in "${STEPS[@]}"; do
     read -r name about <<<"$entry"
-    if [[ $# -eq 0 || " $* " == *" $name "* ]]; then
-      judge_step
-    fi
+    wanted "$name" "$@" || continue
+    [[ $name != "$BESIDE_FROM" ]] || begin_beside "$@"
+    judge_step
   done
   tidy_up
+  echo "took $((SECONDS / 60)) min $((SECONDS % 60)) s"
   echo "$passed passed, $failed failed, $skipped skipped"
   [[ $failed -eq 0 ]]
+}
+
+# wanted NAME [STEP...]: whether it is among the steps that were asked for; none means all.
+wanted() {
+  local name=$1
+  shift
+  [[ $# -eq 0 || " $* " == *" $name "* ]]
 }
 
 usage() {
@@ -54,22 +62,59 @@ prepare() {
   export GIT_TERMINAL_PROMPT=0 CARGO_TERM_COLOR=never
   is_ci && export CARGO_INCREMENTAL=0 # Nothing is compiled twice there.
   snapshot >"$TARGET/check/before"
+  trap interrupted INT TERM
 }
 
 tidy_up() {
   rm -rf "$TMPDIR"
 }
 
+# What runs beside other steps does not hear an interrupt; it must not outlive it either.
+interrupted() {
+  marked_processes | sed -E 's/^process ([0-9]+):.*/\1/' | xargs -r kill
+  tidy_up
+  exit 130
+}
+
 is_ci() {
   [[ ${CI:-} == true ]]
 }
 
-# Runs the step $name, says how it went and how long it took.
+# Begins what may run beside other steps, one after the other, at the lowest priority.
+begin_beside() {
+  local step
+  for step in "${BESIDE[@]}"; do
+    wanted "$step" "$@" && begun+=("$step")
+  done
+  for step in "${begun[@]}"; do
+    run_step "$step" nice -n 19
+  done &
+  beside=$!
+}
+begun=() beside=
+
+# run_step NAME [COMMAND...]: runs a step, by way of the command if there is one. Its exit code and
+# the seconds that it took stand beside its log.
+run_step() {
+  local step=$1 begin=$EPOCHREALTIME code=0
+  shift
+  "$@" timeout --kill-after=10 "$STEP_LIMIT" "$BASH" "$0" --one-step "$step" \
+    </dev/null >"$LOGS/$step.log" 2>&1 || code=$?
+  awk -v code="$code" -v a="$begin" -v b="$EPOCHREALTIME" \
+    'BEGIN { printf "%d %6.1f s\n", code, b - a }' >"$LOGS/$step.result"
+}
+
+# Runs the step $name unless it has been begun, says how it went and how long it took.
 judge_step() {
-  local log=$LOGS/$name.log begin=$EPOCHREALTIME code=0 took
-  timeout --kill-after=10 "$STEP_LIMIT" "$BASH" "$0" --one-step "$name" \
-    </dev/null >"$log" 2>&1 || code=$?
-  took=$(awk -v a="$begin" -v b="$EPOCHREALTIME" 'BEGIN { printf "%6.1f s", b - a }')
+  local log=$LOGS/$name.log code took
+  if [[ " ${begun[*]} " == *" $name "* ]]; then
+    wait "$beside"
+  else
+    run_step "$name" &
+    wait $! # Unlike a command that is waited for at once, this hears an interrupt.
+  fi
+  IFS=' ' read -r code took <"$LOGS/$name.result" || code=1
+  took=$(printf '%8s' "$took")
   if [[ $code -eq 0 ]]; then
     passed=$((passed + 1))
     printf 'ok    %s  %-11s %s\n' "$took" "$name" "$about"
