@@ -1,4 +1,4 @@
-//! Every scenario and every regression, once.
+//! Every regression, once. The scenarios are run by `tidings-sim run`.
 
 use std::{
     path::{Path, PathBuf},
@@ -38,13 +38,8 @@ fn failure(file: &Path) -> Option<String> {
 }
 
 #[test]
-fn every_scenario_passes() {
-    assert!(run_all(catalogue::SCENARIOS) >= 12);
-}
-
-#[test]
 fn every_regression_passes() {
-    run_all(catalogue::REGRESSIONS);
+    assert!(run_all(catalogue::REGRESSIONS) > 5);
 }
 
 #[test]
