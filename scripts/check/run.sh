@@ -89,9 +89,9 @@ begin_beside() {
   for step in "${begun[@]}"; do
     run_step "$step" nice -n 19
   done &
-  beside=$!
+  beside_pid=$!
 }
-begun=() beside=
+begun=() beside_pid=
 
 # run_step NAME [COMMAND...]: runs a step, by way of the command if there is one. Its exit code and
 # the seconds that it took stand beside its log.
@@ -108,7 +108,7 @@ run_step() {
 judge_step() {
   local log=$LOGS/$name.log code took
   if [[ " ${begun[*]} " == *" $name "* ]]; then
-    wait "$beside"
+    wait "$beside_pid"
   else
     run_step "$name" &
     wait $! # Unlike a command that is waited for at once, this hears an interrupt.
