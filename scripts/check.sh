@@ -37,10 +37,11 @@ STEPS=(
   "leaks       no process, namespace, port or file is left behind"
 )
 
-# These compile. Begun together with the stories, whose agents wait more than they work, they take
-# what those leave of the machine; their target directory is another one, since cargo locks it.
+# These only compile. Begun together with the unit tests, at the lowest priority, they take what the
+# other steps leave of the machine: tests and stories wait, and builds end on one core. Their target
+# directory is another one, since cargo locks it.
 BESIDE=(lint docs wasm licences advisories)
-BESIDE_FROM=e2e
+BESIDE_FROM=tests
 BESIDE_TARGET=${CARGO_TARGET_DIR:-target}/check/beside
 
 step_format() {

@@ -54,13 +54,15 @@ prepare() {
   export TARGET=${CARGO_TARGET_DIR:-$PWD/target}
   export LOGS=$TARGET/check/logs
   mkdir -p "$LOGS"
+  rm -f "$LOGS"/*.result || exit 1 # A step that does not even run must not pass for its last run.
   # A temporary folder of this run alone: what is left in it is a leak.
   TMPDIR=$(mktemp -d "${TMPDIR:-/tmp}/tidings-check.XXXXXX")
   export TMPDIR
   # Every process that this run starts carries this mark; one that outlives it is a leak.
   export TIDINGS_CHECK_MARK=$$.$RANDOM$RANDOM
   export GIT_TERMINAL_PROMPT=0 CARGO_TERM_COLOR=never
-  is_ci && export CARGO_INCREMENTAL=0 # Nothing is compiled twice there.
+  # Nothing is compiled twice there, and nobody debugs.
+  is_ci && export CARGO_INCREMENTAL=0 CARGO_PROFILE_DEV_DEBUG=0 CARGO_PROFILE_RELEASE_DEBUG=0
   snapshot >"$TARGET/check/before"
   trap interrupted INT TERM
 }
@@ -71,6 +73,7 @@ tidy_up() {
 
 # What runs beside other steps does not hear an interrupt; it must not outlive it either.
 interrupted() {
+  [[ -z $beside_pid ]] || kill "$beside_pid"
   marked_processes | sed -E 's/^process ([0-9]+):.*/\1/' | xargs -r kill
   tidy_up
   exit 130
@@ -106,14 +109,14 @@ run_step() {
 
 # Runs the step $name unless it has been begun, says how it went and how long it took.
 judge_step() {
-  local log=$LOGS/$name.log code took
+  local log=$LOGS/$name.log code=1 took=
   if [[ " ${begun[*]} " == *" $name "* ]]; then
     wait "$beside_pid"
   else
     run_step "$name" &
     wait $! # Unlike a command that is waited for at once, this hears an interrupt.
   fi
-  IFS=' ' read -r code took <"$LOGS/$name.result" || code=1
+  IFS=' ' read -r code took <"$LOGS/$name.result" || code=1 # It was ended from outside.
   took=$(printf '%8s' "$took")
   if [[ $code -eq 0 ]]; then
     passed=$((passed + 1))

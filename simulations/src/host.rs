@@ -66,8 +66,8 @@ pub(crate) struct Host {
     pub(crate) departing: Option<Option<Comeback>>,
     /// The latest run of each node that its socket has heard.
     pub(crate) heard: BTreeMap<NodeId, Epoch>,
-    /// Whether the process gives its key up.
-    pub(crate) yields: bool,
+    /// Since when the process gives its key up, if it does.
+    pub(crate) yields_since: Option<Timestamp>,
     /// Registrations that moved to this host's new key and are yet to be made under it.
     pub(crate) inherited: VecDeque<Command>,
     /// The call that makes the first of them.
@@ -196,7 +196,7 @@ impl Host {
             next_exchange: 0,
             departing: None,
             heard: BTreeMap::new(),
-            yields: false,
+            yields_since: None,
             inherited: VecDeque::new(),
             inheriting: None,
             floors: Floors::default(),
@@ -236,7 +236,7 @@ impl Host {
         self.asked.clear();
         self.departing = None;
         self.heard.clear();
-        self.yields = false;
+        self.yields_since = None;
         self.inherited.clear();
         self.inheriting = None;
     }

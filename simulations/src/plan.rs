@@ -55,6 +55,8 @@ pub struct Plan {
     pub trouble: Vec<Trouble>,
     /// Moments at which a host's disk is copied, for a rollback.
     pub images: Vec<(Timestamp, usize)>,
+    /// Whether a host comes back with a copy of another's disk.
+    pub copies: bool,
     /// What queries must be answered.
     pub reads: Vec<Query>,
     /// What must come eventually.
@@ -144,6 +146,7 @@ impl Plan {
             disk: scenario.disk,
             inbox: scenario.inbox,
             images: trouble::images(&trouble),
+            copies: trouble::copies(&trouble),
             reads: planner.reads()?,
             deadlines: planner.deadlines()?,
             sometimes: scenario.expect.sometimes.clone(),

@@ -295,6 +295,7 @@ impl World {
             .equal_fingerprints_mean_equal_content(self.now, &self.hosts)?;
         self.checks.lies_are_put_right(self.now)?;
         self.checks.liars_cost_little(self.now, &self.hosts)?;
+        self.every_yield_ends()?;
         self.checks
             .every_call_is_answered(self.now, &self.hosts, self.plan.disk.max.get())
     }

@@ -129,7 +129,7 @@ impl Rogue {
                 let Ok(Response::Feed(part)) = Response::decode(&frame) else {
                     panic!("a pull is answered with a feed");
                 };
-                if let Some(transfer) = assembly.push(*part, frame.len()).expect("in order") {
+                if let Some(transfer) = assembly.push(*part, &frame).expect("in order") {
                     return match transfer {
                         Transfer::Snapshot(snapshot) => snapshot,
                         Transfer::Delta(delta) => Snapshot {

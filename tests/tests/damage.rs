@@ -28,7 +28,7 @@ fn a_damaged_disk_costs_nothing_that_peers_hold() {
         let mut ledger = Ledger::fill(&agents);
         let images = images(&mut agents, &mut ledger);
         let mut random = Random::of_the_commit();
-        let (flips, cuts) = (times(500, 20), times(100, 5));
+        let (flips, cuts) = (times(500, 10), times(100, 3));
         let mut changes = images[0].image.flips(flips, &mut random);
         changes.extend(images[0].image.cuts(cuts, &mut random));
         let mut tally = Tally::default();

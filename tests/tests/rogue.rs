@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeMap,
     iter,
+    path::Path,
     sync::Arc,
     thread,
     time::{Duration, Instant},
@@ -18,7 +19,7 @@ use tidings_tests::{
     figures::Figures,
     keys,
     rogue::{self, Rogue, Victim},
-    stage::{Needs, story},
+    stage::{Needs, Stage, story},
     stats,
 };
 use tidings_types::{
@@ -77,20 +78,7 @@ fn a_rogue_member_costs_its_victim_little_and_the_honest_nothing() {
         cost(&agents, "a run of its own every 10 ms", limits, || {
             begin_again(&rogue, victim);
         });
-        let mut other = Rogue::new(stage, &key, 1);
-        let parts = feed(other.node(), other.epoch());
-        other.answer(move |request| answer(&request, &parts, true));
-        cost(&agents, "a feed without an end", limits, || {
-            claim(&other, victim, &Lineage::of(other.epoch(), ENDLESS));
-        });
-        let mut other = Rogue::new(stage, &key, 1);
-        let feed = Arc::new(feed(other.node(), other.epoch()));
-        let parts = Arc::clone(&feed);
-        other.answer(move |request| answer(&request, &parts, false));
-        let whole = (WHOLE_FEED_BYTES, idle);
-        cost(&agents, "a feed as large as may be", whole, || {
-            claim(&other, victim, &feed[0].state.lineage);
-        });
+        give(stage, &key, &agents, idle);
         let now = Figures::of(&agents[0]).expect("it answers");
         let ended: BTreeMap<_, _> = ENDS
             .iter()
@@ -108,6 +96,26 @@ fn a_rogue_member_costs_its_victim_little_and_the_honest_nothing() {
             "the rogue is not named"
         );
         cluster::wait_until_one(&agents);
+    });
+}
+
+/// Feeds of rogues: one that never ends, and one that is as large as an honest one may be.
+fn give(stage: &Stage, key: &Path, agents: &[Agent], idle: f64) {
+    let victim = Victim::of(&agents[0]);
+    let mut rogue = Rogue::new(stage, key, 1);
+    let parts = feed(rogue.node(), rogue.epoch());
+    rogue.answer(move |request| answer(&request, &parts, true));
+    let limits = (GROWTH_BYTES, idle);
+    cost(agents, "a feed without an end", limits, || {
+        claim(&rogue, victim, &Lineage::of(rogue.epoch(), ENDLESS));
+    });
+    let mut rogue = Rogue::new(stage, key, 1);
+    let parts = feed(rogue.node(), rogue.epoch());
+    let whole = parts[0].state.lineage.clone();
+    rogue.answer(move |request| answer(&request, &parts, false));
+    let limits = (WHOLE_FEED_BYTES, idle);
+    cost(agents, "a feed as large as may be", limits, || {
+        claim(&rogue, victim, &whole);
     });
 }
 
@@ -253,7 +261,7 @@ fn answer(
     }
     let response = |part| Response::Feed(Box::new(part));
     if !is_endless {
-        return Box::new(feed.to_vec().into_iter().map(response));
+        return Box::new(Vec::from(feed).into_iter().map(response));
     }
     let mut part = feed[0].clone();
     let (epoch, _) = part.state.lineage.heads().next().expect("it has a run");

@@ -90,6 +90,15 @@ impl Exchanges {
         })
     }
 
+    /// Whether `peer` is being asked for `owner`'s feed.
+    pub(crate) fn is_pulling_from(&self, peer: NodeId, owner: NodeId) -> bool {
+        let mut from_peer = self.open.values().filter(|open| open.peer == peer);
+        from_peer.any(|open| match &open.purpose {
+            Purpose::Pull(pulling) => pulling.owners.contains(&owner),
+            _ => false,
+        })
+    }
+
     /// Bytes of feeds that came from `peer` and are not whole.
     fn held_of(&self, peer: NodeId) -> usize {
         let from_peer = self.open.values().filter(|open| open.peer == peer);
@@ -151,8 +160,9 @@ impl Node {
         true
     }
 
-    /// Asks a peer for what this node lacks of these feeds, less those that are on their way.
-    pub(crate) fn pull(&mut self, peer: NodeId, addr: SocketAddr, owners: Vec<NodeId>) {
+    /// Asks a peer for what this node lacks of these feeds, less those that are on their way; whether
+    /// it asked for any.
+    pub(crate) fn pull(&mut self, peer: NodeId, addr: SocketAddr, owners: Vec<NodeId>) -> bool {
         let mut named = BTreeSet::new();
         let missing = owners
             .into_iter()
@@ -160,7 +170,7 @@ impl Node {
             .filter(|&owner| self.patience.takes(self.now, owner));
         let owners: Vec<NodeId> = missing.take(WANTS).collect();
         if owners.is_empty() || !self.patience.asks(self.now, peer) {
-            return;
+            return false;
         }
         let wants = owners.iter().map(|&owner| self.want(owner)).collect();
         let pulling = Pulling {
@@ -170,14 +180,10 @@ impl Node {
             useless: 0,
             is_refused: false,
         };
-        if self.ask(
-            peer,
-            addr,
-            &Request::Pull(wants),
-            Purpose::Pull(Box::new(pulling)),
-        ) {
-            self.counters.pulls += 1;
-        }
+        let purpose = Purpose::Pull(Box::new(pulling));
+        let asked = self.ask(peer, addr, &Request::Pull(wants), purpose);
+        self.counters.pulls += u64::from(asked);
+        asked
     }
 
     fn want(&self, owner: NodeId) -> Want {
@@ -195,7 +201,7 @@ impl Node {
             return;
         };
         let sound = match Response::decode(frame) {
-            Ok(response) => self.on_answer(&mut open, response, frame.len()),
+            Ok(response) => self.on_answer(&mut open, response, frame),
             Err(_) => false,
         };
         if sound {
@@ -208,7 +214,7 @@ impl Node {
     }
 
     /// Takes an answer; `false` if it does not belong to the question.
-    fn on_answer(&mut self, open: &mut Open, response: Response, frame_bytes: usize) -> bool {
+    fn on_answer(&mut self, open: &mut Open, response: Response, frame: &[u8]) -> bool {
         let (peer, addr) = (open.peer, open.addr);
         if !matches!(open.purpose, Purpose::Pull(_)) && mem::replace(&mut open.answered, true) {
             return false;
@@ -225,7 +231,7 @@ impl Node {
                 true
             }
             (Purpose::Pull(pulling), Response::Feed(part)) => {
-                self.on_part(peer, pulling, *part, frame_bytes)
+                self.on_part(peer, pulling, *part, frame)
             }
             (Purpose::Positions, Response::Positions(positions)) => {
                 self.on_positions(peer, addr, &positions);
@@ -244,16 +250,18 @@ impl Node {
         peer: NodeId,
         pulling: &mut Pulling,
         part: FeedPart,
-        frame_bytes: usize,
+        frame: &[u8],
     ) -> bool {
         let owner = part.state.owner;
         if !pulling.owners.contains(&owner) {
             return false;
         }
-        self.patience.took(self.now, owner, frame_bytes);
-        pulling.useless += frame_bytes;
-        let held = self.exchanges.held_of(peer) + pulling.assembly.bytes();
-        if held + frame_bytes > FEED_BYTES {
+        if owner == peer {
+            self.patience.took(self.now, owner, frame.len());
+        }
+        pulling.useless += frame.len();
+        let whole = pulling.assembly.bytes() + frame.len();
+        if self.exchanges.held_of(peer) + whole > FEED_BYTES {
             self.counters.feeds_too_large += 1;
             self.out.push_back(Output::Event(Event::Refused {
                 peer,
@@ -261,14 +269,13 @@ impl Node {
             }));
             return false;
         }
-        match pulling.assembly.push(part, frame_bytes) {
+        match pulling.assembly.push(part, frame) {
             Ok(Some(transfer)) => {
                 pulling.owners.retain(|&awaited| awaited != owner);
                 match self.take(peer, transfer) {
                     Taken::News { advanced } => {
                         pulling.advanced += usize::from(advanced);
-                        // One feed follows the other: all that came was this feed's.
-                        pulling.useless = 0;
+                        pulling.useless -= whole;
                     }
                     Taken::Nothing => {}
                     Taken::Refused => pulling.is_refused = true,

@@ -253,6 +253,7 @@ impl Node {
             match timer {
                 Timer::Roster => self.refresh_roster(),
                 Timer::Repair => self.on_repair_due(),
+                Timer::Push => self.on_push_due(),
                 Timer::Acks => self.on_acks_due(),
                 Timer::Save => self.save(),
                 Timer::Members => self.pull_members(),

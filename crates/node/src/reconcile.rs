@@ -32,7 +32,7 @@ pub(crate) enum Taken {
     },
     /// It was known already, or cannot be taken yet.
     Nothing,
-    /// No honest peer could have given it.
+    /// No replica anywhere could hold it.
     Refused,
 }
 
@@ -146,7 +146,7 @@ impl Node {
             }
             delta @ Transfer::Delta(_) => self.registry.apply(delta),
         };
-        let is_foul = joined.as_ref().is_err_and(Rejected::blames_giver);
+        let is_foul = joined.as_ref().is_err_and(Rejected::is_malformed);
         let applied = self.on_joined_transfer(peer, owner, joined);
         if owner == self.me && was_damaged && !self.registry.is_damaged(owner) {
             self.on_relearned();
@@ -173,15 +173,14 @@ impl Node {
         })
     }
 
-    /// Asks a feed's owner for its copy, which is right. Whether it can be asked: without it, what
+    /// Asks a feed's owner for its copy, which is right. Whether it is being asked: without it, what
     /// either side has is kept.
     pub(crate) fn ask_owner(&mut self, owner: NodeId) -> bool {
         let addr = self.roster.addr(owner);
         let Some(addr) = addr.filter(|_| self.roster.is_reachable(owner)) else {
             return false;
         };
-        self.pull(owner, addr, vec![owner]);
-        true
+        self.exchanges.is_pulling_from(owner, owner) || self.pull(owner, addr, vec![owner])
     }
 
     /// Follows up a transfer that was applied, or refused.

@@ -23,9 +23,9 @@ const ACK_AFTER: Duration = Duration::from_millis(60);
 /// Offers to a silent peer.
 const OFFERS: u32 = 4;
 
-/// Own rumors to each peer in one span. Beyond, peers are offered the position and pull: a node that
-/// writes without a pause must not be taken for one that floods.
-const PUSHES: u32 = 25;
+/// Own rumors to each peer in one span. What comes beyond is told in one rumor when the span is over:
+/// a node that writes without a pause must not be taken for one that floods.
+const PUSHES: u32 = 15;
 const PUSH_SPAN: Duration = Duration::from_millis(100);
 
 /// The pause between the first two pulls that shall close one gap; each further one is twice as long.
@@ -81,16 +81,34 @@ struct Silence {
 pub(crate) struct Pushes {
     since: Timestamp,
     count: u32,
+    /// Up to where it was told, if something was put off since.
+    behind: Option<Lineage>,
 }
 
 impl Pushes {
-    /// Whether one more may go out. Takes note that it does.
-    fn admits(&mut self, now: Timestamp) -> bool {
-        if now.since(self.since) >= PUSH_SPAN {
+    /// Whether one more may go out, which begins at `from`. Takes note that it does, or does not.
+    fn admits(&mut self, now: Timestamp, from: &Lineage) -> bool {
+        if self.behind.is_some() {
+            return false;
+        }
+        if now >= self.ends() {
             (self.since, self.count) = (now, 0);
         }
         self.count += 1;
-        self.count <= PUSHES
+        let admitted = self.count <= PUSHES;
+        if !admitted {
+            self.behind = Some(from.clone());
+        }
+        admitted
+    }
+
+    fn ends(&self) -> Timestamp {
+        self.since + PUSH_SPAN
+    }
+
+    /// From where on it is to be told now what was put off.
+    fn take_behind(&mut self, now: Timestamp) -> Option<Lineage> {
+        self.behind.take_if(|_| now >= self.since + PUSH_SPAN)
     }
 }
 
@@ -103,26 +121,53 @@ impl Node {
         if self.registry.is_damaged(self.me) {
             return;
         }
+        if self.pushes.admits(self.now, &delta.from) {
+            self.tell_news(Some(&delta));
+        } else {
+            self.timers.set_by(Timer::Push, self.pushes.ends());
+        }
+    }
+
+    /// Tells peers of own news: in a rumor, or where there is none, by the position.
+    fn tell_news(&mut self, news: Option<&Delta>) {
         let targets = self.membership.peers(FANOUT, &[self.me]);
         if targets.is_empty() {
             return;
         }
-        let is_pushed = self.pushes.admits(self.now);
-        if is_pushed {
-            self.send_rumor(&delta, &targets);
+        match news {
+            Some(delta) => self.send_rumor(delta, &targets),
+            None => {
+                for &(peer, addr) in &targets {
+                    self.send_have(peer, addr, self.me);
+                }
+            }
         }
         let due = self.now + ACK_AFTER;
         for (peer, addr) in targets {
-            let offers = 0;
-            let silence = self.unacked.peers.entry(peer);
-            let silence = silence.or_insert(Silence { addr, offers, due });
-            (silence.addr, silence.offers) = (addr, offers);
-            // Of what was not pushed the peer hears by an offer only.
-            if is_pushed {
-                silence.due = due;
-            }
+            let silence = Silence {
+                addr,
+                offers: 0,
+                due,
+            };
+            self.unacked.peers.insert(peer, silence);
         }
         self.timers.set_by(Timer::Acks, due);
+    }
+
+    /// Tells in one what was put off.
+    pub(crate) fn on_push_due(&mut self) {
+        let Some(behind) = self.pushes.take_behind(self.now) else {
+            return;
+        };
+        let news = match self.registry.transfer(self.me, &behind) {
+            Some(Transfer::Delta(delta)) => Some(delta),
+            Some(Transfer::Snapshot(_)) => None,
+            None => return,
+        };
+        if !self.registry.is_damaged(self.me) {
+            self.pushes.admits(self.now, &behind);
+            self.tell_news(news.as_ref());
+        }
     }
 
     fn send_rumor(&mut self, delta: &Delta, targets: &[(NodeId, SocketAddr)]) {

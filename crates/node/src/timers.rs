@@ -12,6 +12,8 @@ pub(crate) enum Timer {
     Roster,
     /// Repair what has differed for too long.
     Repair,
+    /// Tell peers in one rumor what was put off.
+    Push,
     /// Ask again those who did not acknowledge a rumor.
     Acks,
     /// Save replicas.
@@ -26,9 +28,10 @@ pub(crate) enum Timer {
     Twin,
 }
 
-const ALL: [Timer; 8] = [
+const ALL: [Timer; 9] = [
     Timer::Roster,
     Timer::Repair,
+    Timer::Push,
     Timer::Acks,
     Timer::Save,
     Timer::Members,

@@ -99,6 +99,15 @@ impl Rejected {
             | Self::TooManyFeeds { .. } => false,
         }
     }
+
+    /// Whether no replica anywhere could hold this, whatever it was told: then the giver made it up.
+    pub const fn is_malformed(&self) -> bool {
+        match self {
+            Self::Change { .. } | Self::Sum { .. } => true,
+            Self::Position { fault, .. } => !matches!(fault, PositionFault::TooManyEpochs),
+            _ => false,
+        }
+    }
 }
 
 /// What is wrong with one change.

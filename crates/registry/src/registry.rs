@@ -187,12 +187,12 @@ impl Registry {
             return Ok(Applied::default());
         }
         let checked = form::check_snapshot(&self.hasher, snapshot)?;
+        if giver == Giver::Owner {
+            // Nothing of what is here is left, so what it takes does not count.
+            return Ok(self.join(checked, Feed::replace));
+        }
         self.check_limits(&checked)?;
-        let repair = match giver {
-            Giver::Owner => Feed::replace,
-            Giver::Peer => Feed::unite,
-        };
-        Ok(self.join(checked, repair))
+        Ok(self.join(checked, Feed::unite))
     }
 
     /// What a replica that is at `held` lacks of a feed, or `None` if it lacks nothing that this

@@ -35,9 +35,9 @@ use crate::{
 
 /// Slots of the own feed: records, and the tombstones, overrides and removal marks beside them.
 pub const FEED_SLOTS: usize = 2 * FEED_RECORDS;
-/// Bytes of the own feed's records: a feed with as many records and marks as one may have fits a
-/// transfer with what they take in memory beside these bytes.
-pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 4;
+/// Bytes of the own feed's records: two runs' worth, as a rolled-back owner may join them, fit a
+/// transfer with room for what goes around them.
+pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 12 * 5;
 
 /// Gives out dots and holds what is not durable yet.
 #[derive(Clone, Debug)]
@@ -355,7 +355,12 @@ impl Writer {
             return Err(WriteError::TooLarge { bytes });
         }
         let is_record = matches!(&slot, Slot::Entry(entry) if entry.body.is_some());
-        if is_record && self.bytes_with(registry, &key, weighed.bytes) > FEED_BYTES_WRITTEN {
+        // A feed above the limit, joined of two runs, still takes what does not make it grow.
+        let grows = || weighed.bytes > self.bytes_under(registry, &key);
+        if is_record
+            && self.bytes_with(registry, &key, weighed.bytes) > FEED_BYTES_WRITTEN
+            && grows()
+        {
             return Err(WriteError::FeedTooLarge);
         }
         Ok(self.put_hashed(key, slot, weighed))
@@ -377,6 +382,13 @@ impl Writer {
         pending.fold(committed + bytes - replaced(key), |sum, (key, standing)| {
             sum + standing.bytes - replaced(key)
         })
+    }
+
+    /// Bytes of what stands under `key`, staged or committed.
+    fn bytes_under(&self, registry: &Registry, key: &Key) -> usize {
+        let committed = || registry.feed(self.me)?.standing(key);
+        let standing = self.pending.get(key).or_else(committed);
+        standing.map_or(0, |standing| standing.bytes)
     }
 
     /// Stages a change whose record is known to be small enough.

@@ -12,8 +12,8 @@ pub const FRAME_BYTES: usize = 1 << 20;
 pub const RECORD_BYTES: usize = 64 << 10;
 /// Records in one node's feed, by default.
 pub const FEED_RECORDS: usize = 10_000;
-/// Bytes of one feed in transfer: what a snapshot or a delta may add up to in memory, and so what one
-/// peer can make another hold at once before it is whole.
+/// Bytes of one feed in transfer: what a snapshot or a delta may add up to, and so what one peer can
+/// make another hold at once before it is whole.
 pub const FEED_BYTES: usize = 12 << 20;
 /// Feeds that one registry holds: one per node that was ever met and not yet retired.
 pub const FEEDS: usize = 20_000;

@@ -5,27 +5,18 @@
 
 use serde::{Deserialize, Serialize};
 use tidings_types::{
-    Change, Delta, FeedState, Lineage, Slot, Snapshot, Transfer,
+    Change, Delta, FeedState, Lineage, Snapshot, Transfer,
     limits::{FEED_BYTES, FRAME_BYTES},
 };
 
-use crate::codec::{EncodeError, encoded_len};
+use crate::{
+    Response,
+    codec::{EncodeError, encoded_len},
+};
 
 /// Bytes of changes in one part: far below the frame's limit, so that parts of several feeds share
 /// a session fairly.
 const PART_BYTES: usize = FRAME_BYTES / 4;
-
-/// Bytes of memory that a record, and any other change, takes beyond its encoding, about: small ones
-/// must not come in any number.
-const RECORD_OVERHEAD: usize = 768;
-const CHANGE_OVERHEAD: usize = 128;
-
-const fn overhead(change: &Change) -> usize {
-    match &change.slot {
-        Slot::Entry(entry) if entry.body.is_some() => RECORD_OVERHEAD,
-        Slot::Entry(_) | Slot::RemovalMark => CHANGE_OVERHEAD,
-    }
-}
 
 /// One frame of a feed's transfer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,46 +77,59 @@ pub enum AssemblyError {
 }
 
 /// Puts the parts of one transfer after another together.
+///
+/// What is not whole is kept as it came: decoded, small records take several times their bytes, and a
+/// transfer without an end would cost that.
 #[derive(Debug, Default)]
 pub struct Assembly {
-    open: Option<FeedPart>,
+    open: Option<Open>,
     bytes: usize,
 }
 
+/// A transfer that is begun and not whole.
+#[derive(Debug)]
+struct Open {
+    state: FeedState,
+    from: Option<Lineage>,
+    frames: Vec<Vec<u8>>,
+}
+
 impl Assembly {
-    /// Takes the next part, which came as a frame of `frame_bytes`; returns the transfer when whole.
+    /// Takes the next part, which was decoded from `frame`; returns the transfer when whole.
     ///
     /// # Errors
     /// [`AssemblyError`] if the giver broke the order or the limit.
     pub fn push(
         &mut self,
         part: FeedPart,
-        frame_bytes: usize,
+        frame: &[u8],
     ) -> Result<Option<Transfer>, AssemblyError> {
-        self.bytes += frame_bytes + part.changes.iter().map(overhead).sum::<usize>();
+        self.bytes += frame.len();
         if self.bytes > FEED_BYTES {
             return Err(AssemblyError::TooLarge);
         }
-        let whole = match self.open.take() {
-            None => part,
-            Some(mut open) if open.state == part.state && open.from == part.from => {
-                open.changes.extend(part.changes);
-                open.last = part.last;
-                open
-            }
+        let mut open = match self.open.take() {
+            None => Open {
+                state: part.state,
+                from: part.from,
+                frames: Vec::new(),
+            },
+            Some(open) if open.state == part.state && open.from == part.from => open,
             Some(_) => return Err(AssemblyError::Interleaved),
         };
-        if !whole.last {
-            self.open = Some(whole);
+        if !part.last {
+            open.frames.push(frame.to_vec());
+            self.open = Some(open);
             return Ok(None);
         }
         self.bytes = 0;
-        let FeedPart {
+        let Open {
             state,
             from,
-            changes,
-            ..
-        } = whole;
+            frames,
+        } = open;
+        let mut changes: Vec<Change> = frames.iter().flat_map(|frame| changes_in(frame)).collect();
+        changes.extend(part.changes);
         Ok(Some(match from {
             Some(from) => Transfer::Delta(Delta {
                 from,
@@ -136,7 +140,7 @@ impl Assembly {
         }))
     }
 
-    /// Bytes of memory that the transfer takes, about, while it is begun and not whole.
+    /// Bytes of the transfer that is begun and not whole.
     pub const fn bytes(&self) -> usize {
         self.bytes
     }
@@ -144,5 +148,13 @@ impl Assembly {
     /// Whether a transfer is begun and not whole.
     pub const fn is_open(&self) -> bool {
         self.open.is_some()
+    }
+}
+
+/// The changes in the frame of a part, which was decoded once.
+fn changes_in(frame: &[u8]) -> Vec<Change> {
+    match Response::decode(frame) {
+        Ok(Response::Feed(part)) => part.changes,
+        _ => Vec::new(),
     }
 }

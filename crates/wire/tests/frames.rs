@@ -177,6 +177,11 @@ fn a_length_that_claims_the_earth_takes_no_memory() {
     assert!(Request::decode(&name).is_err());
 }
 
+fn frame_of(part: &FeedPart) -> Vec<u8> {
+    let response = Response::Feed(Box::new(part.clone()));
+    response.encode().expect("a part fits a frame")
+}
+
 #[test]
 fn a_large_transfer_is_cut_and_put_together_again() {
     let changes: Vec<Change> = (1..=200)
@@ -189,11 +194,8 @@ fn a_large_transfer_is_cut_and_put_together_again() {
     let mut whole = None;
     for part in parts {
         assert!(whole.is_none());
-        let bytes = Response::Feed(Box::new(part.clone()))
-            .encode()
-            .unwrap()
-            .len();
-        whole = assembly.push(part, bytes).unwrap();
+        let frame = frame_of(&part);
+        whole = assembly.push(part, &frame).unwrap();
     }
     assert_eq!(whole, Some(transfer));
 }
@@ -207,7 +209,7 @@ fn an_empty_transfer_is_one_part() {
     let parts = FeedPart::split(transfer.clone()).unwrap();
     assert_eq!(parts.len(), 1);
     assert_eq!(
-        Assembly::default().push(parts[0].clone(), 50),
+        Assembly::default().push(parts[0].clone(), &frame_of(&parts[0])),
         Ok(Some(transfer))
     );
 }
@@ -220,10 +222,14 @@ fn parts_of_two_transfers_do_not_mix() {
     let mut other = first.clone();
     other.state.owner = node(9);
     let mut assembly = Assembly::default();
-    assert_eq!(assembly.push(first.clone(), 50), Ok(None));
-    assert_eq!(assembly.push(other, 50), Err(AssemblyError::Interleaved));
+    let frame = frame_of(&first);
+    assert_eq!(assembly.push(first.clone(), &frame), Ok(None));
     assert_eq!(
-        assembly.push(first, FEED_BYTES),
+        assembly.push(other, &frame),
+        Err(AssemblyError::Interleaved)
+    );
+    assert_eq!(
+        assembly.push(first, &vec![0; FEED_BYTES]),
         Err(AssemblyError::TooLarge)
     );
 }

@@ -70,7 +70,7 @@ impl Checks {
         for (host, state) in hosts
             .iter()
             .enumerate()
-            .filter(|(_, state)| state.is_running() && !state.yields)
+            .filter(|(_, state)| state.is_running() && state.yields_since.is_none())
         {
             let late = state
                 .open
@@ -152,7 +152,7 @@ const fn is_due(refusal: &Refusal, state: &Host) -> bool {
         | Refusal::UnknownNode { .. }
         | Refusal::NodeAlive { .. } => true,
         Refusal::NotSaved { .. } => state.disk_full > 0,
-        Refusal::ShuttingDown => state.departing.is_some() || state.yields,
+        Refusal::ShuttingDown => state.departing.is_some() || state.yields_since.is_some(),
         _ => false,
     }
 }

@@ -225,6 +225,16 @@ pub(super) fn images(trouble: &[Trouble]) -> Vec<(Timestamp, usize)> {
     images
 }
 
+/// Whether a host comes back with a copy of another's disk.
+pub(super) fn copies(trouble: &[Trouble]) -> bool {
+    trouble.iter().any(|trouble| match &trouble.what {
+        What::Crash(_, Some(comeback)) | What::Depart(_, _, Some(comeback)) => {
+            comeback.of.is_some()
+        }
+        _ => false,
+    })
+}
+
 fn lanes(lane: CutLane) -> Vec<Lane> {
     match lane {
         CutLane::All => vec![Lane::Datagram, Lane::Session],

@@ -3,17 +3,19 @@
 
 use std::time::Duration;
 
-use tidings_node::{CommandId, Input, registrations};
+use tidings_node::{CommandId, Event as NodeEvent, Input, registrations};
 use tidings_types::{Body, Key, Timestamp};
 
 use super::{Event, Step, World};
 use crate::{
     history::Setback,
-    host::{Arrival, identity},
+    host::{Arrival, Host, identity},
     plan::Comeback,
     scenario::{DiskFate, EventName},
 };
 
+/// A key is given up in this time, whatever the network and the disk do meanwhile.
+const YIELDED_WITHIN: Duration = Duration::from_secs(10);
 /// How long a process takes to begin again under its new key.
 const BEGINS_AGAIN: Duration = Duration::from_secs(1);
 /// The pause before a registration is tried again that was refused.
@@ -37,6 +39,35 @@ impl World {
             Ok(())
         };
         self.feed(host, Input::IdentityKept(result))
+    }
+
+    /// A node says something: that another process holds its key can only be where a disk was copied.
+    pub(super) fn cloned(&mut self, host: usize, event: &NodeEvent) -> Step {
+        let NodeEvent::Cloned { yields } = event else {
+            return Ok(());
+        };
+        if !self.plan.copies {
+            let text = "it takes itself for a copy, and no disk was copied".to_owned();
+            return Err(self.violation("A7", host, text));
+        }
+        if *yields {
+            self.hosts[host].yields_since.get_or_insert(self.now);
+        }
+        Ok(())
+    }
+
+    /// Nobody hangs between two keys.
+    pub(super) fn every_yield_ends(&self) -> Step {
+        let hangs = |host: &Host| {
+            let since = host.yields_since.filter(|_| host.is_running());
+            since.is_some_and(|since| self.now.since(since) > YIELDED_WITHIN)
+        };
+        match self.hosts.iter().position(hangs) {
+            Some(host) => {
+                Err(self.violation("A9", host, "it gives its key up for ever".to_owned()))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The process ends, to begin again under its new key.

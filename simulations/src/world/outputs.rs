@@ -2,8 +2,8 @@
 
 use std::net::SocketAddr;
 
-use tidings_node::{Event as NodeEvent, Exchange, Input, Output};
-use tidings_types::{NodeId, Timestamp, Transfer, Update};
+use tidings_node::{CommandId, Exchange, Input, Output};
+use tidings_types::{NodeId, Outcome, Refusal, Timestamp, Transfer, Update};
 
 use super::{Event, Step, World};
 use crate::{
@@ -62,14 +62,7 @@ impl World {
             }
             Output::Yielded => self.give_way(host),
             Output::Publish(update) => self.publish(host, update)?,
-            Output::Reply { id, result } => {
-                let open = self.hosts[host].open.remove(&id);
-                let line = || format!("answers {id:?}: {result:?}");
-                self.trace.log(self.now, Some(host), line);
-                self.inherited(host, id, result.is_ok());
-                let state = &self.hosts[host];
-                self.checks.reply(self.now, host, state, open, &result)?;
-            }
+            Output::Reply { id, result } => self.reply(host, id, &result)?,
             Output::Departed => {
                 let run = self.hosts[host].run;
                 let comeback = self.hosts[host].departing.flatten();
@@ -85,12 +78,21 @@ impl World {
             Output::Event(event) => {
                 self.trace
                     .log(self.now, Some(host), || format!("{event:?}"));
-                self.hosts[host].yields |= matches!(event, NodeEvent::Cloned { yields: true });
+                self.cloned(host, &event)?;
                 self.checks
                     .event(self.now, host, &event, &self.hosts, &self.network)?;
             }
         }
         Ok(())
+    }
+
+    fn reply(&mut self, host: usize, id: CommandId, result: &Result<Outcome, Refusal>) -> Step {
+        let open = self.hosts[host].open.remove(&id);
+        let line = || format!("answers {id:?}: {result:?}");
+        self.trace.log(self.now, Some(host), line);
+        self.inherited(host, id, result.is_ok());
+        let state = &self.hosts[host];
+        self.checks.reply(self.now, host, state, open, result)
     }
 
     fn publish(&mut self, host: usize, update: Update) -> Step {

@@ -25,7 +25,7 @@ pub fn frames(data: &[u8]) {
         assert_eq!(Response::decode(&again).ok().as_ref(), Some(&read));
         if let Response::Feed(part) = read {
             let mut assembly = Assembly::default();
-            if let Ok(Some(transfer)) = assembly.push(*part, data.len()) {
+            if let Ok(Some(transfer)) = assembly.push(*part, data) {
                 take(transfer);
             }
         }

@@ -10,7 +10,7 @@ use std::{
 use tidings_fuzz_targets::{Mutator, TARGETS, corpus};
 
 /// Mutations of all targets together; [`VARIABLE`] asks for another number.
-const MUTATIONS: usize = 300_000;
+const MUTATIONS: usize = 120_000;
 const VARIABLE: &str = "TIDINGS_MUTATIONS";
 const SEED: u64 = 0x0007_1d19_65ca_fe00;
 

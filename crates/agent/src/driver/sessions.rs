@@ -128,7 +128,7 @@ impl Sessions {
     }
 
     /// Breaks a request off. What its peer sends from now on is not even read.
-    pub(super) fn abandon(&mut self, exchange: Exchange) {
+    pub(super) fn abandon(&self, exchange: Exchange) {
         let mut asked = self.asked.values();
         if let Some((_, task)) = asked.find(|(of, _)| *of == exchange) {
             task.abort();

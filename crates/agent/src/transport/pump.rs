@@ -50,17 +50,21 @@ impl Pump {
                 self.fail(&error, &mut failures).await;
                 continue;
             }
+            let mut is_drained = false;
             for _ in 0..BATCHES_PER_TURN {
                 match self.batch(&mut buffer) {
                     Ok(()) => failures = 0,
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        is_drained = true;
+                        break;
+                    }
                     Err(error) => {
                         self.fail(&error, &mut failures).await;
                         break;
                     }
                 }
             }
-            if mem::take(&mut self.is_flooded) {
+            if is_drained && mem::take(&mut self.is_flooded) {
                 // What waits meanwhile is read at once: most of a packet's cost is being woken for it.
                 tokio::time::sleep(FLOOD_PAUSE).await;
             } else {
@@ -123,7 +127,6 @@ impl Pump {
             }
             Err(Refused::As(counter)) => return self.refuse(counter, from, datagram),
             Err(Refused::OldRun { sender, newest }) => {
-                self.sources.took(from);
                 self.tally.refuse(Counter::OldEpoch, from);
                 // One that finds no room is repeated by its sender.
                 let _ = self.events.try_send(Event::OldRun {

@@ -83,7 +83,7 @@ mod tests {
         let start = Instant::now();
         let mut sources = Sources::new(start);
         let taken = (0..1_000).filter(|_| take(&mut sources, addr(1), start));
-        assert_eq!(taken.count() as u32, SHARE);
+        assert_eq!(taken.count(), SHARE as usize);
         assert!(take(&mut sources, addr(2), start), "another has its own");
         assert!(!take(&mut sources, addr(1), start + SPAN / 2));
         assert!(take(&mut sources, addr(1), start + SPAN));

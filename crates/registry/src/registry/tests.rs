@@ -188,9 +188,7 @@ fn dots_of_the_present_run_that_were_never_written_are_a_lie() {
     let mut forger = owner.registry.clone();
     let mut forging = owner.writer.clone();
     let key = instance_key(owner.me(), "forged");
-    forging
-        .register(&forger, key, crate::fixture::instance(6))
-        .unwrap();
+    forging.register(&forger, key, instance(6)).unwrap();
     let batch = forging.take_batch(&forger).unwrap();
     forging.commit(&mut forger, batch);
     let lie = forger
@@ -483,19 +481,17 @@ fn a_delta_that_says_nothing_is_no_news() {
     assert_eq!(registry.feeds(), 0);
 }
 
-#[test]
-fn a_feed_of_many_small_deltas_has_a_limit_in_bytes() {
+/// Gives `registry` changes of node 2 from `first` on, each with 31 KiB, until it takes no more;
+/// returns how many it took, and why it refused the last.
+fn fill(registry: &mut Registry, first: u64) -> (u64, Rejected) {
     let (owner, at) = (node(2), epoch(1));
-    let mut registry = Agent::new(1).registry;
     let meta = (0..60).map(|n| (format!("key-{n}"), "x".repeat(512)));
     let Body::Instance(mut large) = instance(80) else {
         panic!("it is an instance");
     };
     large.meta = meta.collect();
     let body = Arc::new(Body::Instance(large));
-    let refused = (1..FEED_BYTES as u64).find_map(|seq| {
-        let mut from = Lineage::empty();
-        from.advance(at, seq - 1);
+    for seq in first.. {
         let version = Version::Owner(dot(owner, 1, seq));
         let entry = Entry {
             version,
@@ -507,24 +503,64 @@ fn a_feed_of_many_small_deltas_has_a_limit_in_bytes() {
             key: instance_key(owner, &format!("large-{seq}")),
             slot: Slot::Entry(entry),
         };
-        let state = FeedState {
-            owner,
-            lineage: Lineage::of(at, seq),
+        if let Err(refused) = registry.apply(Transfer::Delta(next(change))) {
+            return (seq - first, refused);
+        }
+    }
+    unreachable!("numbers do not end")
+}
+
+/// The delta of node 2 that brings one change after all before it.
+fn next(change: Change) -> Delta {
+    let mut from = Lineage::empty();
+    from.advance(change.epoch, change.seq - 1);
+    Delta {
+        from,
+        state: FeedState {
+            owner: node(2),
+            lineage: Lineage::of(change.epoch, change.seq),
             watermark: Lineage::empty(),
             needs: BTreeMap::new(),
             sum: 0,
-        };
-        let delta = Delta {
-            from,
-            state,
-            changes: vec![change],
-        };
-        registry.apply(Transfer::Delta(delta)).err()
-    });
+        },
+        changes: vec![change],
+    }
+}
+
+#[test]
+fn a_feed_of_many_small_deltas_has_a_limit_in_bytes() {
+    let mut registry = Agent::new(1).registry;
+    let (taken, refused) = fill(&mut registry, 1);
     assert!(
-        matches!(refused, Some(Rejected::FeedTooHeavy { bytes, .. }) if bytes > FEED_BYTES),
-        "{refused:?}"
+        matches!(refused, Rejected::FeedTooHeavy { bytes, .. } if bytes > FEED_BYTES),
+        "{refused}"
     );
-    let held = registry.changes(owner).count();
-    assert!((400..600).contains(&held), "{held} records of 31 KiB");
+    let expected = (FEED_BYTES as u64) / (33 << 10)..(FEED_BYTES as u64) / (30 << 10);
+    assert!(expected.contains(&taken), "{taken} records of 31 KiB");
+}
+
+#[test]
+fn the_owners_copy_takes_the_place_of_a_forgery_that_fills_the_feed() {
+    let mut owner = Agent::new(2);
+    owner.register("a", 1);
+    let mut peer = Agent::new(1);
+    peer.pull(&owner, owner.me());
+    // As its owner would have it after it went above what was forged.
+    let mut truth = owner.registry.snapshot(owner.me()).unwrap();
+    let (forged, _) = fill(&mut peer.registry, 2);
+    let outbid = Change {
+        seq: forged + 2,
+        ..truth.changes[0].clone()
+    };
+    let mut delta = next(outbid.clone());
+    delta.changes[0].slot = Slot::RemovalMark;
+    peer.registry.apply(Transfer::Delta(delta)).unwrap();
+    truth.state.lineage = Lineage::of(epoch(1), forged + 2);
+    let checked = form::check_stored(&peer.registry.hasher, truth.clone()).unwrap();
+    let sum = checked.changes.iter().map(|standing| standing.hash);
+    truth.state.sum = sum.fold(0, u128::wrapping_add);
+    let applied = peer.registry.repair(truth, Giver::Owner).unwrap();
+    assert!(!applied.touched.is_empty());
+    assert_eq!(peer.registry.changes(owner.me()).count(), 1);
+    assert_eq!(peer.port(&instance_key(owner.me(), "a")), Some(1));
 }

@@ -291,7 +291,7 @@ async fn datagrams_keep_flowing_during_a_bulk_session() {
         sent += 1;
         assert_eq!(one.datagram().await.1, b"probe", "probe {sent}");
         // Below the share of one address.
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        sleep(Duration::from_millis(2)).await;
     }
     assert_eq!(reading.await.unwrap().unwrap(), 64);
     assert!(sent > 20, "only {sent} probes went while 64 MiB were read");
