@@ -49,6 +49,13 @@ impl Ledger {
             ledger.register(first, "gone", &id, n + 1);
             ledger.deregister(first, "gone", &id);
         }
+        // Until then the others may not have heard that it is gone.
+        ledger.wait_until_served(agents);
+        wait::until("nobody serves what is gone", WHOLE_WITHIN, || {
+            agents
+                .iter()
+                .try_for_each(|agent| ledger.ensure_gone(agent))
+        });
         ledger.wait_until_whole(agents, Instant::now());
         for n in 0..6 {
             ledger.overrule(&agents[1], first, "web", &format!("web-{n}"));

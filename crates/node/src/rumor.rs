@@ -25,7 +25,7 @@ const OFFERS: u32 = 4;
 
 /// Own rumors to each peer in one span. What comes beyond is told in one rumor when the span is over:
 /// a node that writes without a pause must not be taken for one that floods.
-const PUSHES: u32 = 15;
+const PUSHES: u32 = 40;
 const PUSH_SPAN: Duration = Duration::from_millis(100);
 
 /// The pause between the first two pulls that shall close one gap; each further one is twice as long.

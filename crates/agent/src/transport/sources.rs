@@ -2,8 +2,8 @@
 //!
 //! Only what was opened counts, so that a stranger cannot use up a member's share by sending in its
 //! name: it would have to send from its address. Once an address has had its share, what else comes
-//! from it is not even opened until the span is over. An agent that is in order stays far below:
-//! it paces its own news (`node/src/rumor.rs`).
+//! from it is not even opened until the span is over. An agent that is in order stays below, since it
+//! paces its own news (`node/src/rumor.rs`).
 
 use std::{
     collections::HashMap,
@@ -14,7 +14,7 @@ use std::{
 /// A span for which shares are counted.
 const SPAN: Duration = Duration::from_millis(100);
 /// Datagrams of one address in a span.
-const SHARE: u32 = 100;
+const SHARE: u32 = 150;
 /// Addresses that are told apart in one span; all others have one share together.
 const ADDRESSES: usize = 4_096;
 
