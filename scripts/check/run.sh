@@ -5,7 +5,7 @@
 readonly MISSING=77     # a tool or right that can be had: fails in CI
 readonly UNREACHABLE=78 # a server that this machine may not reach: a notice, in CI too
 
-readonly STEP_LIMIT=25m # of one step: a hang must not look like a slow machine
+readonly STEP_LIMIT=40m # of one step, be it at the lowest priority: a hang must not look like a slow machine
 readonly LOG_LINES=300  # of a failed step's log that are shown
 
 # main [--install] [STEP...]

@@ -108,7 +108,8 @@ impl Pushes {
 
     /// From where on it is to be told now what was put off.
     fn take_behind(&mut self, now: Timestamp) -> Option<Lineage> {
-        self.behind.take_if(|_| now >= self.since + PUSH_SPAN)
+        let ends = self.ends();
+        self.behind.take_if(|_| now >= ends)
     }
 }
 
@@ -162,12 +163,11 @@ impl Node {
         let news = match self.registry.transfer(self.me, &behind) {
             Some(Transfer::Delta(delta)) => Some(delta),
             Some(Transfer::Snapshot(_)) => None,
+            // A damaged feed is given to nobody.
             None => return,
         };
-        if !self.registry.is_damaged(self.me) {
-            self.pushes.admits(self.now, &behind);
-            self.tell_news(news.as_ref());
-        }
+        self.pushes.admits(self.now, &behind);
+        self.tell_news(news.as_ref());
     }
 
     fn send_rumor(&mut self, delta: &Delta, targets: &[(NodeId, SocketAddr)]) {

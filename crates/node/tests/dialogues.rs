@@ -507,3 +507,19 @@ fn a_command_is_carried_out_whole_or_not_at_all() {
     world.command(1, register(80));
     assert_eq!(world.peers[&1].records.len(), 2);
 }
+
+#[test]
+fn a_burst_of_news_is_told_in_few_datagrams_and_at_once() {
+    let mut world = World::cluster(2);
+    world.until("agreed", World::agree);
+    let before = world.datagrams;
+    for last in 1..=300 {
+        world.command(1, register(last));
+    }
+    let span = world.until("the peer has the last of them", |world| {
+        port(world, 2, &web(1)) == Some(300)
+    });
+    assert!(span < Duration::from_millis(200), "{span:?}");
+    let sent = world.datagrams - before;
+    assert!(sent < 150, "{sent} datagrams for 300 changes");
+}

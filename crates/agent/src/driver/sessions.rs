@@ -39,7 +39,8 @@ const ANSWER_BYTES_PER_PEER: usize = 16 << 20;
 pub(super) struct Sessions {
     responses: mpsc::Sender<Input>,
     requests: JoinSet<()>,
-    /// Which request a task is, to end the one when the other panics, or the other way round.
+    /// Which request a task is: to end the request if the task panics, and the task if the request is
+    /// abandoned.
     asked: HashMap<Id, (Exchange, AbortHandle)>,
     answers: BTreeMap<Exchange, Answering>,
     /// What waits for each peer that still reads an answer.
@@ -210,8 +211,9 @@ impl Sessions {
             let panicked = done.err().filter(|error| !error.is_cancelled());
             if let (Some(error), Some((exchange, _))) = (panicked, asked) {
                 tracing::error!(%error, "a request's task panicked");
-                // A queue without room: the node gives the request up by its own deadline.
-                let _ = self.responses.try_send(ended(exchange, false));
+                // The node waits for this word, and the driver, which empties the queue, must not.
+                let responses = self.responses.clone();
+                tokio::spawn(async move { responses.send(ended(exchange, false)).await });
             }
         }
     }
