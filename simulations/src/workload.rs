@@ -1,14 +1,11 @@
 //! What clients do: repetitions written out, and each item as the node's command.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use anyhow::{Context, Result, ensure};
 use tidings_types::{
     Check, CheckId, CheckKind, CheckStatus, Command, ExternalNode, Instance, NodeId, NodeName,
-    ServiceId, ServiceName, Timestamp, Weights,
+    ServiceId, ServiceName, TaggedAddresses, TextMap, Timestamp, Weights,
 };
 
 use crate::{
@@ -86,8 +83,8 @@ pub fn external_node(name: &NodeName) -> ExternalNode {
     ExternalNode {
         id: String::new(),
         address: format!("{name}.example"),
-        tagged_addresses: BTreeMap::new(),
-        meta: BTreeMap::new(),
+        tagged_addresses: TextMap::new(),
+        meta: TextMap::new(),
     }
 }
 
@@ -285,13 +282,13 @@ impl From<Status> for CheckStatus {
 
 fn instance(service: ServiceName, port: u16) -> Box<Instance> {
     Box::new(Instance {
-        tags: vec![format!("port-{port}")],
+        tags: vec![format!("port-{port}")].into(),
         service,
         address: String::new(),
         port,
         socket_path: String::new(),
-        meta: BTreeMap::new(),
-        tagged_addresses: BTreeMap::new(),
+        meta: TextMap::new(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

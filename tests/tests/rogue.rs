@@ -24,7 +24,7 @@ use tidings_tests::{
 };
 use tidings_types::{
     Body, Change, Delta, Dot, Entry, Epoch, FeedState, Instance, Key, Lineage, NodeId, ServiceId,
-    ServiceName, Slot, Transfer, Version, Weights, limits::FEED_RECORDS,
+    ServiceName, Slot, TaggedAddresses, Texts, Transfer, Version, Weights, limits::FEED_RECORDS,
 };
 use tidings_wire::{FeedPart, Request, Response, Want, datagram};
 use tokio::{task::JoinSet, time::sleep};
@@ -295,9 +295,9 @@ fn change(owner: NodeId, epoch: Epoch, seq: u64, bytes: usize) -> Change {
         address: String::new(),
         port: 1,
         socket_path: String::new(),
-        tags: Vec::new(),
-        meta: BTreeMap::from([("text".to_owned(), "x".repeat(bytes))]),
-        tagged_addresses: BTreeMap::new(),
+        tags: Texts::new(),
+        meta: [("text", "x".repeat(bytes))].into_iter().collect(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

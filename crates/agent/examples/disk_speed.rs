@@ -16,7 +16,7 @@ use std::{
 use tidings_agent::disk::{DataDir, FeedStore, Saved};
 use tidings_types::{
     Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, Needs, NodeId, ServiceId,
-    ServiceName, Slot, Transfer, Version, Weights,
+    ServiceName, Slot, TaggedAddresses, Transfer, Version, Weights,
 };
 
 const OWNER: NodeId = NodeId::from_bytes([1; 16]);
@@ -90,12 +90,12 @@ fn registration(seq: u64) -> Result<Transfer, Box<dyn Error>> {
     };
     let instance = Instance {
         service: ServiceName::new("web")?,
-        tags: vec!["primary".into(), "v2".into()],
+        tags: ["primary", "v2"].into(),
         address: "192.0.2.1".into(),
         port: 8_080,
         socket_path: String::new(),
-        meta: [("note".to_owned(), "x".repeat(200))].into(),
-        tagged_addresses: [].into(),
+        meta: [("note", "x".repeat(200))].into_iter().collect(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

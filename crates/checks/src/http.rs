@@ -126,7 +126,7 @@ fn method_of(check: &HttpCheck) -> Result<Method, String> {
 
 fn headers_of(check: &HttpCheck) -> Result<HeaderMap, String> {
     let mut headers = HeaderMap::new();
-    for (name, values) in &check.header {
+    for (name, values) in check.header.iter() {
         let key = HeaderName::from_bytes(name.as_bytes())
             .map_err(|_| format!("bad HTTP header name {name:?}"))?;
         for value in values {

@@ -1,6 +1,6 @@
 //! Dialogues: a view, a query, an answer.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use hickory_proto::{
     op::{Edns, Message, OpCode, Query, ResponseCode},
@@ -8,8 +8,8 @@ use hickory_proto::{
 };
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, ExternalNode, Instance, Key, Liveness,
-    MemberStatus, Node, NodeId, NodeName, Roster, RosterEntry, ServiceId, ServiceName, Timestamp,
-    Update, Weights,
+    MemberStatus, Node, NodeId, NodeName, Roster, RosterEntry, ServiceId, ServiceName,
+    TaggedAddresses, TextMap, Texts, Timestamp, Update, Weights,
 };
 use tidings_view::{View, ViewSettings, ViewWriter, channel};
 
@@ -67,7 +67,7 @@ impl World {
             gossip: ([127, 0, 0, n], 8301).into(),
             address: address.to_owned(),
             datacenter: "dc1".to_owned(),
-            meta: BTreeMap::from([("rack".to_owned(), format!("r{n}"))]),
+            meta: [("rack", format!("r{n}"))].into_iter().collect(),
             build: String::new(),
             departure: None,
         };
@@ -80,8 +80,8 @@ impl World {
         let record = ExternalNode {
             id: String::new(),
             address: address.to_owned(),
-            tagged_addresses: BTreeMap::new(),
-            meta: BTreeMap::new(),
+            tagged_addresses: TextMap::new(),
+            meta: TextMap::new(),
         };
         let name = NodeName::new(name).unwrap();
         self.put(Key::ExternalNode(name), Body::ExternalNode(record));
@@ -188,12 +188,12 @@ fn instance(id: &str, change: impl FnOnce(&mut Instance)) -> Instance {
     let service = id.rsplit_once('-').map_or(id, |(service, _)| service);
     let mut instance = Instance {
         service: ServiceName::new(service).unwrap(),
-        tags: Vec::new(),
+        tags: Texts::new(),
         address: String::new(),
         port: 8_080,
         socket_path: String::new(),
-        meta: BTreeMap::new(),
-        tagged_addresses: BTreeMap::new(),
+        meta: TextMap::new(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

@@ -7,7 +7,7 @@ use std::{
 };
 
 use serde::Serialize;
-use tidings_types::{Command, MemberStatus, NodeId, RosterEntry};
+use tidings_types::{Command, MemberStatus, NodeId, RosterEntry, TextMap};
 use tidings_view::{NodeKey, View};
 
 use crate::{
@@ -263,7 +263,7 @@ struct Itself<'a> {
     coord: Option<()>,
     member: Member,
     stats: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
-    meta: BTreeMap<String, String>,
+    meta: TextMap,
 }
 
 #[derive(Debug, Serialize)]

@@ -51,8 +51,8 @@ pub(crate) async fn services(call: &Call) -> Answer {
             let mut listed = overlay.list(service, view.now());
             listed.retain(|listed| selection.takes(listed));
             if !listed.is_empty() {
-                let tags = listed.iter().flat_map(|l| l.instance.instance.tags.clone());
-                names.insert(service.name.as_str(), tags.collect());
+                let tags = listed.iter().flat_map(|l| &l.instance.instance.tags);
+                names.insert(service.name.as_str(), tags.map(str::to_owned).collect());
                 let of_this = Marks::of(&listed);
                 marks.stale += of_this.stale;
                 marks.conflicts += of_this.conflicts;

@@ -163,8 +163,8 @@ impl Written {
             record: (!self.skip_node_update).then_some(ExternalNode {
                 id: self.id,
                 address: self.address,
-                tagged_addresses: self.tagged_addresses,
-                meta: self.meta,
+                tagged_addresses: self.tagged_addresses.into(),
+                meta: self.meta.into(),
             }),
             service,
             checks: checks.collect::<Result<_, _>>()?,
@@ -300,7 +300,7 @@ impl Definition {
         let tcp = object.string(&["TCP"])?;
         let ttl_ms = object.duration_ms(&["TTL"])?;
         let kind = if !http.url.is_empty() {
-            Some(CheckKind::Http(http))
+            Some(CheckKind::Http(Box::new(http)))
         } else if !tcp.is_empty() {
             Some(CheckKind::Tcp { address: tcp })
         } else {

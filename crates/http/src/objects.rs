@@ -3,12 +3,10 @@
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::Serialize;
-use tidings_types::{CheckKind, CheckStatus, Instance, TaggedAddress, Weights};
+use tidings_types::{CheckKind, CheckStatus, Headers, Instance, TextMap, Texts, Weights};
 use tidings_view::{CheckView, InstanceView, Listed, NodeFacts, NodeKey, SerfHealth};
 
 use crate::duration::format_ms;
-
-type Texts = BTreeMap<String, String>;
 
 /// `Node`.
 #[derive(Debug, Serialize)]
@@ -19,8 +17,8 @@ pub(crate) struct NodeObject<'a> {
     node: &'a str,
     address: &'a str,
     datacenter: &'a str,
-    tagged_addresses: Option<&'a Texts>,
-    meta: Option<&'a Texts>,
+    tagged_addresses: Option<&'a TextMap>,
+    meta: Option<&'a TextMap>,
     create_index: u64,
     modify_index: u64,
 }
@@ -56,11 +54,11 @@ pub(crate) struct NodeService<'a> {
     #[serde(rename = "ID")]
     id: &'a str,
     service: &'a str,
-    tags: &'a [String],
+    tags: &'a Texts,
     address: &'a str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tagged_addresses: Tagged<'a>,
-    meta: &'a Texts,
+    meta: &'a TextMap,
     port: u16,
     #[serde(skip_serializing_if = "str::is_empty")]
     socket_path: &'a str,
@@ -107,8 +105,8 @@ pub(crate) struct AgentService<'a> {
     #[serde(rename = "ID")]
     id: &'a str,
     service: &'a str,
-    tags: &'a [String],
-    meta: &'a Texts,
+    tags: &'a Texts,
+    meta: &'a TextMap,
     port: u16,
     address: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -152,18 +150,18 @@ pub(crate) struct ServiceNode<'a> {
     node: &'a str,
     address: &'a str,
     datacenter: &'a str,
-    tagged_addresses: Option<&'a Texts>,
-    node_meta: Option<&'a Texts>,
+    tagged_addresses: Option<&'a TextMap>,
+    node_meta: Option<&'a TextMap>,
     service_kind: &'a str,
     #[serde(rename = "ServiceID")]
     service_id: &'a str,
     service_name: &'a str,
-    service_tags: &'a [String],
+    service_tags: &'a Texts,
     service_address: &'a str,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     service_tagged_addresses: Tagged<'a>,
     service_weights: WeightsObject,
-    service_meta: &'a Texts,
+    service_meta: &'a TextMap,
     service_port: u16,
     service_socket_path: &'a str,
     service_enable_tag_override: bool,
@@ -247,7 +245,7 @@ pub(crate) struct HealthCheck<'a> {
     #[serde(rename = "ServiceID")]
     service_id: &'a str,
     service_name: &'a str,
-    service_tags: &'a [String],
+    service_tags: &'a Texts,
     r#type: &'a str,
     interval: Cow<'static, str>,
     timeout: Cow<'static, str>,
@@ -256,6 +254,9 @@ pub(crate) struct HealthCheck<'a> {
     create_index: u64,
     modify_index: u64,
 }
+
+/// The tags of no instance.
+const NO_TAGS: &Texts = &Texts::new();
 
 impl<'a> HealthCheck<'a> {
     /// A check of `node` that speaks for `instance`, or for the whole node.
@@ -282,7 +283,7 @@ impl<'a> HealthCheck<'a> {
             output: check.output(),
             service_id: instance.map_or("", |instance| instance.id.as_str()),
             service_name: instance.map_or("", |instance| instance.instance.service.as_str()),
-            service_tags: instance.map_or(&[], |instance| &instance.instance.tags),
+            service_tags: instance.map_or(NO_TAGS, |instance| &instance.instance.tags),
             r#type: type_of(&record.kind),
             interval: span(record.interval_ms),
             timeout: span(record.timeout_ms),
@@ -307,7 +308,7 @@ impl<'a> HealthCheck<'a> {
             output: serf.output.into(),
             service_id: "",
             service_name: "",
-            service_tags: &[],
+            service_tags: NO_TAGS,
             r#type: "",
             interval: Cow::Borrowed(""),
             timeout: Cow::Borrowed(""),
@@ -343,7 +344,7 @@ struct Definition<'a> {
     #[serde(rename = "TLSSkipVerify", skip_serializing_if = "is_false")]
     tls_skip_verify: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<&'a BTreeMap<String, Vec<String>>>,
+    header: Option<&'a Headers>,
     #[serde(skip_serializing_if = "str::is_empty")]
     method: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -438,10 +439,7 @@ fn tagged(view: &InstanceView) -> Tagged<'_> {
     let mut tagged: Tagged<'_> = instance
         .tagged_addresses
         .iter()
-        .map(|(tag, TaggedAddress { address, port })| {
-            let port = *port;
-            (tag.as_str(), TaggedObject { address, port })
-        })
+        .map(|(tag, address, port)| (tag, TaggedObject { address, port }))
         .collect();
     let tags = match (&view.node.key, instance.address.parse::<IpAddr>()) {
         (NodeKey::Agent(_), Ok(IpAddr::V4(_))) => ["lan_ipv4", "wan_ipv4"],
@@ -466,7 +464,7 @@ fn type_of(kind: &CheckKind) -> &str {
     }
 }
 
-fn non_empty(texts: &Texts) -> Option<&Texts> {
+fn non_empty(texts: &TextMap) -> Option<&TextMap> {
     Some(texts).filter(|texts| !texts.is_empty())
 }
 

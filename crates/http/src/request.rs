@@ -213,7 +213,7 @@ impl Selection {
     pub(crate) fn takes_node(&self, node: &NodeFacts) -> bool {
         self.node_meta
             .iter()
-            .all(|(key, value)| node.meta.get(key) == Some(value))
+            .all(|(key, value)| node.meta.get(key) == Some(value.as_str()))
     }
 }
 

@@ -29,7 +29,7 @@ impl Node {
             gossip: self.addr,
             address: self.config.address.clone(),
             datacenter: self.config.datacenter.clone(),
-            meta: self.config.meta.clone(),
+            meta: self.config.meta.clone().into(),
             build: self.config.build.clone(),
             departure: self.depart.as_ref().map(|goodbye| goodbye.departure),
         }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tidings_node::{Event, Input};
 use tidings_types::{
     Body, CheckId, CheckStatus, Command, Departure, ExternalNode, Instance, Key, Liveness,
-    MemberStatus, NodeName, Refusal, Snapshot, Sync, Transfer,
+    MemberStatus, NodeName, Refusal, Snapshot, Sync, TextMap, Transfer,
 };
 use world::{World, id, instance, name, register, service, ttl_check};
 
@@ -421,8 +421,8 @@ fn of_two_external_registrations_in_a_split_one_wins_everywhere_and_is_counted()
         record: Some(ExternalNode {
             id: String::new(),
             address: "10.9.9.9".to_owned(),
-            tagged_addresses: [].into(),
-            meta: [].into(),
+            tagged_addresses: TextMap::new(),
+            meta: TextMap::new(),
         }),
         service: Some((service("pg"), Box::new(instance("pg", port)))),
         checks: Vec::new(),

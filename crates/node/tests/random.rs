@@ -19,7 +19,7 @@ use tidings_node::{CommandId, Input};
 use tidings_registry::Registry;
 use tidings_types::{
     Body, Change, ClusterId, Command, Departure, ExternalNode, Key, NodeName, ServiceId, Snapshot,
-    Transfer,
+    TextMap, Transfer,
 };
 use world::{World, id, instance, service};
 
@@ -340,8 +340,8 @@ impl Run {
                 record: Some(ExternalNode {
                     id: String::new(),
                     address: "10.9.9.9".to_owned(),
-                    tagged_addresses: [].into(),
-                    meta: [].into(),
+                    tagged_addresses: TextMap::new(),
+                    meta: TextMap::new(),
                 }),
                 service: Some((service("pg"), Box::new(instance("pg", self.port)))),
                 checks: Vec::new(),

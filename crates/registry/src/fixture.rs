@@ -1,10 +1,10 @@
 //! What the unit tests share: ids, keys, bodies, and an agent whose disk answers at once.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use tidings_types::{
     Body, ClusterId, Dot, Entry, Epoch, Instance, Key, NodeId, NodeName, ServiceId, ServiceName,
-    Slot, Version, Weights,
+    Slot, TaggedAddresses, TextMap, Texts, Version, Weights,
 };
 
 use crate::{Applied, Registry, Writer};
@@ -126,12 +126,12 @@ pub(crate) fn entry(version: Version, body: Option<Body>) -> Slot {
 pub(crate) fn instance(port: u16) -> Body {
     Body::Instance(Instance {
         service: ServiceName::new("web").unwrap(),
-        tags: Vec::new(),
+        tags: Texts::new(),
         address: String::new(),
         port,
         socket_path: String::new(),
-        meta: BTreeMap::new(),
-        tagged_addresses: BTreeMap::new(),
+        meta: TextMap::new(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

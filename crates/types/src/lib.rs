@@ -14,6 +14,7 @@
 //! | [`version`] | [`Version`] and [`VectorClock`]: which of two writes wins, and whether they conflict |
 //! | [`key`] | [`Key`]: what a record is filed under, and who owns it |
 //! | [`record`] | [`Body`]: node, instance and check records |
+//! | [`packed`] | [`Texts`], [`TextMap`]: a record's lists and maps, each in one piece of memory |
 //! | [`feed`] | [`Slot`], [`Change`], [`Delta`], [`Snapshot`]: a feed's content on its way |
 //! | [`liveness`] | [`Liveness`] and [`Roster`]: what this agent knows of its members |
 //! | [`command`] | [`Command`] and [`Outcome`]: what a client asks of the node |
@@ -29,6 +30,7 @@ pub mod limits;
 pub mod lineage;
 pub mod liveness;
 pub mod name;
+pub mod packed;
 pub mod record;
 pub mod time;
 pub mod update;
@@ -42,6 +44,7 @@ pub use key::Key;
 pub use lineage::Lineage;
 pub use liveness::{Liveness, MemberStatus, Roster, RosterEntry};
 pub use name::{CheckId, NameError, NodeName, ServiceId, ServiceName};
+pub use packed::{Headers, TaggedAddresses, TextMap, Texts};
 pub use record::{
     Body, Check, CheckKind, CheckStatus, Departure, ExternalNode, HttpCheck, Instance, Node,
     TaggedAddress, Weights,

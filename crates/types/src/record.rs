@@ -1,10 +1,10 @@
 //! What a record says: nodes, instances and checks.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckId, NodeName, ServiceId, ServiceName};
+use crate::{CheckId, Headers, NodeName, ServiceId, ServiceName, TaggedAddresses, TextMap, Texts};
 
 /// The content of a live record. The variant must fit its [`Key`](crate::Key).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Node {
     /// The datacenter that it answers for.
     pub datacenter: String,
     /// Key/value metadata.
-    pub meta: BTreeMap<String, String>,
+    pub meta: TextMap,
     /// The agent's version, for people.
     pub build: String,
     /// Whether and how it said goodbye. Cleared by its next start.
@@ -54,7 +54,7 @@ pub struct Instance {
     /// The name that clients look up.
     pub service: ServiceName,
     /// Labels to filter by, in the order given.
-    pub tags: Vec<String>,
+    pub tags: Texts,
     /// An IP or host name; empty means the node's address.
     pub address: String,
     /// 0 if it has none.
@@ -62,9 +62,9 @@ pub struct Instance {
     /// A Unix socket instead of a port, for local clients.
     pub socket_path: String,
     /// Key/value metadata.
-    pub meta: BTreeMap<String, String>,
+    pub meta: TextMap,
     /// Further addresses, by tag.
-    pub tagged_addresses: BTreeMap<String, TaggedAddress>,
+    pub tagged_addresses: TaggedAddresses,
     /// Shares of traffic by health.
     pub weights: Weights,
     /// Whether others may change the tags through the catalog (kept for clients that ask).
@@ -147,7 +147,7 @@ pub enum CheckKind {
         ttl_ms: u64,
     },
     /// An HTTP request.
-    Http(HttpCheck),
+    Http(Box<HttpCheck>),
     /// A TCP connection.
     Tcp {
         /// `host:port`.
@@ -163,7 +163,7 @@ pub struct HttpCheck {
     /// `GET` unless stated.
     pub method: String,
     /// Headers, each with its values.
-    pub header: BTreeMap<String, Vec<String>>,
+    pub header: Headers,
     /// The request's body.
     pub body: String,
     /// Take a redirect as the answer instead of following it.
@@ -211,7 +211,7 @@ pub struct ExternalNode {
     /// An IP or host name.
     pub address: String,
     /// Further addresses, by tag.
-    pub tagged_addresses: BTreeMap<String, String>,
+    pub tagged_addresses: TextMap,
     /// Key/value metadata.
-    pub meta: BTreeMap<String, String>,
+    pub meta: TextMap,
 }

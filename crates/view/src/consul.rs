@@ -8,9 +8,11 @@
 //! A registered instance that bears the same id on the same node takes its place, since clients
 //! tell instances by node and id. Any other of that name stands beside it.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
-use tidings_types::{Body, Instance, ServiceId, ServiceName, Weights};
+use tidings_types::{
+    Body, Instance, ServiceId, ServiceName, TaggedAddresses, TextMap, Texts, Weights,
+};
 
 use crate::{InstanceBody, NodeFacts, NodeKey};
 
@@ -25,14 +27,14 @@ pub(crate) fn instance_of(facts: &NodeFacts) -> Option<InstanceBody> {
     };
     let instance = Instance {
         service: ServiceName::new(CONSUL).expect("six letters are a name"),
-        tags: Vec::new(),
+        tags: Texts::new(),
         address: String::new(),
         // Consul states its servers' RPC port, 8300. There is no such port here; the gossip port is
         // where agents do for each other what servers do over RPC.
         port: gossip.port(),
         socket_path: String::new(),
-        meta: BTreeMap::new(),
-        tagged_addresses: BTreeMap::new(),
+        meta: TextMap::new(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

@@ -1,11 +1,11 @@
 //! What a query reads: services, instances, nodes and checks, joined and immutable.
 
-use std::{collections::BTreeMap, net::IpAddr, net::SocketAddr, ops::Deref, sync::Arc};
+use std::{net::IpAddr, net::SocketAddr, ops::Deref, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, Departure, Dot, ExternalNode, Instance, Key,
-    Node, NodeId, NodeName, ServiceId, ServiceName,
+    Node, NodeId, NodeName, ServiceId, ServiceName, TextMap,
 };
 
 /// Which node a record stands on.
@@ -106,9 +106,9 @@ pub struct NodeFacts {
     /// Its datacenter.
     pub datacenter: String,
     /// Further addresses, by tag.
-    pub tagged_addresses: BTreeMap<String, String>,
+    pub tagged_addresses: TextMap,
     /// Key/value metadata.
-    pub meta: BTreeMap<String, String>,
+    pub meta: TextMap,
     /// Where its agent takes gossip.
     pub gossip: Option<SocketAddr>,
     /// Its agent's version.
@@ -137,8 +137,8 @@ impl NodeFacts {
             name,
             address: String::new(),
             datacenter: datacenter.to_owned(),
-            tagged_addresses: BTreeMap::new(),
-            meta: BTreeMap::new(),
+            tagged_addresses: TextMap::new(),
+            meta: TextMap::new(),
             gossip: None,
             build: String::new(),
             departure: None,
@@ -192,15 +192,13 @@ impl NodeFacts {
 }
 
 /// The tagged addresses that Consul's agents publish for themselves.
-fn tagged(address: &str) -> BTreeMap<String, String> {
+fn tagged(address: &str) -> TextMap {
     let tags: &[&str] = match address.parse::<IpAddr>() {
         Ok(IpAddr::V4(_)) => &["lan", "lan_ipv4", "wan", "wan_ipv4"],
         Ok(IpAddr::V6(_)) => &["lan", "lan_ipv6", "wan", "wan_ipv6"],
         Err(_) => &["lan", "wan"],
     };
-    tags.iter()
-        .map(|tag| ((*tag).to_owned(), address.to_owned()))
-        .collect()
+    tags.iter().map(|tag| (*tag, address)).collect()
 }
 
 /// One check.

@@ -1,11 +1,12 @@
 //! Behaviours of the view, told through its public face.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, Command, Departure, Dot, Epoch, ExternalNode,
     Instance, Key, Liveness, MemberStatus, Node, NodeId, NodeName, Outcome, Refusal, Roster,
-    RosterEntry, ServiceId, ServiceName, Timestamp, Update, Weights,
+    RosterEntry, ServiceId, ServiceName, TaggedAddresses, TextMap, Texts, Timestamp, Update,
+    Weights,
 };
 use tokio::time::Instant;
 
@@ -54,7 +55,7 @@ fn node(n: u8, name: &str) -> Update {
         gossip: "10.0.0.1:8301".parse().unwrap(),
         address: format!("10.0.0.{n}"),
         datacenter: "dc1".to_owned(),
-        meta: BTreeMap::new(),
+        meta: TextMap::new(),
         build: "0.1.0".to_owned(),
         departure: None,
     };
@@ -64,12 +65,12 @@ fn node(n: u8, name: &str) -> Update {
 fn instance(service: &str, port: u16, checks: &[&str]) -> Instance {
     Instance {
         service: ServiceName::new(service).unwrap(),
-        tags: vec![],
+        tags: Texts::new(),
         address: String::new(),
         port,
         socket_path: String::new(),
-        meta: BTreeMap::new(),
-        tagged_addresses: BTreeMap::new(),
+        meta: TextMap::new(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),
@@ -240,8 +241,8 @@ fn external_records_hang_on_no_liveness() {
     let record = ExternalNode {
         id: String::new(),
         address: "192.0.2.7".to_owned(),
-        tagged_addresses: BTreeMap::new(),
-        meta: BTreeMap::new(),
+        tagged_addresses: TextMap::new(),
+        meta: TextMap::new(),
     };
     let updates = [
         put(

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use tidings_types::{
     Body, Change, Delta, Dot, Entry, Epoch, ExternalNode, FeedState, Hlc, Key, Lineage, NodeId,
-    NodeName, Slot, Snapshot, Transfer, VectorClock, Version, limits::FEED_BYTES,
+    NodeName, Slot, Snapshot, TextMap, Transfer, VectorClock, Version, limits::FEED_BYTES,
 };
 use tidings_wire::{
     Assembly, AssemblyError, Datagram, DecodeError, FeedPart, Head, Request, Response, Want,
@@ -21,8 +21,8 @@ fn change(seq: u64, text: &str) -> Change {
     let body = ExternalNode {
         id: String::new(),
         address: text.to_owned(),
-        tagged_addresses: BTreeMap::new(),
-        meta: BTreeMap::new(),
+        tagged_addresses: TextMap::new(),
+        meta: TextMap::new(),
     };
     Change {
         epoch,

@@ -1,6 +1,6 @@
 //! Writes the first specimens of each corpus to `tests/fuzz/corpus`: sound inputs of every kind.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{fs, path::Path};
 
 use hickory_proto::{
     op::{Edns, Message, MessageType, OpCode, Query},
@@ -10,7 +10,8 @@ use tidings_agent::{disk, transport::NodeKey};
 use tidings_registry::{Registry, Writer};
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, ClusterId, Delta, Epoch, ExternalNode, Instance,
-    Key, Lineage, NodeId, NodeName, ServiceId, ServiceName, Snapshot, Transfer, Weights,
+    Key, Lineage, NodeId, NodeName, ServiceId, ServiceName, Snapshot, TaggedAddresses, TextMap,
+    Transfer, Weights,
 };
 use tidings_wire::{
     Datagram, FeedPart, Head, MemberInfo, MemberState, Request, Response, Want, datagram,
@@ -125,12 +126,12 @@ fn check_id(n: u16) -> CheckId {
 fn instance(n: u16) -> Instance {
     Instance {
         service: ServiceName::new("web").expect("short"),
-        tags: vec!["v1".to_owned()],
+        tags: ["v1"].into(),
         address: "10.0.0.7".to_owned(),
         port: 8_000 + n,
         socket_path: String::new(),
-        meta: BTreeMap::from([("k".to_owned(), "v".to_owned())]),
-        tagged_addresses: BTreeMap::new(),
+        meta: [("k", "v")].into_iter().collect(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),
@@ -160,8 +161,8 @@ fn external() -> ExternalNode {
     ExternalNode {
         id: String::new(),
         address: "192.0.2.7".to_owned(),
-        tagged_addresses: BTreeMap::new(),
-        meta: BTreeMap::new(),
+        tagged_addresses: TextMap::new(),
+        meta: TextMap::new(),
     }
 }
 

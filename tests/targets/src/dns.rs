@@ -1,15 +1,12 @@
 //! DNS packets.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, LazyLock},
-};
+use std::sync::{Arc, LazyLock};
 
 use hickory_proto::op::{Message, ResponseCode};
 use tidings_dns::{Dns, DnsSettings, Transport};
 use tidings_types::{
-    Body, ExternalNode, Instance, Key, NodeId, NodeName, ServiceId, ServiceName, Timestamp, Update,
-    Weights,
+    Body, ExternalNode, Instance, Key, NodeId, NodeName, ServiceId, ServiceName, TaggedAddresses,
+    TextMap, Timestamp, Update, Weights,
 };
 use tidings_view::{View, ViewSettings, channel};
 
@@ -56,8 +53,8 @@ fn view() -> View {
     let record = ExternalNode {
         id: String::new(),
         address: "10.0.0.1".to_owned(),
-        tagged_addresses: BTreeMap::new(),
-        meta: BTreeMap::from([("rack".to_owned(), "r1".to_owned())]),
+        tagged_addresses: TextMap::new(),
+        meta: [("rack", "r1")].into_iter().collect(),
     };
     let mut records = vec![(Key::ExternalNode(name("n2")), Body::ExternalNode(record))];
     for at in 0..40 {
@@ -78,12 +75,12 @@ fn view() -> View {
 fn instance(at: u16) -> Instance {
     Instance {
         service: ServiceName::new("web").expect("a short name"),
-        tags: vec!["v1".to_owned(), format!("t{}", at % 3)],
+        tags: vec!["v1".to_owned(), format!("t{}", at % 3)].into(),
         address: format!("10.1.0.{at}"),
         port: 8_000 + at,
         socket_path: String::new(),
-        meta: BTreeMap::new(),
-        tagged_addresses: BTreeMap::new(),
+        meta: TextMap::new(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

@@ -14,7 +14,7 @@ use std::{
 use redb::{StorageBackend, backends::FileBackend};
 use tidings_types::{
     Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, Needs, NodeId, ServiceId,
-    ServiceName, Slot, Snapshot, Transfer, Version, Weights,
+    ServiceName, Slot, Snapshot, TaggedAddresses, Transfer, Version, Weights,
 };
 
 use super::{
@@ -43,12 +43,12 @@ pub(super) fn key(owner: NodeId, id: &str) -> Key {
 pub(super) fn put(owner: NodeId, epoch: Epoch, seq: u64, id: &str) -> Change {
     let instance = Instance {
         service: ServiceName::new("web").unwrap(),
-        tags: vec!["primary".into(), format!("seq-{seq}")],
+        tags: vec!["primary".into(), format!("seq-{seq}")].into(),
         address: "192.0.2.1".into(),
         port: u16::try_from(seq % 60_000).unwrap(),
         socket_path: String::new(),
-        meta: [("version".into(), "x".repeat(200))].into(),
-        tagged_addresses: [].into(),
+        meta: [("version", "x".repeat(200))].into_iter().collect(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

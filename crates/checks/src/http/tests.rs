@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use tidings_types::Headers;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -51,11 +52,17 @@ fn answer(status: &str, body: &str) -> String {
     )
 }
 
+fn headers<const N: usize>(headers: [(&str, &[&str]); N]) -> Headers {
+    let owned = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
+    let headers = headers.map(|(name, values)| (name.to_owned(), owned(values)));
+    BTreeMap::from(headers).into()
+}
+
 fn check(url: &str) -> HttpCheck {
     HttpCheck {
         url: url.to_owned(),
         method: String::new(),
-        header: BTreeMap::new(),
+        header: Headers::new(),
         body: String::new(),
         disable_redirects: false,
         tls_skip_verify: false,
@@ -94,10 +101,7 @@ async fn the_request_is_what_the_check_states() {
     let mut check = check(&format!("{url}/up?deep=1"));
     check.method = "POST".to_owned();
     check.body = "ping".to_owned();
-    check.header = BTreeMap::from([
-        ("Host".to_owned(), vec!["web.example".to_owned()]),
-        ("X-Two".to_owned(), vec!["a".to_owned(), "b".to_owned()]),
-    ]);
+    check.header = headers([("Host", &["web.example"]), ("X-Two", &["a", "b"])]);
     let found = run(&check, 100).await;
     assert_eq!(found.status, CheckStatus::Passing, "{}", found.output);
     assert_eq!(
@@ -196,10 +200,7 @@ async fn a_definition_that_cannot_be_sent_says_why() {
     };
     assert!(refused(|c| c.url = "not a url".to_owned()).starts_with("bad URL"));
     assert!(refused(|c| c.method = "B AD".to_owned()).starts_with("bad HTTP method"));
-    assert!(
-        refused(|c| drop(c.header.insert("a b".to_owned(), vec![String::new()])))
-            .starts_with("bad HTTP header name")
-    );
+    assert!(refused(|c| c.header = headers([("a b", &[""])])).starts_with("bad HTTP header name"));
     assert!(refused(|c| c.tls_server_name = "10.0.0.1".to_owned()).contains("host name"));
 }
 

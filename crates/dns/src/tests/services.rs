@@ -7,7 +7,7 @@ fn web() -> World {
     let mut world = World::new();
     world.node(2, "n2", "10.0.0.2");
     world.instance(ME, "web-1", |web| {
-        web.tags = vec!["Blue".to_owned(), "v1.2".to_owned()];
+        web.tags = ["Blue", "v1.2"].into();
         web.weights.passing = 7;
         web.weights.warning = 3;
     });

@@ -107,7 +107,7 @@ fn one_record_without_its_address_is_better_than_none() {
     let label = "t".repeat(63);
     world.instance(ME, "web-2", |web| {
         web.address = long.join(".");
-        web.tags = vec![[label.as_str(); 3].join(".")];
+        web.tags = vec![[label.as_str(); 3].join(".")].into();
     });
     let name = format!("{}.web.service.consul.", [label.as_str(); 3].join("."));
     let query = query(&name, RecordType::SRV, None);

@@ -143,7 +143,7 @@ impl WrittenCheck {
         if self.others.contains(&"gRPC") {
             Err(unsupported("gRPC"))
         } else if !self.http.url.is_empty() {
-            Ok(CheckKind::Http(self.http.clone()))
+            Ok(CheckKind::Http(Box::new(self.http.clone())))
         } else if self.ttl_ms > 0 {
             Ok(CheckKind::Ttl {
                 ttl_ms: self.ttl_ms,
@@ -180,7 +180,7 @@ pub(crate) fn http_fields(object: &mut Object) -> Result<HttpCheck, DecodeError>
     Ok(HttpCheck {
         url: object.string(&["HTTP"])?,
         method: object.string(&["Method"])?,
-        header: object.string_lists(&["Header"])?,
+        header: object.string_lists(&["Header"])?.into(),
         body: object.string(&["Body"])?,
         disable_redirects: object.bool(&["DisableRedirects"])?.unwrap_or_default(),
         tls_skip_verify: object

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tidings_types::{
-    Instance, ServiceId, ServiceName, TaggedAddress, Weights,
+    Instance, ServiceId, ServiceName, TaggedAddress, TaggedAddresses, Weights,
     limits::{ADDRESS_BYTES, META_KEY_BYTES, META_PAIRS, META_VALUE_BYTES, TAG_BYTES, TAGS},
 };
 
@@ -91,11 +91,11 @@ impl WrittenService {
         }
         let instance = Instance {
             service,
-            tags: self.tags,
+            tags: self.tags.into(),
             address: self.address,
             port: port(self.port)?,
             socket_path: self.socket_path,
-            meta: self.meta,
+            meta: self.meta.into(),
             tagged_addresses: tagged_addresses(self.tagged_addresses)?,
             weights: weights(self.weights)?,
             enable_tag_override: self.enable_tag_override,
@@ -134,9 +134,7 @@ fn weights(written: Option<(i64, i64)>) -> Result<Weights, Failure> {
     })
 }
 
-fn tagged_addresses(
-    written: Vec<(String, String, i64)>,
-) -> Result<BTreeMap<String, TaggedAddress>, Failure> {
+fn tagged_addresses(written: Vec<(String, String, i64)>) -> Result<TaggedAddresses, Failure> {
     if written.len() > META_PAIRS {
         return Err(Failure::bad("Validation failed: too many tagged addresses"));
     }
@@ -160,7 +158,7 @@ fn tagged_addresses(
         let port = port(number)?;
         tagged.insert(tag, TaggedAddress { address, port });
     }
-    Ok(tagged)
+    Ok(tagged.into())
 }
 
 /// Refuses an address that nobody could connect to.

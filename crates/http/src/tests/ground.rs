@@ -1,7 +1,6 @@
 //! One agent under test, and how to ask it.
 
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
@@ -13,7 +12,7 @@ use axum::{
 };
 use tidings_types::{
     Body as Record, CheckId, Key, Liveness, MemberStatus, Node, NodeId, NodeName, Roster,
-    RosterEntry, Timestamp, Update,
+    RosterEntry, TaggedAddresses, TextMap, Timestamp, Update,
 };
 use tidings_view::{View, ViewSettings, channel, commands};
 use tower_service::Service;
@@ -188,7 +187,7 @@ fn node_record(n: u8, name: &str) -> (Key, Option<Record>) {
         gossip: format!("10.0.0.{n}:8301").parse().unwrap(),
         address: format!("10.0.0.{n}"),
         datacenter: "dc1".to_owned(),
-        meta: BTreeMap::from([("rack".to_owned(), format!("r{n}"))]),
+        meta: [("rack", format!("r{n}"))].into_iter().collect(),
         build: "0.1.0".to_owned(),
         departure: None,
     };
@@ -198,12 +197,12 @@ fn node_record(n: u8, name: &str) -> (Key, Option<Record>) {
 fn web(n: u8) -> tidings_types::Instance {
     tidings_types::Instance {
         service: tidings_types::ServiceName::new("web").unwrap(),
-        tags: vec!["v1".to_owned(), format!("n{n}")],
+        tags: vec!["v1".to_owned(), format!("n{n}")].into(),
         address: String::new(),
         port: 8000 + u16::from(n),
         socket_path: String::new(),
-        meta: BTreeMap::new(),
-        tagged_addresses: BTreeMap::new(),
+        meta: TextMap::new(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: tidings_types::Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

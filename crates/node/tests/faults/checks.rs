@@ -1,6 +1,6 @@
 //! An instance awaits exactly the checks that are registered for it.
 
-use tidings_types::{Body, CheckId, Command, ExternalNode, Key, NodeName};
+use tidings_types::{Body, CheckId, Command, ExternalNode, Key, NodeName, TextMap};
 
 use crate::world::{World, id, instance, name, service, ttl_check};
 
@@ -37,8 +37,8 @@ fn an_external_instance_does_not_await_a_check_that_was_removed() {
         record: Some(ExternalNode {
             id: String::new(),
             address: "10.9.9.9".to_owned(),
-            tagged_addresses: [].into(),
-            meta: [].into(),
+            tagged_addresses: TextMap::new(),
+            meta: TextMap::new(),
         }),
         service: Some((service("pg"), Box::new(instance("pg", 5432)))),
         checks: vec![of_service("a"), of_service("b")],

@@ -12,8 +12,8 @@ use std::{
 use tidings_node::{Boot, CommandId, Config, Event, Exchange, Input, Node, Output};
 use tidings_types::{
     Body, Check, CheckKind, CheckStatus, ClusterId, Command, Epoch, Instance, Key, NodeId,
-    NodeName, Outcome, Refusal, Roster, ServiceId, ServiceName, Snapshot, Status, Timestamp,
-    Transfer, Update, Weights,
+    NodeName, Outcome, Refusal, Roster, ServiceId, ServiceName, Snapshot, Status, TaggedAddresses,
+    TextMap, Texts, Timestamp, Transfer, Update, Weights,
 };
 
 pub(crate) const START_MS: u64 = 1_763_000_000_000;
@@ -519,12 +519,12 @@ pub(crate) fn service(id: &str) -> ServiceId {
 pub(crate) fn instance(service: &str, port: u16) -> Instance {
     Instance {
         service: ServiceName::new(service).expect("a short name"),
-        tags: Vec::new(),
+        tags: Texts::new(),
         address: String::new(),
         port,
         socket_path: String::new(),
-        meta: BTreeMap::new(),
-        tagged_addresses: BTreeMap::new(),
+        meta: TextMap::new(),
+        tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),

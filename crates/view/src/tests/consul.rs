@@ -19,8 +19,8 @@ fn every_known_agent_node_has_one_instance_at_its_gossip_port() {
     let host = ExternalNode {
         id: String::new(),
         address: "192.0.2.7".to_owned(),
-        tagged_addresses: BTreeMap::new(),
-        meta: BTreeMap::new(),
+        tagged_addresses: TextMap::new(),
+        meta: TextMap::new(),
     };
     let name = NodeName::new("host").unwrap();
     let host = put(Key::ExternalNode(name), Body::ExternalNode(host), 1);
