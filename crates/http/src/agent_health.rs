@@ -158,6 +158,7 @@ impl<'a> Health<'a> {
         let node_checks = node_checks.map(|check| HealthCheck::of(&own.facts, check, None));
         let checks = instance.checks.iter();
         let checks = checks.map(|check| HealthCheck::of(&own.facts, check, Some(instance)));
+        let checks = checks.chain(HealthCheck::awaited_by(instance));
         let checks = checks.chain(node_checks).map(HealthCheck::without_index);
         Self {
             aggregated_status: Aggregate::of(instance).word(),

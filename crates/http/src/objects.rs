@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::Serialize;
 use tidings_types::{CheckKind, CheckStatus, Headers, Instance, TextMap, Texts, Weights};
-use tidings_view::{CheckView, InstanceView, Listed, NodeFacts, NodeKey, SerfHealth};
+use tidings_view::{AWAITED, CheckView, InstanceView, Listed, NodeFacts, NodeKey, SerfHealth};
 
 use crate::duration::format_ms;
 
@@ -219,6 +219,7 @@ impl<'a> CheckServiceNode<'a> {
         let node_checks = node_checks.map(|check| HealthCheck::of(&view.node, check, None));
         let own = view.checks.iter();
         let own = own.map(|check| HealthCheck::of(&view.node, check, Some(view)));
+        let awaited = HealthCheck::awaited_by(view);
         Self {
             node: NodeObject::of_listed(listed),
             service: NodeService::of(view),
@@ -226,6 +227,7 @@ impl<'a> CheckServiceNode<'a> {
                 .into_iter()
                 .chain(node_checks)
                 .chain(own)
+                .chain(awaited)
                 .collect(),
         }
     }
@@ -317,6 +319,28 @@ impl<'a> HealthCheck<'a> {
             create_index: node.origin.create_index,
             modify_index: node.origin.modify_index,
         }
+    }
+
+    /// What stands for the checks that `instance` names and that are not here.
+    pub(crate) fn awaited_by(instance: &'a InstanceView) -> impl Iterator<Item = Self> {
+        instance.awaited.iter().map(|check| Self {
+            node: instance.node.name.as_str(),
+            check_id: check.as_str(),
+            name: check.as_str(),
+            status: CheckStatus::Critical.as_str(),
+            notes: "",
+            output: AWAITED.into(),
+            service_id: instance.id.as_str(),
+            service_name: instance.instance.service.as_str(),
+            service_tags: &instance.instance.tags,
+            r#type: "",
+            interval: Cow::Borrowed(""),
+            timeout: Cow::Borrowed(""),
+            exposed_port: 0,
+            definition: Definition::default(),
+            create_index: 0,
+            modify_index: 0,
+        })
     }
 
     /// As the agent shows its own checks: without indexes.

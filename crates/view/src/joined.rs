@@ -57,9 +57,11 @@ pub struct InstanceView {
     pub id: ServiceId,
     /// Its record.
     pub instance: InstanceBody,
-    /// Its own checks: those that it names, in its order (one that is not here is
-    /// [`missing`](field@CheckView::missing) and critical), then others that speak for it.
+    /// Its own checks that are here: those that it names, in its order, then others that speak for
+    /// it.
     pub checks: Vec<Arc<CheckView>>,
+    /// The checks that it names and of which no record is here. They count as critical.
+    pub awaited: Box<[CheckId]>,
     /// The checks of its whole node, by id. `serfHealth` is not among them: see
     /// [`Overlay::serf_health`](crate::Overlay::serf_health).
     pub node_checks: Arc<[Arc<CheckView>]>,
@@ -68,8 +70,18 @@ pub struct InstanceView {
 }
 
 impl InstanceView {
+    /// What stands for the checks that are [`awaited`](field@Self::awaited). Made when somebody looks:
+    /// they are rarely there, and a node could name more of them than anybody has room for.
+    pub fn missing_checks(&self) -> impl Iterator<Item = CheckView> {
+        let awaited = self.awaited.iter();
+        awaited.map(|check| CheckView::missing(check.clone(), &self.id))
+    }
+
     /// The worst status among its own checks and its node's; passing if there are none.
     pub fn status(&self) -> CheckStatus {
+        if !self.awaited.is_empty() {
+            return CheckStatus::Critical;
+        }
         self.checks
             .iter()
             .chain(self.node_checks.iter())
@@ -201,6 +213,10 @@ fn tagged(address: &str) -> TextMap {
     tags.iter().map(|tag| (*tag, address)).collect()
 }
 
+/// What stands for the output of a check that is not here.
+pub const AWAITED: &str =
+    "this check's record has not reached this agent yet; it counts as critical until then";
+
 /// One check.
 #[derive(Debug)]
 pub struct CheckView {
@@ -244,9 +260,7 @@ impl CheckView {
             deregister_after_ms: 0,
             output_bytes_max: 0,
             status: CheckStatus::Critical,
-            output: "this check's record has not reached this agent yet; it counts as critical \
-                     until then"
-                .to_owned(),
+            output: AWAITED.to_owned(),
         };
         let check = CheckBody(Arc::new(Body::Check(check)));
         Self {

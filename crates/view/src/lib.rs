@@ -39,7 +39,7 @@ mod tests;
 pub use command::{CommandReceiver, Commands, Reply, Request, commands};
 pub use consul::CONSUL;
 pub use joined::{
-    CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, NodeKey, Origin, Service,
+    AWAITED, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, NodeKey, Origin, Service,
 };
 pub use overlay::{Listed, Overlay, SerfHealth, Standing};
 pub use view::{ListedCheck, NodeView, View};

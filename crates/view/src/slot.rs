@@ -240,6 +240,7 @@ impl Slot {
                 instance,
                 // Nobody can register a check for what nobody registered.
                 checks: Vec::new(),
+                awaited: Box::default(),
                 node_checks: Arc::clone(&self.node_checks),
                 origin: self.facts.origin,
             })
@@ -248,25 +249,26 @@ impl Slot {
 
     fn join(&self, id: &ServiceId, instance: &InstanceBody, origin: Origin) -> InstanceView {
         let speaks = |view: &&Arc<CheckView>| view.check.service.as_ref() == Some(id);
-        let awaited = instance.checks.iter();
-        let awaited = awaited.filter(|check| !self.buried.contains(*check));
-        let named = awaited.map(|check| {
-            self.checks.get(check).filter(speaks).map_or_else(
-                || Arc::new(CheckView::missing(check.clone(), id)),
-                Arc::clone,
-            )
-        });
-        let mut checks: Vec<_> = named.collect();
+        let named = instance.checks.iter();
+        let (mut checks, mut awaited) = (Vec::new(), Vec::new());
+        for check in named.filter(|check| !self.buried.contains(*check)) {
+            match self.checks.get(check).filter(speaks) {
+                Some(view) => checks.push(Arc::clone(view)),
+                None => awaited.push(check.clone()),
+            }
+        }
         let service = Some(id.clone());
         let others = self
             .speaking_for(&service)
             .filter(|view| !instance.checks.contains(&view.id));
         checks.extend(others.cloned());
+        checks.shrink_to_fit();
         InstanceView {
             node: Arc::clone(&self.facts),
             id: id.clone(),
             instance: instance.clone(),
             checks,
+            awaited: awaited.into(),
             node_checks: Arc::clone(&self.node_checks),
             origin,
         }

@@ -58,8 +58,8 @@ impl NodeView {
     /// an instance names and that are not here.
     pub fn listed_checks(&self) -> Vec<ListedCheck> {
         let missing = self.instances.values().flat_map(|instance| {
-            let missing = instance.checks.iter().filter(|check| check.missing);
-            missing.map(|check| (Arc::clone(check), Some(Arc::clone(instance))))
+            let missing = instance.missing_checks();
+            missing.map(|check| (Arc::new(check), Some(Arc::clone(instance))))
         });
         let here = self.checks.values().map(|check| {
             let service = check.check.service.as_ref();
@@ -236,7 +236,8 @@ impl View {
             .into_iter()
             .flat_map(|listed| {
                 let instance = listed.instance;
-                let own = instance.checks.clone();
+                let mut own = instance.checks.clone();
+                own.extend(instance.missing_checks().map(Arc::new));
                 own.into_iter().map(move |check| ListedCheck {
                     node: Arc::clone(&instance.node),
                     check,

@@ -89,8 +89,22 @@ impl ViewWriter {
     }
 
     /// Shows several updates at once: what they change gets one number, and a waiter wakes once.
+    ///
+    /// Above [`STEP`] of them it takes several steps, since what changed has to be kept until it is
+    /// shown. Their order is then such that no step shows an instance without a check that it names.
     pub fn apply_all(&mut self, now: Timestamp, updates: impl IntoIterator<Item = Update>) {
         self.advance(now);
+        let mut updates: Vec<Update> = updates.into_iter().collect();
+        if updates.len() > STEP {
+            updates.sort_by_key(turn);
+        }
+        let mut updates = updates.into_iter();
+        while !updates.as_slice().is_empty() {
+            self.apply_step(updates.by_ref().take(STEP));
+        }
+    }
+
+    fn apply_step(&mut self, updates: impl Iterator<Item = Update>) {
         let mut batch = Batch {
             index: self.shared.last_index().saturating_add(1).min(INDEX_MAX),
             ..Batch::default()
@@ -124,7 +138,7 @@ impl ViewWriter {
             }
             Update::CheckOutput { check, output } => self.check_output(&check, output),
             Update::Roster(roster) => batch.roster = Some(roster),
-            Update::Status(status) => self.shared.status.store(Arc::new(status)),
+            Update::Status(status) => self.shared.status.store(Arc::new(*status)),
         }
     }
 
@@ -449,6 +463,20 @@ impl ViewWriter {
     }
 }
 
+/// When an update takes its turn among many: an instance goes before its checks and comes after them.
+const fn turn(update: &Update) -> u8 {
+    match update {
+        Update::Record { key, body, .. } => match (key, body) {
+            (Key::Node(_) | Key::ExternalNode(_), _) => 0,
+            (Key::Instance(..) | Key::ExternalInstance(..), None) => 1,
+            (Key::Check(..) | Key::ExternalCheck(..), Some(_)) => 2,
+            (Key::Instance(..) | Key::ExternalInstance(..), Some(_)) => 3,
+            (Key::Check(..) | Key::ExternalCheck(..), None) => 4,
+        },
+        Update::CheckOutput { .. } | Update::Roster(_) | Update::Status(_) => 5,
+    }
+}
+
 /// The order in which the instances of a service are answered.
 fn order(a: &InstanceView, b: &InstanceView) -> std::cmp::Ordering {
     (&a.node.name, &a.id, &a.node.key).cmp(&(&b.node.name, &b.id, &b.node.key))
@@ -468,6 +496,9 @@ fn no_status() -> Status {
         refused: 0,
     }
 }
+
+/// Updates that are shown at once.
+pub const STEP: usize = 1_000;
 
 /// How many services without instances keep their index, unless settings say otherwise.
 const ABSENT_SERVICES: usize = 10_000;

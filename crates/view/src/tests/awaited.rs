@@ -1,6 +1,7 @@
 //! Checks that an instance names: here, not here yet, removed.
 
 use super::*;
+use crate::writer::STEP;
 
 #[test]
 fn a_check_that_is_named_but_missing_counts_as_critical() {
@@ -9,13 +10,13 @@ fn a_check_that_is_named_but_missing_counts_as_critical() {
     writer.apply(at(1), put(instance_key(1, "api"), body, 5));
     let listed = view.lookup("api");
     assert_eq!(listed[0].instance.status(), CheckStatus::Critical);
-    assert!(listed[0].instance.checks[0].missing);
+    assert_eq!(listed[0].instance.awaited[0].as_str(), "c");
     assert!(view.checks().iter().any(|c| c.check.missing));
 
     writer.apply(at(1), check(1, "c", Some("api"), CheckStatus::Passing));
     let listed = view.lookup("api");
     assert_eq!(listed[0].instance.status(), CheckStatus::Passing);
-    assert!(!listed[0].instance.checks[0].missing);
+    assert!(listed[0].instance.awaited.is_empty());
 }
 
 #[test]
@@ -43,7 +44,7 @@ fn a_check_under_a_tombstone_is_not_awaited() {
 
     // The tombstone itself is gone: the check is awaited again.
     writer.apply(at(1), tombstone(None));
-    assert!(view.lookup("api")[0].instance.checks[0].missing);
+    assert_eq!(view.lookup("api")[0].instance.awaited.len(), 1);
 }
 
 #[test]
@@ -52,4 +53,36 @@ fn a_check_without_its_instance_is_not_shown() {
     writer.apply(at(1), check(1, "c", Some("api"), CheckStatus::Critical));
     assert!(view.checks().is_empty());
     assert!(view.own().checks.is_empty());
+}
+
+#[test]
+fn in_many_steps_no_instance_is_shown_without_its_checks() {
+    let (mut writer, view) = cluster();
+    let count = STEP * 2;
+    let ids: Vec<String> = (0..count).map(|n| format!("i{n}")).collect();
+    let updates = ids.iter().map(|id| {
+        let body = Body::Instance(instance("many", 80, &[id]));
+        put(instance_key(1, id), body, 5)
+    });
+    let checks = ids
+        .iter()
+        .map(|id| check(1, id, Some(id), CheckStatus::Passing));
+    let all: Vec<Update> = updates.chain(checks).collect();
+    let index = view.index_high_water();
+    let looking = std::thread::spawn({
+        let view = view.clone();
+        move || {
+            let mut seen = 0;
+            while seen < count {
+                let listed = view.lookup("many");
+                seen = listed.len();
+                for listed in listed {
+                    assert_eq!(listed.instance.status(), CheckStatus::Passing);
+                }
+            }
+        }
+    });
+    writer.apply_all(at(1), all);
+    looking.join().unwrap();
+    assert!(view.index_high_water() > index + 1, "it took several steps");
 }
