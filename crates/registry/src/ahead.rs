@@ -84,9 +84,8 @@ impl Ahead {
 /// What a delta costs in memory, roughly and never less than its share of the bookkeeping.
 fn weight(from: &Lineage, delta: &Checked) -> usize {
     let epochs = from.epochs() + delta.state.lineage.epochs() + delta.state.watermark.epochs();
-    BOOKKEEPING_BYTES + epochs * EPOCH_BYTES + delta.changes.len() * CHANGE_BYTES + delta.bytes
+    BOOKKEEPING_BYTES + epochs * EPOCH_BYTES + delta.cost
 }
 
 const BOOKKEEPING_BYTES: usize = 512;
 const EPOCH_BYTES: usize = 32;
-const CHANGE_BYTES: usize = 128;

@@ -69,7 +69,7 @@ pub enum Rejected {
         slots: usize,
     },
     /// The feed's records would take more bytes than one peer may make another hold.
-    #[error("the feed of {owner:?} would take {bytes} bytes, above {FEED_BYTES}")]
+    #[error("the feed of {owner:?} would be charged {bytes} bytes, above {FEED_BYTES}")]
     FeedTooHeavy {
         /// Whose feed.
         owner: NodeId,
@@ -198,7 +198,9 @@ pub enum WriteError {
     FeedFull,
     /// The own feed's records take [`FEED_BYTES_WRITTEN`] already: more could not be sent to a new
     /// member. Shorten or deregister something first.
-    #[error("this node's records may take {FEED_BYTES_WRITTEN} bytes together, and do")]
+    #[error(
+        "this node's records may take {FEED_BYTES_WRITTEN} bytes together, in every agent, and do: deregister some, or register them on another agent"
+    )]
     FeedTooLarge,
     /// The own feed has dots of [`LINEAGE_EPOCHS`] runs and none of the present one yet, so the
     /// first write of this run would make its position malformed. A

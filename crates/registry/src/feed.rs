@@ -17,7 +17,12 @@
 //! its entries above the floor, so what is still below it are marks, and entries whose removal the
 //! replica never saw.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Borrow,
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tidings_types::{
     Change, Dot, Entry, Epoch, FeedState, Key, Lineage, Needs, NodeId, Slot, Snapshot,
@@ -35,10 +40,11 @@ pub(crate) struct Feed {
     lineage: Lineage,
     watermark: Lineage,
     needs: Needs,
-    slots: BTreeMap<Key, Standing>,
-    by_dot: BTreeMap<(Epoch, u64), Key>,
+    slots: BTreeSet<ByKey>,
+    by_dot: BTreeMap<(Epoch, u64), Arc<Standing>>,
     marks: BTreeSet<(Epoch, u64)>,
-    bytes: usize,
+    cost: usize,
+    bookkeeping: usize,
     sum: u128,
     item: u128,
     damaged: bool,
@@ -51,10 +57,11 @@ impl Feed {
             lineage: Lineage::empty(),
             watermark: Lineage::empty(),
             needs: Needs::new(),
-            slots: BTreeMap::new(),
+            slots: BTreeSet::new(),
             by_dot: BTreeMap::new(),
             marks: BTreeSet::new(),
-            bytes: 0,
+            cost: 0,
+            bookkeeping: 0,
             sum: 0,
             item: 0,
             damaged: false,
@@ -99,21 +106,34 @@ impl Feed {
         self.slots.len()
     }
 
-    /// Bytes of all records.
-    pub(crate) const fn bytes(&self) -> usize {
-        self.bytes
+    /// Bytes that the slots are charged.
+    pub(crate) const fn cost(&self) -> usize {
+        self.cost
+    }
+
+    /// The part of it that the feed takes while no transfer of it is on its way.
+    pub(crate) const fn standing_cost(&self) -> usize {
+        self.cost.midpoint(self.bookkeeping)
     }
 
     pub(crate) fn standing(&self, key: &Key) -> Option<&Standing> {
-        self.slots.get(key)
+        self.slots.get(key).map(|slot| &*slot.0)
     }
 
     pub(crate) fn entry(&self, key: &Key) -> Option<(Dot, &Entry)> {
-        let standing = self.slots.get(key)?;
+        let standing = self.standing(key)?;
         match &standing.change.slot {
             Slot::Entry(entry) => Some((standing.change.dot(self.owner), entry)),
             Slot::RemovalMark => None,
         }
+    }
+
+    /// The keys of the feed's owner that have an entry here.
+    pub(crate) fn own_entries(&self) -> impl Iterator<Item = &Key> {
+        let entries = self.slots.iter().filter(|slot| !slot.0.is_mark());
+        entries
+            .map(|slot| &slot.0.change.key)
+            .filter(|key| key.owner() == Some(self.owner))
     }
 
     /// The removal marks that `watermark` covers.
@@ -122,18 +142,18 @@ impl Feed {
             .marks
             .iter()
             .filter(|&&(epoch, seq)| watermark.covers_dot(epoch, seq));
-        marks.map(|at| &self.slots[&self.by_dot[at]])
+        marks.map(|at| &*self.by_dot[at])
     }
 
     /// Every slot, in dot order.
     pub(crate) fn changes(&self) -> impl Iterator<Item = &Standing> {
-        self.by_dot.values().map(|key| &self.slots[key])
+        self.by_dot.values().map(|standing| &**standing)
     }
 
     /// The slots of epochs below `floor`, in dot order.
     pub(crate) fn below(&self, floor: Epoch) -> impl Iterator<Item = &Standing> {
-        let keys = self.by_dot.range(..(floor, 0)).map(|(_, key)| key);
-        keys.map(|key| &self.slots[key])
+        let below = self.by_dot.range(..(floor, 0));
+        below.map(|(_, standing)| &**standing)
     }
 
     /// The slots whose dots `held` does not cover, in dot order.
@@ -147,7 +167,7 @@ impl Feed {
                 let lacking = (epoch, held.head(epoch).saturating_add(1))..=(epoch, u64::MAX);
                 self.by_dot.range(lacking)
             })
-            .map(|(_, key)| self.slots[key].change.clone())
+            .map(|(_, standing)| standing.change.clone())
             .collect()
     }
 
@@ -184,18 +204,18 @@ impl Feed {
     }
 
     /// How many slots a join can leave at most.
-    pub(crate) fn slots_with(&self, changes: &[Standing]) -> usize {
+    pub(crate) fn slots_with(&self, changes: &[Arc<Standing>]) -> usize {
         let new = changes
             .iter()
-            .filter(|s| !self.slots.contains_key(&s.change.key));
+            .filter(|s| self.standing(&s.change.key).is_none());
         self.slots.len() + new.count()
     }
 
-    /// How many bytes the records can take at most once these changes are joined.
-    pub(crate) fn bytes_with(&self, changes: &[Standing]) -> usize {
-        let held = |s: &Standing| self.slots.get(&s.change.key).map_or(0, |held| held.bytes);
-        let more = changes.iter().map(|s| s.bytes.saturating_sub(held(s)));
-        self.bytes + more.sum::<usize>()
+    /// How many bytes the slots can be charged at most once these changes are joined.
+    pub(crate) fn cost_with(&self, changes: &[Arc<Standing>]) -> usize {
+        let held = |s: &Arc<Standing>| self.standing(&s.change.key).map_or(0, |held| held.cost);
+        let more = changes.iter().map(|s| s.cost.saturating_sub(held(s)));
+        self.cost + more.sum::<usize>()
     }
 
     /// Joins a delta whose start this replica covers. Keys whose slot changed go to `touched`.
@@ -249,8 +269,7 @@ impl Feed {
             .map(|s| (&s.change.key, s.hash))
             .collect();
         let gone: Vec<Key> = self
-            .slots
-            .values()
+            .changes()
             .filter(|s| given.get(&s.change.key) != Some(&s.hash))
             .map(|s| s.change.key.clone())
             .collect();
@@ -258,7 +277,7 @@ impl Feed {
             self.remove(&key, touched);
         }
         for standing in copy.changes {
-            if !self.slots.contains_key(&standing.change.key) {
+            if self.standing(&standing.change.key).is_none() {
                 self.put(standing, touched);
             }
         }
@@ -272,8 +291,7 @@ impl Feed {
     pub(crate) fn unite(&mut self, copy: Checked, touched: &mut BTreeSet<Key>) {
         for standing in copy.changes {
             let greater = self
-                .slots
-                .get(&standing.change.key)
+                .standing(&standing.change.key)
                 .is_none_or(|held| (standing.at(), standing.hash) > (held.at(), held.hash));
             if greater {
                 self.put(standing, touched);
@@ -308,37 +326,78 @@ impl Feed {
         }
     }
 
-    fn put_if_greater(&mut self, standing: Standing, touched: &mut BTreeSet<Key>) {
+    fn put_if_greater(&mut self, standing: Arc<Standing>, touched: &mut BTreeSet<Key>) {
         let greater = self
-            .slots
-            .get(&standing.change.key)
+            .standing(&standing.change.key)
             .is_none_or(|held| standing.at() > held.at());
         if greater {
             self.put(standing, touched);
         }
     }
 
-    fn put(&mut self, standing: Standing, touched: &mut BTreeSet<Key>) {
+    fn put(&mut self, standing: Arc<Standing>, touched: &mut BTreeSet<Key>) {
         let key = standing.change.key.clone();
+        // An owner gives out a dot once. Of a forgery under another key the greater one stands, or
+        // what is held could not be passed on.
+        if let Some(other) = self.by_dot.get(&standing.at()).cloned()
+            && other.change.key != key
+        {
+            if other.hash > standing.hash {
+                return;
+            }
+            self.remove(&other.change.key, touched);
+        }
         self.remove(&key, touched);
         self.sum = self.sum.wrapping_add(standing.hash);
-        self.bytes += standing.bytes;
+        self.cost += standing.cost;
+        self.bookkeeping += standing.bookkeeping();
         if standing.is_mark() {
             self.marks.insert(standing.at());
         }
-        self.by_dot.insert(standing.at(), key.clone());
-        self.slots.insert(key.clone(), standing);
+        self.by_dot.insert(standing.at(), Arc::clone(&standing));
+        self.slots.insert(ByKey(standing));
         touched.insert(key);
     }
 
     fn remove(&mut self, key: &Key, touched: &mut BTreeSet<Key>) {
-        if let Some(standing) = self.slots.remove(key) {
+        if let Some(ByKey(standing)) = self.slots.take(key) {
             self.sum = self.sum.wrapping_sub(standing.hash);
-            self.bytes -= standing.bytes;
+            self.cost -= standing.cost;
+            self.bookkeeping -= standing.bookkeeping();
             self.marks.remove(&standing.at());
             self.by_dot.remove(&standing.at());
             touched.insert(key.clone());
         }
+    }
+}
+
+/// What stands in a feed, in the order of the keys: the key is in the change and nowhere else.
+#[derive(Clone, Debug)]
+struct ByKey(Arc<Standing>);
+
+impl Borrow<Key> for ByKey {
+    fn borrow(&self) -> &Key {
+        &self.0.change.key
+    }
+}
+
+impl PartialEq for ByKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for ByKey {}
+
+impl PartialOrd for ByKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for ByKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.0.change.key.cmp(&other.0.change.key)
     }
 }
 

@@ -3,14 +3,18 @@
 //! A replica passes on what it applied, so one malformed change would travel on under honest
 //! names. Everything that can be judged without other feeds is judged here.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tidings_types::{
     Body, Change, Delta, Dot, Entry, Epoch, FeedState, Hlc, Key, Lineage, Slot, Snapshot, Version,
     limits::{FEED_BYTES, FEED_RECORDS, RECORD_BYTES},
 };
 
-use crate::{ChangeFault, PositionFault, Rejected, hash::ContentHasher};
+use crate::{
+    ChangeFault, PositionFault, Rejected,
+    cost::{bookkeeping, cost},
+    hash::{ContentHasher, SlotHash},
+};
 
 /// Slots of one feed that are accepted from peers: more than any owner may fill on its own, since a
 /// rolled-back owner joins what it wrote before with what it wrote since.
@@ -27,9 +31,9 @@ pub(crate) const FOLLOWED_END: Epoch =
 #[derive(Clone, Debug)]
 pub(crate) struct Checked {
     pub(crate) state: FeedState,
-    pub(crate) changes: Vec<Standing>,
-    /// Bytes of the records.
-    pub(crate) bytes: usize,
+    pub(crate) changes: Vec<Arc<Standing>>,
+    /// Bytes that the changes are charged.
+    pub(crate) cost: usize,
 }
 
 /// A change as a feed keeps it.
@@ -37,13 +41,26 @@ pub(crate) struct Checked {
 pub(crate) struct Standing {
     pub(crate) change: Change,
     pub(crate) hash: u128,
-    /// Bytes of its record.
-    pub(crate) bytes: usize,
+    /// Bytes that it is charged.
+    pub(crate) cost: usize,
 }
 
 impl Standing {
+    pub(crate) fn new(change: Change, weighed: SlotHash) -> Self {
+        Self {
+            cost: cost(&change.key, &change.slot, weighed.bytes),
+            hash: weighed.hash,
+            change,
+        }
+    }
+
     pub(crate) const fn at(&self) -> (Epoch, u64) {
         (self.change.epoch, self.change.seq)
+    }
+
+    /// See [`Feed::standing_cost`](crate::feed::Feed::standing_cost).
+    pub(crate) fn bookkeeping(&self) -> usize {
+        bookkeeping(&self.change.key, &self.change.slot)
     }
 
     pub(crate) const fn is_mark(&self) -> bool {
@@ -91,25 +108,18 @@ pub(crate) fn check_stored(
 /// The own batch: made here, so only hashed.
 pub(crate) fn trust(hasher: &ContentHasher, delta: Delta) -> Checked {
     let owner = delta.state.owner;
-    let hashed = delta.changes.into_iter().map(|change| {
-        let weighed = hasher.slot(change.dot(owner), &change.key, &change.slot);
-        (change, weighed)
-    });
-    let mut bytes = 0;
-    let changes = hashed
-        .map(|(change, weighed)| {
-            bytes += weighed.bytes;
-            Standing {
-                change,
-                hash: weighed.hash,
-                bytes: weighed.bytes,
-            }
+    let changes: Vec<_> = delta
+        .changes
+        .into_iter()
+        .map(|change| {
+            let weighed = hasher.slot(change.dot(owner), &change.key, &change.slot);
+            Arc::new(Standing::new(change, weighed))
         })
         .collect();
     Checked {
+        cost: changes.iter().map(|standing| standing.cost).sum(),
         state: delta.state,
         changes,
-        bytes,
     }
 }
 
@@ -160,7 +170,7 @@ fn check(
         fault,
     };
     check_order(&changes).map_err(|(change, fault)| blame(change, fault))?;
-    let mut bytes = 0;
+    let mut cost = 0;
     let mut standing = Vec::with_capacity(changes.len());
     for change in changes {
         check_change(&state, from, &change).map_err(|fault| blame(&change, fault))?;
@@ -169,21 +179,18 @@ fn check(
             let bytes = weighed.bytes;
             return Err(blame(&change, ChangeFault::TooLarge { bytes }));
         }
-        bytes += weighed.bytes;
-        standing.push(Standing {
-            change,
-            hash: weighed.hash,
-            bytes: weighed.bytes,
-        });
-    }
-    if bytes > FEED_BYTES {
-        let owner = state.owner;
-        return Err(Rejected::FeedTooHeavy { owner, bytes });
+        let checked = Standing::new(change, weighed);
+        cost += checked.cost;
+        if cost > FEED_BYTES {
+            let owner = state.owner;
+            return Err(Rejected::FeedTooHeavy { owner, bytes: cost });
+        }
+        standing.push(Arc::new(checked));
     }
     Ok(Checked {
         state,
         changes: standing,
-        bytes,
+        cost,
     })
 }
 

@@ -1,15 +1,21 @@
-//! Which feeds hold an entry for a key. Removal marks are no entries.
+//! Which feeds hold an entry for a key besides the feed of the key's owner. Removal marks are no
+//! entries.
+//!
+//! Nearly every entry stands in its owner's feed, where it is found without an index.
 
 use std::collections::BTreeMap;
 
 use tidings_types::{Key, NodeId};
 
-/// Owner keys lie apart by owner, so that a node's records are found without a search.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
-    owned: BTreeMap<NodeId, BTreeMap<Key, Vec<NodeId>>>,
-    shared: BTreeMap<Key, Vec<NodeId>>,
+    /// Overrides, apart by the owner of what they remove.
+    overridden: BTreeMap<NodeId, Holders>,
+    shared: Holders,
 }
+
+/// The holders of each key, in order.
+type Holders = BTreeMap<Key, Vec<NodeId>>;
 
 impl Index {
     /// Notes whether `holder`'s feed has an entry for `key`.
@@ -18,33 +24,44 @@ impl Index {
             note(&mut self.shared, key, holder, holds);
             return;
         };
-        let keys = self.owned.entry(owner).or_default();
+        if owner == holder {
+            return;
+        }
+        let keys = self.overridden.entry(owner).or_default();
         note(keys, key, holder, holds);
         if keys.is_empty() {
-            self.owned.remove(&owner);
+            self.overridden.remove(&owner);
         }
     }
 
+    /// Who holds an entry for `key`, its owner left out.
     pub(crate) fn holders(&self, key: &Key) -> &[NodeId] {
         let keys = match key.owner() {
-            Some(owner) => self.owned.get(&owner),
+            Some(owner) => self.overridden.get(&owner),
             None => Some(&self.shared),
         };
         keys.and_then(|keys| keys.get(key))
             .map_or(&[], Vec::as_slice)
     }
 
-    pub(crate) fn keys(&self) -> impl Iterator<Item = &Key> {
-        let owned = self.owned.values().flat_map(BTreeMap::keys);
-        owned.chain(self.shared.keys())
+    /// The shared keys.
+    pub(crate) fn shared(&self) -> impl Iterator<Item = &Key> {
+        self.shared.keys()
     }
 
-    pub(crate) fn owned_by(&self, owner: NodeId) -> impl Iterator<Item = &Key> {
-        self.owned.get(&owner).into_iter().flat_map(BTreeMap::keys)
+    /// The nodes with keys over which others put an override.
+    pub(crate) fn overridden_owners(&self) -> impl Iterator<Item = NodeId> {
+        self.overridden.keys().copied()
+    }
+
+    /// The keys of `owner` over which others put an override.
+    pub(crate) fn overridden(&self, owner: NodeId) -> impl Iterator<Item = &Key> {
+        let keys = self.overridden.get(&owner);
+        keys.into_iter().flat_map(BTreeMap::keys)
     }
 }
 
-fn note(keys: &mut BTreeMap<Key, Vec<NodeId>>, key: &Key, holder: NodeId, holds: bool) {
+fn note(keys: &mut Holders, key: &Key, holder: NodeId, holds: bool) {
     if holds {
         let holders = keys.entry(key.clone()).or_default();
         if let Err(at) = holders.binary_search(&holder) {

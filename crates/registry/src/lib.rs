@@ -46,6 +46,7 @@
 //! | `error` | [`Rejected`] and [`WriteError`] |
 
 mod ahead;
+mod cost;
 mod error;
 mod feed;
 #[cfg(test)]

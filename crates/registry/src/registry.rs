@@ -283,12 +283,26 @@ impl Registry {
 
     /// All keys that any feed has an entry for: each owner's own together, the shared ones last.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
-        self.index.keys()
+        let owners: BTreeSet<NodeId> = self
+            .owners()
+            .chain(self.index.overridden_owners())
+            .collect();
+        let owned = owners.into_iter().flat_map(|owner| self.owned_by(owner));
+        owned.chain(self.shared_keys())
+    }
+
+    /// The shared keys that any feed has an entry for.
+    pub fn shared_keys(&self) -> impl Iterator<Item = &Key> {
+        self.index.shared()
     }
 
     /// The keys that a node owns, whoever has an entry for them.
     pub fn owned_by(&self, node: NodeId) -> impl Iterator<Item = &Key> {
-        self.index.owned_by(node)
+        let feed = self.feeds.get(&node);
+        let registered = feed.into_iter().flat_map(Feed::own_entries);
+        let overridden = self.index.overridden(node);
+        registered
+            .chain(overridden.filter(move |key| feed.is_none_or(|feed| feed.entry(key).is_none())))
     }
 
     /// Whose feeds are held.
@@ -314,6 +328,11 @@ impl Registry {
     /// Deltas in the ahead buffer, and their bytes.
     pub fn ahead(&self) -> (usize, usize) {
         (self.ahead.deltas(), self.ahead.bytes())
+    }
+
+    /// What a feed takes in memory, as it is charged; a transfer of it on its way comes on top.
+    pub fn memory(&self, owner: NodeId) -> usize {
+        self.feeds.get(&owner).map_or(0, Feed::standing_cost)
     }
 
     /// A feed's position, for the disk. Damaged feeds are told too.
@@ -343,13 +362,16 @@ impl Registry {
     }
 
     pub(crate) fn candidates(&self, key: &Key) -> impl Iterator<Item = Candidate<'_>> + Clone {
-        let holders = self.index.holders(key).iter();
+        let others = self.index.holders(key).iter().copied();
         let key = key.clone();
-        holders.filter_map(move |&holder| {
-            let (dot, entry) = self.feeds.get(&holder)?.entry(&key)?;
-            self.counts(entry)
-                .then_some(Candidate { holder, dot, entry })
-        })
+        key.owner()
+            .into_iter()
+            .chain(others)
+            .filter_map(move |holder| {
+                let (dot, entry) = self.feeds.get(&holder)?.entry(&key)?;
+                self.counts(entry)
+                    .then_some(Candidate { holder, dot, entry })
+            })
     }
 
     #[cfg(not(feature = "mutants"))]
@@ -504,7 +526,7 @@ impl Registry {
         if slots > FEED_SLOTS_ACCEPTED {
             return Err(Rejected::FeedTooLarge { owner, slots });
         }
-        let bytes = feed.bytes_with(&checked.changes);
+        let bytes = feed.cost_with(&checked.changes);
         if bytes > FEED_BYTES {
             return Err(Rejected::FeedTooHeavy { owner, bytes });
         }
@@ -515,7 +537,7 @@ impl Registry {
 fn within_limits(feed: &Feed, delta: &Checked) -> bool {
     feed.can_join(&delta.state)
         && feed.slots_with(&delta.changes) <= FEED_SLOTS_ACCEPTED
-        && feed.bytes_with(&delta.changes) <= FEED_BYTES
+        && feed.cost_with(&delta.changes) <= FEED_BYTES
 }
 
 #[cfg(test)]

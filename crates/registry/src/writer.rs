@@ -26,6 +26,7 @@ use tidings_types::{
 
 use crate::{
     InForce, Registry, WriteError,
+    cost::cost,
     feed::Feed,
     form::{Standing, fits},
     hash::SlotHash,
@@ -35,9 +36,9 @@ use crate::{
 
 /// Slots of the own feed: records, and the tombstones, overrides and removal marks beside them.
 pub const FEED_SLOTS: usize = 2 * FEED_RECORDS;
-/// Bytes of the own feed's records: two runs' worth, as a rolled-back owner may join them, fit a
-/// transfer with room for what goes around them.
-pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 12 * 5;
+/// Bytes that the own feed may be charged for a record to be taken. The rest is for tombstones, and
+/// for what a rolled-back owner wrote in a run that it forgot and did not write again.
+pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 14 * 13;
 
 /// Gives out dots and holds what is not durable yet.
 #[derive(Clone, Debug)]
@@ -354,41 +355,43 @@ impl Writer {
             let bytes = weighed.bytes;
             return Err(WriteError::TooLarge { bytes });
         }
-        let is_record = matches!(&slot, Slot::Entry(entry) if entry.body.is_some());
+        let cost = cost(&key, &slot, weighed.bytes);
+        // Tombstones have the rest to themselves: a full feed must not keep anybody from removing.
+        let limit = match &slot {
+            Slot::Entry(entry) if entry.body.is_some() => FEED_BYTES_WRITTEN,
+            _ => FEED_BYTES,
+        };
         // A feed above the limit, joined of two runs, still takes what does not make it grow.
-        let grows = || weighed.bytes > self.bytes_under(registry, &key);
-        if is_record
-            && self.bytes_with(registry, &key, weighed.bytes) > FEED_BYTES_WRITTEN
-            && grows()
-        {
+        let grows = || cost > self.cost_under(registry, &key);
+        if self.cost_with(registry, &key, cost) > limit && grows() {
             return Err(WriteError::FeedTooLarge);
         }
         Ok(self.put_hashed(key, slot, weighed))
     }
 
-    /// Bytes of the own feed's records once a record of `bytes` stands under `key`. Counted to the
+    /// Bytes that the own feed is charged once a slot of that cost stands under `key`. Counted to the
     /// byte only where it matters.
-    fn bytes_with(&self, registry: &Registry, key: &Key, bytes: usize) -> usize {
+    fn cost_with(&self, registry: &Registry, key: &Key, cost: usize) -> usize {
         let feed = registry.feed(self.me);
-        let committed = feed.map_or(0, Feed::bytes);
-        if committed + (self.pending.len() + 1) * RECORD_BYTES <= FEED_BYTES_WRITTEN {
+        let committed = feed.map_or(0, Feed::cost);
+        if committed + (self.pending.len() + 1) * 3 * RECORD_BYTES <= FEED_BYTES_WRITTEN {
             return committed;
         }
         let replaced = |key: &Key| {
             feed.and_then(|feed| feed.standing(key))
-                .map_or(0, |s| s.bytes)
+                .map_or(0, |s| s.cost)
         };
         let pending = self.pending.iter().filter(|(other, _)| *other != key);
-        pending.fold(committed + bytes - replaced(key), |sum, (key, standing)| {
-            sum + standing.bytes - replaced(key)
+        pending.fold(committed + cost - replaced(key), |sum, (key, standing)| {
+            sum + standing.cost - replaced(key)
         })
     }
 
-    /// Bytes of what stands under `key`, staged or committed.
-    fn bytes_under(&self, registry: &Registry, key: &Key) -> usize {
+    /// What is charged for what stands under `key`, staged or committed.
+    fn cost_under(&self, registry: &Registry, key: &Key) -> usize {
         let committed = || registry.feed(self.me)?.standing(key);
         let standing = self.pending.get(key).or_else(committed);
-        standing.map_or(0, |standing| standing.bytes)
+        standing.map_or(0, |standing| standing.cost)
     }
 
     /// Stages a change whose record is known to be small enough.
@@ -405,11 +408,7 @@ impl Writer {
             key: key.clone(),
             slot,
         };
-        let standing = Standing {
-            change,
-            hash: weighed.hash,
-            bytes: weighed.bytes,
-        };
+        let standing = Standing::new(change, weighed);
         let replaced = self.pending.insert(key.clone(), standing);
         self.replaced.push((key, replaced));
         dot

@@ -12,9 +12,9 @@ pub const FRAME_BYTES: usize = 1 << 20;
 pub const RECORD_BYTES: usize = 64 << 10;
 /// Records in one node's feed, by default.
 pub const FEED_RECORDS: usize = 10_000;
-/// Bytes of one feed in transfer: what a snapshot or a delta may add up to, and so what one peer can
-/// make another hold at once before it is whole.
-pub const FEED_BYTES: usize = 12 << 20;
+/// Bytes that one feed may be charged, so what one owner can make every agent hold. Its slots are
+/// charged what they take in memory and in transfer together, which is more than their encoding.
+pub const FEED_BYTES: usize = 14 << 20;
 /// Feeds that one registry holds: one per node that was ever met and not yet retired.
 pub const FEEDS: usize = 20_000;
 

@@ -76,8 +76,13 @@ impl Version {
 /// conflicts, never another winner.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "Parts", into = "Parts")]
-pub struct VectorClock {
-    seen: BTreeMap<(NodeId, Epoch), u64>,
+pub struct VectorClock(Option<Box<Seen>>);
+
+/// What a clock that is not empty holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+struct Seen {
+    /// In order. A map would take twice the memory, and clocks are compared more than they are changed.
+    greatest: Box<[((NodeId, Epoch), u64)]>,
     cut: bool,
 }
 
@@ -97,77 +102,88 @@ impl TryFrom<Parts> for VectorClock {
 
     fn try_from(Parts { seen, cut }: Parts) -> Result<Self, MalformedClock> {
         if seen.len() > CLOCK_ENTRIES {
-            Err(MalformedClock)
-        } else {
-            Ok(Self { seen, cut })
+            return Err(MalformedClock);
         }
+        Ok(Self::of(seen, cut))
     }
 }
 
 impl From<VectorClock> for Parts {
-    fn from(VectorClock { seen, cut }: VectorClock) -> Self {
-        Self { seen, cut }
+    fn from(VectorClock(seen): VectorClock) -> Self {
+        let Seen { greatest, cut } = seen.map_or_else(Seen::default, |seen| *seen);
+        Self {
+            seen: greatest.into_iter().collect(),
+            cut,
+        }
     }
 }
 
 impl VectorClock {
     /// The clock of a writer that had seen nothing.
     pub const fn empty() -> Self {
-        Self {
-            seen: BTreeMap::new(),
-            cut: false,
-        }
+        Self(None)
+    }
+
+    fn of(seen: BTreeMap<(NodeId, Epoch), u64>, cut: bool) -> Self {
+        let is_empty = seen.is_empty() && !cut;
+        let greatest = seen.into_iter().collect();
+        Self((!is_empty).then(|| Box::new(Seen { greatest, cut })))
+    }
+
+    fn greatest(&self) -> &[((NodeId, Epoch), u64)] {
+        self.0.as_ref().map_or(&[], |seen| &seen.greatest)
     }
 
     /// Whether the write `dot` was known.
     pub fn covers(&self, dot: Dot) -> bool {
-        self.seen
-            .get(&(dot.node, dot.epoch))
-            .is_some_and(|&seq| seq >= dot.seq)
+        let at = (dot.node, dot.epoch);
+        let greatest = self.greatest();
+        greatest
+            .binary_search_by_key(&at, |&(at, _)| at)
+            .is_ok_and(|found| greatest[found].1 >= dot.seq)
     }
 
     /// Takes note of the write `dot`.
     pub fn insert(&mut self, dot: Dot) {
-        let seq = self.seen.entry((dot.node, dot.epoch)).or_insert(dot.seq);
-        *seq = (*seq).max(dot.seq);
-        self.trim();
+        self.extend([((dot.node, dot.epoch), dot.seq)], false);
     }
 
     /// Takes note of everything that `other` had seen.
     pub fn join(&mut self, other: &Self) {
-        for (&at, &seq) in &other.seen {
-            let mine = self.seen.entry(at).or_insert(seq);
-            *mine = (*mine).max(seq);
-        }
-        self.cut |= other.cut;
-        self.trim();
+        self.extend(other.greatest().iter().copied(), other.is_cut());
     }
 
     /// Whether entries were dropped to keep the clock short.
-    pub const fn is_cut(&self) -> bool {
-        self.cut
+    pub fn is_cut(&self) -> bool {
+        self.0.as_ref().is_some_and(|seen| seen.cut)
     }
 
     /// The dots that the clock holds, one per node and epoch.
     pub fn dots(&self) -> impl Iterator<Item = Dot> + '_ {
-        self.seen
+        self.greatest()
             .iter()
-            .map(|(&(node, epoch), &seq)| Dot { epoch, seq, node })
+            .map(|&((node, epoch), seq)| Dot { epoch, seq, node })
     }
 
-    /// Drops the oldest epochs until the clock fits.
-    fn trim(&mut self) {
-        while self.seen.len() > CLOCK_ENTRIES {
-            let oldest = self
-                .seen
+    /// Takes note of writes, then drops the oldest epochs until the clock fits.
+    fn extend(&mut self, writes: impl IntoIterator<Item = ((NodeId, Epoch), u64)>, cut: bool) {
+        let mut cut = cut || self.is_cut();
+        let mut seen: BTreeMap<_, _> = self.greatest().iter().copied().collect();
+        for (at, seq) in writes {
+            let greatest = seen.entry(at).or_insert(seq);
+            *greatest = (*greatest).max(seq);
+        }
+        while seen.len() > CLOCK_ENTRIES {
+            let oldest = seen
                 .keys()
                 .copied()
                 .min_by_key(|&(node, epoch)| (epoch, node));
             if let Some(oldest) = oldest {
-                self.seen.remove(&oldest);
+                seen.remove(&oldest);
             }
-            self.cut = true;
+            cut = true;
         }
+        *self = Self::of(seen, cut);
     }
 }
 

@@ -535,8 +535,22 @@ fn a_feed_of_many_small_deltas_has_a_limit_in_bytes() {
         matches!(refused, Rejected::FeedTooHeavy { bytes, .. } if bytes > FEED_BYTES),
         "{refused}"
     );
-    let expected = (FEED_BYTES as u64) / (33 << 10)..(FEED_BYTES as u64) / (30 << 10);
+    let expected = (FEED_BYTES as u64) / (66 << 10)..(FEED_BYTES as u64) / (60 << 10);
     assert!(expected.contains(&taken), "{taken} records of 31 KiB");
+}
+
+#[test]
+fn of_two_changes_under_one_dot_one_is_kept_and_what_is_left_can_be_passed_on() {
+    let (owner, mut peer) = pair();
+    let forged = tampered(&peer.registry, |changes| {
+        changes[0].key = instance_key(node(1), "forged");
+    });
+    peer.registry.repair(forged, Giver::Peer).unwrap();
+    let held = peer.registry.snapshot(owner.me()).unwrap();
+    assert_eq!(held.changes.len(), peer.registry.changes(node(1)).count());
+    let mut third = Registry::new(node(3), cluster());
+    third.apply(Transfer::Snapshot(held)).unwrap();
+    assert_eq!(third.fingerprint(), peer.registry.fingerprint());
 }
 
 #[test]

@@ -1,0 +1,50 @@
+//! What a slot costs whoever holds it.
+//!
+//! Every agent holds every feed, so an owner must not be able to fill the memory of all others. Bytes
+//! of encoding are no measure of that: a removal mark of 36 bytes takes 300 in memory, an instance of
+//! 80 takes 800. So slots are charged about what they were measured to take in the registry and the
+//! read view together (`cargo run --release -p tidings-agent --example record_memory`), and their
+//! bytes twice: once as they stand, and once as they come, since a feed that is replaced stands here
+//! until its successor has come whole.
+
+use tidings_types::{Body, Key, Slot};
+
+/// A removal mark: a change in the feed.
+const MARK: usize = 450;
+/// A tombstone or an override: the same, with a version, and an entry in the index.
+const TOMBSTONE: usize = 700;
+/// A record that its owner wrote: the same, its content, and what the read view makes of it.
+const RECORD: usize = 1_000;
+/// A shared record. It may be the only one of its node, which the read view has to show then.
+const SHARED_RECORD: usize = 2_000;
+/// A check that an instance names.
+const NAMED_CHECK: usize = 130;
+
+/// Bytes that one slot is charged, given the bytes of its encoding.
+pub(crate) fn cost(key: &Key, slot: &Slot, encoded_bytes: usize) -> usize {
+    bookkeeping(key, slot) + 2 * encoded_bytes
+}
+
+/// The part of it that does not depend on the length of its texts.
+pub(crate) fn bookkeeping(key: &Key, slot: &Slot) -> usize {
+    match slot {
+        Slot::RemovalMark => MARK,
+        Slot::Entry(entry) => match &entry.body {
+            None => TOMBSTONE,
+            Some(body) => record(key, body),
+        },
+    }
+}
+
+fn record(key: &Key, body: &Body) -> usize {
+    let named = match body {
+        Body::Instance(instance) => instance.checks.len(),
+        Body::Node(_) | Body::Check(_) | Body::ExternalNode(_) => 0,
+    };
+    let fixed = if key.is_shared() {
+        SHARED_RECORD
+    } else {
+        RECORD
+    };
+    fixed + named * NAMED_CHECK
+}
