@@ -236,7 +236,9 @@ pub(crate) fn another_run(owner: NodeId, epoch: Epoch) -> Delta {
 #[cfg(test)]
 mod tests {
     use tidings_registry::{Giver, Rejected, Writer};
-    use tidings_types::{Instance, ServiceName, Transfer, Weights};
+    use tidings_types::{
+        Instance, ServiceName, TaggedAddresses, TextMap, Texts, Transfer, Weights,
+    };
 
     use super::*;
 

@@ -72,7 +72,7 @@ impl Reads {
                 self.put(key, shown);
             }
             Update::Roster(roster) => self.roster = roster,
-            Update::Status(status) => self.status = Some(status),
+            Update::Status(status) => self.status = Some(*status),
             Update::CheckOutput { .. } => {}
         }
     }

@@ -5,13 +5,13 @@ use std::{
     collections::BTreeMap,
     iter,
     path::Path,
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use serde_json::json;
-use tidings_registry::{FEED_BYTES_WRITTEN, Registry};
+use tidings_registry::{FEED_SLOTS_ACCEPTED, Registry};
 use tidings_tests::{
     agent::{Agent, Spec},
     cluster,
@@ -23,16 +23,17 @@ use tidings_tests::{
     stats,
 };
 use tidings_types::{
-    Body, Change, Delta, Dot, Entry, Epoch, FeedState, Instance, Key, Lineage, NodeId, ServiceId,
-    ServiceName, Slot, TaggedAddresses, Texts, Transfer, Version, Weights, limits::FEED_RECORDS,
+    Body, Change, CheckId, Delta, Dot, Entry, Epoch, FeedState, Instance, Key, Lineage, NodeId,
+    ServiceId, ServiceName, Slot, TaggedAddresses, TextMap, Texts, Transfer, Version, Weights,
+    limits::{CHECKS_PER_INSTANCE, FEED_BYTES, FEED_RECORDS},
 };
 use tidings_wire::{FeedPart, Request, Response, Want, datagram};
 use tokio::{task::JoinSet, time::sleep};
 
 /// How long each attempt goes on.
 const ATTEMPT: Duration = Duration::from_secs(3);
-/// Memory that the feed of a node with all the records that one may have takes, honest or not.
-const WHOLE_FEED_BYTES: u64 = 48 << 20;
+/// Memory that the largest feed takes while another as large takes its place.
+const REPLACED_BYTES: u64 = 24 << 20;
 /// Ports of the rogue.
 const PORTS: usize = 12;
 
@@ -99,24 +100,49 @@ fn a_rogue_member_costs_its_victim_little_and_the_honest_nothing() {
     });
 }
 
-/// Feeds of rogues: one that never ends, and one that is as large as an honest one may be.
+/// Feeds of rogues: one that never ends, and for each way to fill one the largest that is taken, and
+/// then another as large in its place.
 fn give(stage: &Stage, key: &Path, agents: &[Agent], idle: f64) {
     let victim = Victim::of(&agents[0]);
+    let (limits, replaced) = ((GROWTH_BYTES, idle), (REPLACED_BYTES, idle));
     let mut rogue = Rogue::new(stage, key, 1);
-    let parts = feed(rogue.node(), rogue.epoch());
+    let parts = feed_parts(&Feed::of(&rogue, Content::Long));
     rogue.answer(move |request| answer(&request, &parts, true));
-    let limits = (GROWTH_BYTES, idle);
     cost(agents, "a feed without an end", limits, || {
         claim(&rogue, victim, &Lineage::of(rogue.epoch(), ENDLESS));
     });
-    let mut rogue = Rogue::new(stage, key, 1);
-    let parts = feed(rogue.node(), rogue.epoch());
-    let whole = parts[0].state.lineage.clone();
-    rogue.answer(move |request| answer(&request, &parts, false));
-    let limits = (WHOLE_FEED_BYTES, idle);
-    cost(agents, "a feed as large as may be", limits, || {
-        claim(&rogue, victim, &whole);
-    });
+    for content in [
+        Content::Long,
+        Content::Short,
+        Content::Naming,
+        Content::Marks,
+    ] {
+        let mut rogue = Rogue::new(stage, key, 1);
+        let mut feed = Feed::of(&rogue, content);
+        let first = feed_parts(&feed);
+        let records = feed.number;
+        feed.replace_all();
+        let second = feed_parts(&feed);
+        let given = Arc::new(Mutex::new(first.clone()));
+        let answered = Arc::clone(&given);
+        rogue.answer(move |request| {
+            answer(
+                &request,
+                &answered.lock().expect("nobody panics with it"),
+                false,
+            )
+        });
+        let last = second[0].state.lineage.clone();
+        let steps = [("", first, limits), (", all replaced", second, replaced)];
+        for (what, parts, limits) in steps {
+            let whole = parts[0].state.lineage.clone();
+            *given.lock().expect("nobody panics with it") = parts;
+            let what = format!("{records} slots of {content:?}{what}");
+            cost(agents, &what, limits, || claim(&rogue, victim, &whole));
+        }
+        let held = rogue.feed(victim, rogue.node()).state.lineage;
+        assert_eq!(held, last, "{content:?}: the victim holds the second feed");
+    }
 }
 
 /// Limits that the attempts meet.
@@ -270,53 +296,133 @@ fn answer(
     Box::new(iter::repeat(part).map(response))
 }
 
-/// The greatest feed that an honest node may have: as many records, with as many bytes.
-fn feed(owner: NodeId, epoch: Epoch) -> Vec<FeedPart> {
-    let mut registry = Registry::new(NodeId::from_bytes([0; 16]), rogue::cluster());
-    let bytes = FEED_BYTES_WRITTEN / FEED_RECORDS - 120;
-    for seq in 1..=FEED_RECORDS as u64 {
-        let mut from = Lineage::empty();
-        from.advance(epoch, seq - 1);
+/// How a feed is filled.
+#[derive(Clone, Copy, Debug)]
+enum Content {
+    /// As many records as a node may have, with as much text as they may have then.
+    Long,
+    /// Records of nothing, each of a service of its own.
+    Short,
+    /// Records that name as many checks as one may, none of which exists.
+    Naming,
+    /// Nothing but removals.
+    Marks,
+}
+
+/// The first seq of a feed: from here on all have encodings of one length.
+const FIRST: u64 = 100_000;
+
+/// A feed that is filled until nobody would take more.
+struct Feed {
+    owner: NodeId,
+    epoch: Epoch,
+    content: Content,
+    registry: Registry,
+    /// Its keys.
+    number: u64,
+}
+
+impl Feed {
+    fn of(rogue: &Rogue, content: Content) -> Self {
+        let most = Self::up_to(FEED_SLOTS_ACCEPTED as u64, rogue, content).number;
+        // An owner may write no more than this of what its feed may hold.
+        Self::up_to(most * 13 / 14, rogue, content)
+    }
+
+    fn up_to(most: u64, rogue: &Rogue, content: Content) -> Self {
+        let mut feed = Self {
+            owner: rogue.node(),
+            epoch: rogue.epoch(),
+            content,
+            registry: Registry::new(NodeId::from_bytes([0; 16]), rogue::cluster()),
+            number: 0,
+        };
+        while feed.number < most && feed.put(FIRST + feed.number, feed.number) {
+            feed.number += 1;
+        }
+        feed
+    }
+
+    /// Whether the change is taken.
+    fn put(&mut self, seq: u64, number: u64) -> bool {
+        let from = self.registry.lineage(self.owner);
         let delta = Delta {
             from,
-            state: state(owner, Lineage::of(epoch, seq)),
-            changes: vec![change(owner, epoch, seq, bytes)],
+            state: state(self.owner, Lineage::of(self.epoch, seq)),
+            changes: vec![self.change(seq, number)],
         };
-        let taken = registry.apply(Transfer::Delta(delta));
-        taken.expect("the feed is not larger than it may be");
+        self.registry.apply(Transfer::Delta(delta)).is_ok()
     }
-    let whole = registry.snapshot(owner).expect("it was filled");
+
+    /// Writes everything anew.
+    fn replace_all(&mut self) {
+        for number in 0..self.number {
+            assert!(
+                self.put(FIRST + self.number + number, number),
+                "it takes no more than before"
+            );
+        }
+    }
+
+    fn change(&self, seq: u64, number: u64) -> Change {
+        let id = ServiceId::new(format!("rogue-{number}")).expect("it is an id");
+        let (owner, epoch) = (self.owner, self.epoch);
+        let dot = Dot {
+            epoch,
+            seq,
+            node: owner,
+        };
+        let entry = |instance| {
+            Slot::Entry(Entry {
+                version: Version::Owner(dot),
+                body: Some(Arc::new(Body::Instance(instance))),
+            })
+        };
+        let slot = match self.content {
+            Content::Long => {
+                let bytes = (FEED_BYTES / FEED_RECORDS - 1_200) / 2;
+                let mut long = instance("rogue");
+                let text = format!("{seq:05}-").repeat(bytes / 6);
+                long.meta = [("text", text)].into_iter().collect();
+                entry(long)
+            }
+            Content::Short => entry(instance(&format!("rogue-{number}-{seq:05}"))),
+            Content::Naming => {
+                let mut naming = instance("rogue");
+                let names = (0..CHECKS_PER_INSTANCE as u64).map(|n| format!("{:05}", seq + n));
+                let names = names.map(|name| CheckId::new(name).expect("it is an id"));
+                naming.checks = names.collect();
+                entry(naming)
+            }
+            Content::Marks => Slot::RemovalMark,
+        };
+        Change {
+            epoch,
+            seq,
+            key: Key::Instance(owner, id),
+            slot,
+        }
+    }
+}
+
+fn feed_parts(feed: &Feed) -> Vec<FeedPart> {
+    let whole = feed.registry.snapshot(feed.owner).expect("it was filled");
     FeedPart::split(Transfer::Snapshot(whole)).expect("its records have encodings")
 }
 
-fn change(owner: NodeId, epoch: Epoch, seq: u64, bytes: usize) -> Change {
-    let instance = Instance {
-        service: ServiceName::new("rogue").expect("it is a name"),
+fn instance(service: &str) -> Instance {
+    Instance {
+        service: ServiceName::new(service).expect("it is a name"),
         address: String::new(),
         port: 1,
         socket_path: String::new(),
         tags: Texts::new(),
-        meta: [("text", "x".repeat(bytes))].into_iter().collect(),
+        meta: TextMap::new(),
         tagged_addresses: TaggedAddresses::new(),
         weights: Weights::default(),
         enable_tag_override: false,
         kind: String::new(),
         checks: Vec::new(),
-    };
-    let id = ServiceId::new(format!("rogue-{seq}")).expect("it is an id");
-    let dot = Dot {
-        epoch,
-        seq,
-        node: owner,
-    };
-    Change {
-        epoch,
-        seq,
-        key: Key::Instance(owner, id),
-        slot: Slot::Entry(Entry {
-            version: Version::Owner(dot),
-            body: Some(Arc::new(Body::Instance(instance))),
-        }),
     }
 }
 

@@ -129,7 +129,7 @@ impl Node {
         }
         let external = self
             .registry
-            .keys()
+            .shared_keys()
             .filter(|key| external_node(key) == Some(node));
         let external: Vec<Key> = external.cloned().collect();
         for key in external {

@@ -119,7 +119,7 @@ impl Node {
     fn on_durable(&mut self, batch: Batch) {
         if let Content::Written(delta) = &batch.content {
             let applied = self.writer.commit(&mut self.registry, delta.clone());
-            self.publish(&applied.touched);
+            self.publish(applied.touched);
         }
         // A command that changed nothing may have waited for what was relearned, too.
         for (id, outcome) in batch.replies {

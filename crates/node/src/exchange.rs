@@ -261,11 +261,12 @@ impl Node {
         }
         pulling.useless += frame.len();
         let whole = pulling.assembly.bytes() + frame.len();
-        if self.exchanges.held_of(peer) + whole > FEED_BYTES {
+        let held = self.exchanges.held_of(peer) + self.registry.memory(owner);
+        if held + whole > FEED_BYTES {
             self.counters.feeds_too_large += 1;
             self.out.push_back(Output::Event(Event::Refused {
                 peer,
-                reason: format!("it gives more than {FEED_BYTES} bytes of feeds at once"),
+                reason: format!("a feed would take more than {FEED_BYTES} bytes while it comes"),
             }));
             return false;
         }

@@ -48,6 +48,7 @@ pub mod event;
 mod exchange;
 pub mod input;
 mod node;
+mod outbox;
 pub mod output;
 mod own;
 mod patience;

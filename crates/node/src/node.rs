@@ -1,6 +1,6 @@
 //! The node itself: its parts, and which of them an input concerns.
 
-use std::{collections::VecDeque, net::SocketAddr};
+use std::net::SocketAddr;
 
 use rand_chacha::{
     ChaCha8Rng,
@@ -18,6 +18,7 @@ use crate::{
     depart::Goodbye,
     durable::Durable,
     exchange::{Exchanges, Purpose},
+    outbox::{Next, Outbox},
     own::Own,
     patience::Patience,
     peers::Peers,
@@ -62,7 +63,7 @@ pub struct Node {
     pub(crate) counters: Counters,
     pub(crate) status_dirty: bool,
     pub(crate) published_status: Option<Status>,
-    pub(crate) out: VecDeque<Output>,
+    pub(crate) out: Outbox,
 }
 
 impl Node {
@@ -105,7 +106,7 @@ impl Node {
             counters: Counters::default(),
             status_dirty: true,
             published_status: None,
-            out: VecDeque::new(),
+            out: Outbox::default(),
             config,
         };
         node.restore(boot);
@@ -133,7 +134,7 @@ impl Node {
     fn start(&mut self) {
         self.refresh_roster();
         let keys = self.registry.keys().cloned().collect();
-        self.publish(&keys);
+        self.publish(keys);
         self.check_epoch();
         self.reassert();
         self.timers
@@ -184,7 +185,10 @@ impl Node {
 
     /// The next thing to do; `None` when there is nothing left.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        Some(match self.out.pop_front()? {
+            Next::Output(output) => output,
+            Next::Show(key) => Output::Publish(self.in_force(key)),
+        })
     }
 
     /// When to hand in [`Input::Timeout`], at the latest.

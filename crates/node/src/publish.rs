@@ -9,27 +9,33 @@ use crate::{Node, Output};
 impl Node {
     /// Publishes the value in force of each key, and takes note of what other nodes' writes mean
     /// for this one.
-    pub(crate) fn publish(&mut self, touched: &BTreeSet<Key>) {
-        for key in touched {
-            self.publish_key(key);
+    pub(crate) fn publish(&mut self, touched: BTreeSet<Key>) {
+        for key in &touched {
+            self.heed(key);
         }
-        if touched.iter().any(|key| matches!(key, Key::Node(_))) {
+        let of_nodes = touched.iter().any(|key| matches!(key, Key::Node(_)));
+        self.out.show(touched);
+        if of_nodes {
             self.on_node_record();
         }
         self.status_dirty = true;
     }
 
-    fn publish_key(&mut self, key: &Key) {
-        let in_force = self.registry.in_force(key);
-        let version = in_force.as_ref().map(|found| found.entry.version.clone());
-        let update = Update::Record {
-            key: key.clone(),
+    /// What readers see of a key.
+    pub(crate) fn in_force(&self, key: Key) -> Update {
+        let in_force = self.registry.in_force(&key);
+        Update::Record {
             body: in_force.as_ref().and_then(|found| found.entry.body.clone()),
             dot: in_force.as_ref().map(|found| found.dot),
             conflicts: in_force.as_ref().map_or(0, |found| found.conflicts),
-        };
-        self.out.push_back(Output::Publish(update));
-        match version {
+            key,
+        }
+    }
+
+    /// Takes note of what the write in force of a key means for this node.
+    fn heed(&mut self, key: &Key) {
+        let in_force = self.registry.in_force(key);
+        match in_force.map(|found| found.entry.version.clone()) {
             Some(Version::Shared { stamp, dot, .. }) => self.observe(stamp, dot),
             Some(Version::Override(seen)) if key.owner() == Some(self.me) => {
                 if seen.epoch > self.writer.epoch() {
@@ -65,7 +71,8 @@ impl Node {
         };
         if self.published_status.as_ref() != Some(&status) {
             self.published_status = Some(status.clone());
-            self.out.push_back(Output::Publish(Update::Status(status)));
+            self.out
+                .push_back(Output::Publish(Update::Status(Box::new(status))));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! a moment; after that the peer is asked for its heads, and for what this node lacks of the feeds
 //! that differ. Both sides do so, each pulls what it lacks.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{mem, net::SocketAddr, time::Duration};
 
 use tidings_registry::{Applied, Giver, Rejected};
 use tidings_types::{Key, NodeId, Transfer};
@@ -146,6 +146,9 @@ impl Node {
             }
             delta @ Transfer::Delta(_) => self.registry.apply(delta),
         };
+        let has_changed = joined
+            .as_ref()
+            .is_ok_and(|applied| !applied.touched.is_empty());
         let is_foul = joined.as_ref().is_err_and(Rejected::is_malformed);
         let applied = self.on_joined_transfer(peer, owner, joined);
         if owner == self.me && was_damaged && !self.registry.is_damaged(owner) {
@@ -153,7 +156,7 @@ impl Node {
         }
         match applied {
             Some(Applied { advanced: true, .. }) => Taken::News { advanced: true },
-            Some(applied) if !applied.touched.is_empty() => {
+            Some(_) if has_changed => {
                 // The disk has this position with the content that was just put right.
                 self.saves.forget(owner);
                 Taken::News { advanced: false }
@@ -183,7 +186,7 @@ impl Node {
         self.exchanges.is_pulling_from(owner, owner) || self.pull(owner, addr, vec![owner])
     }
 
-    /// Follows up a transfer that was applied, or refused.
+    /// Follows up a transfer that was applied, or refused. What it touched is published and not returned.
     pub(crate) fn on_joined_transfer(
         &mut self,
         peer: NodeId,
@@ -191,20 +194,22 @@ impl Node {
         joined: Result<Applied, Rejected>,
     ) -> Option<Applied> {
         match joined {
-            Ok(applied) => {
+            Ok(mut applied) => {
                 if applied.alarm.is_some() {
                     self.counters.alarms += 1;
                     self.out
                         .push_back(Output::Event(Event::Alarm { owner, peer }));
                 }
-                self.publish(&applied.touched);
-                if owner == self.me && (applied.advanced || !applied.touched.is_empty()) {
-                    let records = applied.touched.len();
+                let touched = mem::take(&mut applied.touched);
+                let records = touched.len();
+                let is_mine = touched.contains(&Key::Node(self.me));
+                self.publish(touched);
+                if owner == self.me && (applied.advanced || records > 0) {
                     self.out
                         .push_back(Output::Event(Event::Relearned { peer, records }));
                     self.on_relearned();
                 }
-                if applied.touched.contains(&Key::Node(self.me)) {
+                if is_mine {
                     self.reassert();
                 }
                 Some(applied)

@@ -28,7 +28,7 @@ pub enum Update {
     /// The membership view changed.
     Roster(Arc<Roster>),
     /// The node's own figures changed.
-    Status(Status),
+    Status(Box<Status>),
 }
 
 /// The node's own figures.

@@ -128,7 +128,14 @@ impl Assembly {
             from,
             frames,
         } = open;
-        let mut changes: Vec<Change> = frames.iter().flat_map(|frame| changes_in(frame)).collect();
+        // Each frame goes as soon as its changes are out of it, and no room is made for more.
+        let mut changes: Vec<Change> = Vec::new();
+        for frame in frames {
+            let mut decoded = changes_in(&frame);
+            changes.reserve_exact(decoded.len());
+            changes.append(&mut decoded);
+        }
+        changes.reserve_exact(part.changes.len());
         changes.extend(part.changes);
         Ok(Some(match from {
             Some(from) => Transfer::Delta(Delta {

@@ -78,18 +78,21 @@ impl<'txn, 'undo> FeedWriter<'txn, 'undo> {
                 (&delta.changes, is_whole(delta, stored.as_ref()), state)
             }
         };
-        // Everything that can be refused is, before the first row changes.
-        let encoded: Result<Vec<_>, _> = changes.iter().map(|c| rows::slot(owner, c)).collect();
-        let encoded = match encoded.and_then(|rows| rows::position(&state).map(|_| rows)) {
-            Ok(encoded) => encoded,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        // Everything that can be refused is, before the first row changes. The rows are encoded a
+        // second time instead of kept: all of them together may be as large as the feed.
+        let refused = changes.iter().find_map(|c| rows::slot(owner, c).err());
+        if let Some(refused) = refused.or_else(|| rows::position(&state).err()) {
+            return Ok(Err(refused));
+        }
         if is_whole {
             self.remove_slots(owner, |_, _| true)?;
             self.set(Rows::Damaged, owner.as_bytes(), None)?;
         }
-        for (change, (key, value)) in changes.iter().zip(&encoded) {
-            self.put(change, key, value)?;
+        for change in changes {
+            match rows::slot(owner, change) {
+                Ok((key, value)) => self.put(change, &key, &value)?,
+                Err(error) => return Err(redb::Error::Corrupted(error.to_string())),
+            }
         }
         if stored.is_none_or(|stored| stored.watermark != state.watermark) {
             self.remove_slots(owner, |key, value| {

@@ -496,7 +496,7 @@ impl Peer {
                 self.records.remove(&key);
             }
             Output::Publish(Update::Roster(roster)) => self.roster = roster,
-            Output::Publish(Update::Status(status)) => self.status = Some(status),
+            Output::Publish(Update::Status(status)) => self.status = Some(*status),
             Output::Reply { id, result } => {
                 self.replies.insert(id, result);
             }
