@@ -104,6 +104,9 @@ fn log_event(event: &Event, view: &View) {
             %reason,
             "the disk refused a change; registrations are refused until it takes them again"
         ),
+        Event::PersistedAgain => {
+            tracing::info!("the disk takes changes again: nothing that was acknowledged is lost");
+        }
         other => log_set_up(other, view),
     }
 }

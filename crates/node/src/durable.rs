@@ -19,6 +19,8 @@ pub(crate) const BATCHES: usize = 1_024;
 pub(crate) struct Durable {
     next: u64,
     in_flight: VecDeque<Batch>,
+    /// Whether the disk refused a batch and has taken none since.
+    refusing: bool,
 }
 
 #[derive(Debug)]
@@ -99,6 +101,9 @@ impl Node {
     pub(crate) fn on_persisted(&mut self, number: u64, result: Result<(), String>) {
         match result {
             Ok(()) => {
+                if std::mem::take(&mut self.durable.refusing) {
+                    self.out.push_back(Output::Event(Event::PersistedAgain));
+                }
                 while self
                     .durable
                     .in_flight
@@ -138,6 +143,7 @@ impl Node {
     /// dots are given up and the next write begins a new epoch.
     fn on_persist_failed(&mut self, number: u64, reason: &str) {
         self.counters.batches_failed += 1;
+        self.durable.refusing = true;
         let doubtful = self
             .durable
             .in_flight

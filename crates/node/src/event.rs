@@ -89,6 +89,8 @@ pub enum Event {
         /// What the disk said.
         reason: String,
     },
+    /// The disk took a batch, the first since it refused one.
+    PersistedAgain,
 }
 
 /// Figures since the start of the run; each only grows.

@@ -230,6 +230,8 @@ enum Failure {
     InUse,
     /// There is no space left.
     NoSpace,
+    /// The disk is read-only.
+    ReadOnly,
     /// Something else is to blame: rights, the disk, the operating system.
     Refused(String),
 }
@@ -244,6 +246,7 @@ impl Failure {
                 };
             }
             Self::NoSpace => "no space is left".into(),
+            Self::ReadOnly => "the disk is read-only".into(),
             Self::Damaged(reason) | Self::Refused(reason) => reason.clone(),
         };
         DiskError::Database {
@@ -256,6 +259,7 @@ impl Failure {
         let path = path.to_owned();
         match self {
             Self::NoSpace => SaveError::NoSpace { path },
+            Self::ReadOnly => SaveError::ReadOnly { path },
             Self::InUse => SaveError::Failed {
                 path,
                 reason: "another process has opened it".into(),
@@ -279,6 +283,7 @@ impl From<redb::Error> for Failure {
             redb::Error::DatabaseAlreadyOpen => Self::InUse,
             redb::Error::Io(io) => match io.kind() {
                 Kind::StorageFull | Kind::QuotaExceeded | Kind::FileTooLarge => Self::NoSpace,
+                Kind::ReadOnlyFilesystem => Self::ReadOnly,
                 Kind::UnexpectedEof | Kind::InvalidData | Kind::InvalidInput => {
                     Self::Damaged(error.to_string())
                 }

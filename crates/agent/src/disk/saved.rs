@@ -26,8 +26,23 @@ pub enum SaveError {
         /// The database.
         path: PathBuf,
     },
+    /// The disk is read-only. In doubt: the next start may or may not find the batch.
+    #[error(
+        "{} is on a disk that is read-only: it was mounted so, or the system made it so after an \
+         error, of which its log tells; make it writable, or stop the agent to repair it; changes \
+         are taken again once it works",
+        path.display()
+    )]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
+    },
     /// The disk or the store failed. In doubt: the next start may or may not find the batch.
-    #[error("{} could not be written: {reason}; check the disk, then try again", path.display())]
+    #[error(
+        "{} could not be written: {reason}; check that disk, the system's log tells more; \
+         changes are taken again once it works",
+        path.display()
+    )]
     Failed {
         /// The database.
         path: PathBuf,
