@@ -16,6 +16,7 @@ use std::{
 
 use redb::{
     Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableError, WriteTransaction,
+    backends::FileBackend,
 };
 
 use super::{
@@ -25,6 +26,7 @@ use super::{
     finding::Findings,
     quarantine, quiet,
     tables::{COMMITS, COMMITS_KEY},
+    write_again::write_again,
 };
 
 /// How the file is opened. Tests put a failing disk underneath.
@@ -69,14 +71,25 @@ impl From<redb::Error> for Abort {
     }
 }
 
-/// The opener of the agent.
-pub(super) fn opener() -> Opener {
+/// Opens a file of which nothing may be lost: it is written again first, since a sync of it may
+/// have failed.
+pub(super) fn careful_opener() -> Opener {
     Arc::new(|path| {
-        let file = private_file(path)?;
-        Ok(redb::Builder::new()
-            .set_cache_size(CACHE_BYTES)
-            .create_file(file)?)
+        let file = FileBackend::new(private_file(path)?)?;
+        write_again(&file)?;
+        open(file)
     })
+}
+
+/// Opens a file that can be had again.
+pub(super) fn opener() -> Opener {
+    Arc::new(|path| open(FileBackend::new(private_file(path)?)?))
+}
+
+fn open(file: FileBackend) -> Result<redb::Database, redb::Error> {
+    Ok(redb::Builder::new()
+        .set_cache_size(CACHE_BYTES)
+        .create_with_backend(file)?)
 }
 
 impl Database {

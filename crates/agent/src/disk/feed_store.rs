@@ -68,7 +68,7 @@ impl FeedStore {
     /// [`DiskError::ForeignFeed`] if the feed is another node's, [`DiskError::NewerFormat`],
     /// [`DiskError::InUse`], [`DiskError::Database`] or [`DiskError::Io`]. Damage is no error.
     pub fn open(dir: &DataDir, owner: NodeId, on_saved: OnSaved) -> Result<OpenedFeed, DiskError> {
-        Self::open_with(dir, owner, on_saved, database::opener())
+        Self::open_with(dir, owner, on_saved, database::careful_opener())
     }
 
     /// A store that answers at once and keeps nothing, for `tidings dev`.

@@ -22,6 +22,7 @@
 //! | `database` | one redb file: checked when opened, reopened after a failed commit |
 //! | `commits` | how many commits a database has seen, kept beside it |
 //! | `quarantine` | setting damaged files aside |
+//! | `write_again` | what a failed sync left in memory, brought to the disk |
 //! | `quiet` | catching the store's panics |
 //! | `content` | all that a database holds, checked row by row |
 //! | `feed_writer` | deltas and snapshots as changes of rows |
@@ -49,6 +50,7 @@ mod rows;
 mod tables;
 #[cfg(test)]
 mod testing;
+mod write_again;
 
 pub use data_dir::DataDir;
 pub use error::DiskError;

@@ -1,11 +1,12 @@
 //! What the tests of this module share: changes to save, words to wait for, disks that fail.
 
 use std::{
-    io,
+    collections::BTreeSet,
+    fs, io,
     path::Path,
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, channel},
     },
     time::Duration,
@@ -21,6 +22,7 @@ use super::{
     OnSaved, Saved,
     data_dir::{DataDir, private_file},
     database::Opener,
+    write_again::write_again,
 };
 
 pub(super) const RUN: Epoch = Epoch::from_bits(7);
@@ -134,14 +136,25 @@ pub(super) fn saved(batch: u64) -> Saved {
     }
 }
 
-/// A disk that can be full, and whose syncs can be held up and are counted. They do nothing else: no
-/// test here outlives the operating system.
+/// A disk under one file that can be full, and whose syncs can be held up, can fail and are counted.
+///
+/// It knows what a power failure would leave: the pages that a sync wrote. As under Linux, pages
+/// whose sync failed pass for clean, so that no later sync writes them.
 #[derive(Clone, Debug)]
 pub(super) struct TestDisk {
     /// How many operations succeed before the disk is full.
     room: Arc<AtomicU64>,
     syncs: Arc<AtomicU64>,
     held: Arc<(Mutex<bool>, Condvar)>,
+    fails_next_sync: Arc<AtomicBool>,
+    platter: Arc<Mutex<Platter>>,
+}
+
+/// What is on the disk itself, and what the operating system would still have to write there.
+#[derive(Debug, Default)]
+struct Platter {
+    bytes: Vec<u8>,
+    dirty: BTreeSet<usize>,
 }
 
 impl TestDisk {
@@ -154,6 +167,7 @@ impl TestDisk {
                 file: FileBackend::new(private_file(path)?)?,
                 disk: disk.clone(),
             };
+            write_again(&backend)?;
             Ok(redb::Builder::new().create_with_backend(backend)?)
         })
     }
@@ -170,6 +184,16 @@ impl TestDisk {
 
     pub(super) fn syncs(&self) -> u64 {
         self.syncs.load(Ordering::SeqCst)
+    }
+
+    /// Lets the next sync fail; nothing of what it was to write is on the disk then.
+    pub(super) fn fail_next_sync(&self) {
+        self.fails_next_sync.store(true, Ordering::SeqCst);
+    }
+
+    /// Makes the file at `path` what a power failure would leave.
+    pub(super) fn lose_power(&self, path: &Path) {
+        fs::write(path, &self.platter.lock().unwrap().bytes).unwrap();
     }
 
     fn take_room(&self) -> io::Result<()> {
@@ -190,9 +214,32 @@ impl Default for TestDisk {
             room: Arc::new(AtomicU64::new(Self::ENDLESS)),
             syncs: Arc::default(),
             held: Arc::default(),
+            fails_next_sync: Arc::default(),
+            platter: Arc::default(),
         }
     }
 }
+
+impl Platter {
+    fn soil(&mut self, offset: u64, length: usize) {
+        let begin = usize::try_from(offset).unwrap();
+        self.dirty
+            .extend(begin / PAGE..(begin + length).div_ceil(PAGE));
+    }
+
+    fn take(&mut self, file: &FileBackend) -> io::Result<()> {
+        let length = usize::try_from(file.len()?).unwrap();
+        self.bytes.resize(length, 0);
+        for page in std::mem::take(&mut self.dirty) {
+            let begin = (page * PAGE).min(length);
+            let end = (begin + PAGE).min(length);
+            file.read(begin as u64, &mut self.bytes[begin..end])?;
+        }
+        Ok(())
+    }
+}
+
+const PAGE: usize = 4_096;
 
 #[derive(Debug)]
 struct Backend {
@@ -221,11 +268,18 @@ impl StorageBackend for Backend {
         }
         drop(held);
         self.disk.syncs.fetch_add(1, Ordering::SeqCst);
-        self.disk.take_room()
+        let mut platter = self.disk.platter.lock().unwrap();
+        if self.disk.fails_next_sync.swap(false, Ordering::SeqCst) {
+            platter.dirty.clear();
+            return Err(io::Error::other("the sync failed"));
+        }
+        self.disk.take_room()?;
+        platter.take(&self.file)
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.disk.take_room()?;
+        self.disk.platter.lock().unwrap().soil(offset, data.len());
         self.file.write(offset, data)
     }
 

@@ -1,6 +1,6 @@
 use std::{fs, sync::mpsc::Receiver};
 
-use tidings_types::{Delta, Lineage};
+use tidings_types::{Change, Delta, Lineage};
 
 use super::*;
 use crate::disk::testing::{
@@ -245,6 +245,51 @@ fn a_commit_that_fails_at_any_step_takes_nothing_with_it_and_leaves_nothing_behi
     assert!(ends.len() < 200, "no commit has so many steps");
     assert!(ends.contains(&End::Lost), "{ends:?}");
     assert!(ends.contains(&End::Landed), "{ends:?}");
+}
+
+/// Saves `before` records, has the sync of one more fail, saves another in a new run, and returns
+/// what a start finds after a power failure.
+fn lose_power_after_a_failed_sync(before: u64) -> (OpenedFeed, Vec<Change>) {
+    let (_place, dir) = data_dir();
+    let (me, disk) = (node(ME), TestDisk::default());
+    let (store, words) = open_on(&dir, &disk);
+    // Their keys stand in another order than their dots, so that pages split anywhere.
+    let id = |seq: u64| format!("id-{:03}", seq * 37 % 101);
+    let mut kept: Vec<_> = (1..=before)
+        .map(|seq| put(me, RUN, seq, &id(seq)))
+        .collect();
+    for seq in 1..=before {
+        store.persist(seq, RUN, nth(me, seq, &id(seq))).unwrap();
+        assert_eq!(next(&words), saved(seq));
+    }
+    disk.fail_next_sync();
+    let seq = before + 1;
+    store.persist(seq, RUN, nth(me, seq, &id(seq))).unwrap();
+    next(&words).result.unwrap_err();
+
+    let run = Epoch::from_bits(RUN.bits() + 1);
+    let later = put(me, run, 1, &id(before + 2));
+    let batch = delta(me, &Lineage::of(RUN, before), vec![later.clone()]);
+    store.persist(seq + 1, run, Transfer::Delta(batch)).unwrap();
+    assert_eq!(next(&words), saved(seq + 1));
+    kept.push(later);
+    let (_other_place, other) = data_dir();
+    disk.lose_power(&other.file(FILE));
+    (open(&other).0, kept)
+}
+
+#[test]
+fn what_is_saved_after_a_failed_sync_survives_a_power_failure() {
+    for before in 0..60 {
+        let (found, kept) = lose_power_after_a_failed_sync(before);
+        let changes = found.snapshot.map(|snapshot| snapshot.changes);
+        let set_aside = found
+            .findings
+            .iter()
+            .find(|finding| !matches!(finding, Finding::Repaired { .. }));
+        assert_eq!(set_aside, None, "after {before}");
+        assert_eq!(changes.unwrap_or_default(), kept, "after {before}");
+    }
 }
 
 #[test]
