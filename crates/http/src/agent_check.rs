@@ -84,12 +84,10 @@ async fn found(call: Call, status: &str, output: String) -> Answer {
         )));
     }
     let output = definition::cut_output(output, check.check.output_bytes_max);
-    let command = Command::UpdateCheck {
-        id: id.clone(),
-        status,
-        output: output.clone(),
-    };
-    call.state.commands().send(command).await?;
+    // The client is there, whatever becomes of its word: a disk that refuses it, or is slow to take
+    // it, is no sign that the service is ill.
     call.state.hooks().check_reported(&id, &output);
+    let command = Command::UpdateCheck { id, status, output };
+    call.state.commands().send(command).await?;
     Ok(reply::empty())
 }

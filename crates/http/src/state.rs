@@ -59,7 +59,8 @@ pub struct AgentInfo {
 
 /// What an endpoint needs of the agent beside view and commands.
 pub trait Hooks: fmt::Debug + Send + Sync + 'static {
-    /// A client reported on the TTL check `check` and the node has taken it: its time starts anew.
+    /// A client reports on the TTL check `check`: its time starts anew. Called before the node hears
+    /// of it, and whether or not the node takes it.
     fn check_reported(&self, check: &CheckId, output: &str);
 
     /// Somebody asked the agent to leave the cluster for good and to end. Must not block.

@@ -1,5 +1,7 @@
 //! `/v1/agent/...`
 
+use tidings_types::Refusal;
+
 use super::ground::Ground;
 
 const WEB: &str = r#"{"Name":"web","ID":"web-1","Tags":["v1","a"],"Address":"10.1.1.1","Port":8080,
@@ -185,6 +187,20 @@ async fn several_checks_are_numbered() {
         2,
         "an all-zero check is none"
     );
+}
+
+#[tokio::test]
+async fn a_report_that_the_disk_refuses_is_a_sign_of_life_all_the_same() {
+    let ground = Ground::new();
+    let check = r#"{"Name":"beat","TTL":"4s","Status":"passing"}"#;
+    ground.done("/v1/agent/check/register", check).await;
+    ground.node().refusing = Some(Refusal::NotSaved {
+        reason: "no space is left".to_owned(),
+    });
+    let path = "/v1/agent/check/pass/beat";
+    let refused = ground.put(path, "").await;
+    refused.is(500, "the change could not be saved: no space is left");
+    assert_eq!(*ground.calls.lock().unwrap(), ["reported beat: "]);
 }
 
 #[tokio::test]

@@ -17,6 +17,8 @@ pub(super) struct FakeNode {
     pub(super) writer: ViewWriter,
     records: BTreeMap<Key, Body>,
     seq: u64,
+    /// What every command is answered with, if the disk is ill.
+    pub(super) refusing: Option<Refusal>,
 }
 
 pub(super) type Shared = Arc<Mutex<FakeNode>>;
@@ -24,7 +26,10 @@ pub(super) type Shared = Arc<Mutex<FakeNode>>;
 pub(super) async fn run(node: Shared, mut commands: CommandReceiver) {
     while let Some(request) = commands.recv().await {
         let mut node = node.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = node.carry_out(request.command);
+        let answer = match node.refusing.clone() {
+            Some(refusal) => Err(refusal),
+            None => node.carry_out(request.command),
+        };
         request.reply.send(answer);
     }
 }
@@ -36,6 +41,7 @@ impl FakeNode {
             writer,
             records: BTreeMap::new(),
             seq: 0,
+            refusing: None,
         }
     }
 
