@@ -33,7 +33,14 @@ impl Node {
         if let Command::Depart(departure) = command {
             return self.on_depart(id, departure);
         }
+        let reported = match &command {
+            Command::UpdateCheck { id, .. } => Some(Key::Check(self.me, id.clone())),
+            _ => None,
+        };
         match self.carry_out(command) {
+            Ok(false) if reported.is_some_and(|check| self.is_on_disk(&check)) => {
+                self.reply(id, Ok(Outcome { changed: false }));
+            }
             Ok(changed) => self.persist(Some((id, Outcome { changed }))),
             Err(refusal) => {
                 // A command is carried out whole or not at all.
@@ -230,7 +237,7 @@ impl Node {
     }
 
     /// Whether the value in force is an own write on its way to the disk.
-    fn is_pending(&self, key: &Key) -> bool {
+    pub(crate) fn is_pending(&self, key: &Key) -> bool {
         let dot = |value: tidings_registry::InForce<'_>| value.dot;
         self.writer.in_force(&self.registry, key).map(dot) != self.registry.in_force(key).map(dot)
     }

@@ -3,16 +3,19 @@
 //! Each command's changes are one batch. A batch's replies are held until it is on disk, and until
 //! then nobody sees its dots: they stand in no feed, no fingerprint and no rumor. A command that
 //! changes nothing is answered when everything staged before it is on disk, since what it equals
-//! may be among that.
+//! may be among that. Only a report on a check that stands as it did waits for nothing: it comes
+//! again and again, and must not pile up behind a disk that hangs.
 
 use std::collections::VecDeque;
 
-use tidings_types::{Delta, Outcome, Refusal, Transfer};
+use tidings_types::{Delta, Key, Outcome, Refusal, Transfer};
 
 use crate::{CommandId, Event, Node, Output};
 
 /// Batches that may wait for the disk; beyond, commands are refused as busy.
 pub(crate) const BATCHES: usize = 1_024;
+/// Commands that may wait for them, likewise. A client that has gone has left its command behind.
+const REPLIES: usize = 16_384;
 
 /// The batches on their way to the disk.
 #[derive(Debug, Default)]
@@ -21,6 +24,8 @@ pub(crate) struct Durable {
     in_flight: VecDeque<Batch>,
     /// Whether the disk refused a batch and has taken none since.
     refusing: bool,
+    /// Replies that the batches on their way hold.
+    replies: usize,
 }
 
 #[derive(Debug)]
@@ -46,7 +51,13 @@ impl Durable {
 
     /// Whether another batch may be begun.
     pub(crate) fn has_room(&self) -> bool {
-        self.in_flight.len() < BATCHES
+        self.in_flight.len() < BATCHES && self.replies < REPLIES
+    }
+
+    /// Whether something that peers gave back is on its way.
+    fn holds_relearned(&self) -> bool {
+        let mut batches = self.in_flight.iter();
+        batches.any(|batch| matches!(batch.content, Content::Relearned))
     }
 }
 
@@ -63,10 +74,18 @@ impl Node {
             self.begin_batch(transfer, Content::Written(delta), reply);
         } else if let Some((id, outcome)) = reply {
             match self.durable.in_flight.back_mut() {
-                Some(batch) => batch.replies.push((id, outcome)),
+                Some(batch) => {
+                    batch.replies.push((id, outcome));
+                    self.durable.replies += 1;
+                }
                 None => self.reply(id, Ok(outcome)),
             }
         }
+    }
+
+    /// Whether the value in force of an own key is on disk, unless the disk has refused it.
+    pub(crate) fn is_on_disk(&self, key: &Key) -> bool {
+        !self.is_pending(key) && !self.durable.holds_relearned()
     }
 
     /// Hands out the whole own feed, some of which peers gave back. Nothing may be on its way: what
@@ -86,6 +105,7 @@ impl Node {
     ) {
         let number = self.durable.next;
         self.durable.next += 1;
+        self.durable.replies += usize::from(reply.is_some());
         self.out.push_back(Output::Persist {
             batch: number,
             transfer,
@@ -122,6 +142,7 @@ impl Node {
 
     /// Applied, published, answered, and only then sent: in this order.
     fn on_durable(&mut self, batch: Batch) {
+        self.durable.replies -= batch.replies.len();
         if let Content::Written(delta) = &batch.content {
             let applied = self.writer.commit(&mut self.registry, delta.clone());
             self.publish(applied.touched);
@@ -154,6 +175,7 @@ impl Node {
             if matches!(batch.content, Content::Relearned) {
                 self.own.relearned();
             }
+            self.durable.replies -= batch.replies.len();
             for (id, _) in batch.replies {
                 self.reply(
                     id,

@@ -84,6 +84,42 @@ fn an_identical_registration_takes_no_dot_and_waits_for_the_first() {
 }
 
 #[test]
+fn a_report_that_is_no_news_does_not_wait_for_the_disk() {
+    let mut world = World::cluster(1);
+    let check = CheckId::new("beat").unwrap();
+    let registered = Command::RegisterCheck {
+        id: check.clone(),
+        check: Box::new(ttl_check()),
+    };
+    let report = |status| Command::UpdateCheck {
+        id: check.clone(),
+        status,
+        output: String::new(),
+    };
+    assert!(matches!(world.command(1, registered), Some(Ok(o)) if o.changed));
+    world.peers.get_mut(&1).unwrap().disk_holds = true;
+    assert_eq!(world.command(1, register(80)), None);
+    let same = world.command(1, report(CheckStatus::Critical));
+    assert!(matches!(same, Some(Ok(o)) if !o.changed), "{same:?}");
+    assert_eq!(world.command(1, report(CheckStatus::Passing)), None);
+    let of_what_waits = world.command(1, report(CheckStatus::Passing));
+    assert_eq!(of_what_waits, None, "it is not on disk yet");
+}
+
+#[test]
+fn commands_that_change_nothing_do_not_pile_up_behind_a_disk_that_hangs() {
+    let mut world = World::cluster(1);
+    world.peers.get_mut(&1).unwrap().disk_holds = true;
+    let answers = (0..20_000).map(|_| world.command(1, register(80)));
+    let answered: Vec<_> = answers.flatten().collect();
+    assert!(answered.len() > 1_000, "{} answers", answered.len());
+    assert!(
+        answered.iter().all(|answer| *answer == Err(Refusal::Busy)),
+        "they are told to come again"
+    );
+}
+
+#[test]
 fn a_refused_save_is_told_to_the_client_and_begins_a_new_epoch() {
     let mut world = World::cluster(1);
     world.peers.get_mut(&1).unwrap().disk_holds = true;
