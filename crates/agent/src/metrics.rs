@@ -152,6 +152,11 @@ fn about_disk(metrics: &mut Metrics, figures: &Figures) {
         "Batches of own changes that wait for the disk.",
         figures.feed_batches,
     );
+    metrics.gauge(
+        "tidings_disk_oldest_batch_seconds",
+        "How long the oldest of them has waited.",
+        figures.feed_oldest_secs,
+    );
     counters!(metrics, figures, "disk", {
         saves_refused: "Saves of replicas put off because others waited for the disk.",
         saves_failed: "Saves of replicas that failed; they are made again.",

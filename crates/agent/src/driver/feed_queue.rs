@@ -1,6 +1,9 @@
 //! Batches of the own feed on their way to the disk.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use tidings_node::Input;
 use tidings_types::{Epoch, Transfer};
@@ -15,9 +18,28 @@ use crate::disk::{FeedStore, Saved};
 pub(crate) struct FeedQueue {
     store: FeedStore,
     run: Epoch,
-    /// Batches that the store has taken and not answered, with the run that they belong to.
-    in_flight: VecDeque<(u64, Epoch)>,
+    /// Batches that the store has taken and not answered.
+    in_flight: VecDeque<InFlight>,
     failed: Option<Epoch>,
+    /// How long the disk has been silent when it was last said that it is.
+    told_silent: Option<Duration>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    batch: u64,
+    /// The run that it belongs to.
+    run: Epoch,
+    since: Instant,
+}
+
+/// What is to be said of how soon the disk answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Silence {
+    /// It has not answered for so long.
+    Goes(Duration),
+    /// It answers again after such a time, at least.
+    Ended(Duration),
 }
 
 impl FeedQueue {
@@ -27,12 +49,38 @@ impl FeedQueue {
             run,
             in_flight: VecDeque::new(),
             failed: None,
+            told_silent: None,
         }
     }
 
     /// How many batches the store has taken and not answered.
     pub(super) fn in_flight(&self) -> usize {
         self.in_flight.len()
+    }
+
+    /// How long the oldest of them has waited.
+    pub(super) fn oldest(&self, now: Instant) -> Duration {
+        let oldest = self.in_flight.front();
+        oldest.map_or(Duration::ZERO, |oldest| now.duration_since(oldest.since))
+    }
+
+    /// Whether there is something to say of a disk that hangs: after a while, each time that the
+    /// wait has doubled, and when it is over.
+    pub(super) fn silence(&mut self, now: Instant) -> Option<Silence> {
+        let oldest = self.oldest(now);
+        match self.told_silent {
+            Some(told) if oldest < told => {
+                self.told_silent = None;
+                Some(Silence::Ended(told))
+            }
+            told => {
+                let due = told.map_or(SILENT_AFTER, |told| told * 2);
+                (oldest >= due).then(|| {
+                    self.told_silent = Some(Duration::from_secs(oldest.as_secs()));
+                    Silence::Goes(oldest)
+                })
+            }
+        }
     }
 
     /// The run to which new batches belong.
@@ -47,7 +95,11 @@ impl FeedQueue {
 
     /// Queues a batch; what comes back is an input that says that it failed.
     pub(super) fn persist(&mut self, batch: u64, transfer: Transfer) -> Option<Input> {
-        self.in_flight.push_back((batch, self.run));
+        self.in_flight.push_back(InFlight {
+            batch,
+            run: self.run,
+            since: Instant::now(),
+        });
         let error = self.store.persist(batch, self.run, transfer).err()?;
         self.in_flight.pop_back();
         self.fail(batch, self.run, error.to_string())
@@ -56,8 +108,8 @@ impl FeedQueue {
     /// What the store's word on a batch means to the node.
     pub(super) fn on_saved(&mut self, saved: Saved) -> Option<Input> {
         let batch = saved.batch;
-        let run = match self.in_flight.iter().position(|&(b, _)| b == batch) {
-            Some(at) => self.in_flight.remove(at).map_or(self.run, |(_, run)| run),
+        let run = match self.in_flight.iter().position(|waits| waits.batch == batch) {
+            Some(at) => self.in_flight.remove(at).map_or(self.run, |done| done.run),
             None => self.run,
         };
         match saved.result {
@@ -80,6 +132,9 @@ impl FeedQueue {
         })
     }
 }
+
+/// A disk that has not answered for this long is worth a line in the log.
+const SILENT_AFTER: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
@@ -132,6 +187,23 @@ mod tests {
         assert!(queue.on_saved(failed(1)).is_none());
         assert!(queue.on_saved(failed(2)).is_none());
         assert!(is_error(queue.on_saved(failed(3))), "a new run fails anew");
+    }
+
+    #[test]
+    fn a_disk_that_hangs_is_told_of_ever_more_rarely_and_when_it_answers() {
+        let mut queue = queue();
+        assert!(queue.persist(0, transfer(ME)).is_none());
+        let begin = Instant::now();
+        let mut said = |second| queue.silence(begin + Duration::from_secs(second));
+        let goes: Vec<_> = (0..30).filter(|&second| said(second).is_some()).collect();
+        assert_eq!(goes, [3, 6, 12, 24]);
+        queue.on_saved(Saved {
+            batch: 0,
+            result: Ok(()),
+        });
+        let now = begin + Duration::from_secs(31);
+        assert!(matches!(queue.silence(now), Some(Silence::Ended(_))));
+        assert_eq!(queue.silence(now), None);
     }
 
     #[test]

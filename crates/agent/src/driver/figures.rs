@@ -1,6 +1,6 @@
 //! The driver's and the node's figures, laid out for whoever asks.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use arc_swap::ArcSwap;
 
@@ -16,6 +16,8 @@ pub(crate) struct Figures {
     pub(crate) ahead_bytes: usize,
     /// Batches of the own feed that the disk has not answered.
     pub(crate) feed_batches: usize,
+    /// How long the oldest of them has waited.
+    pub(crate) feed_oldest_secs: u64,
     /// Saves of replicas that the disk refused or failed.
     pub(crate) saves_refused: u64,
     pub(crate) saves_failed: u64,
@@ -55,6 +57,7 @@ impl Driver {
             ahead_deltas,
             ahead_bytes,
             feed_batches: self.parts.feed.in_flight(),
+            feed_oldest_secs: self.parts.feed.oldest(Instant::now()).as_secs(),
             saves_refused: self.parts.registry.refused(),
             saves_failed: self.saves_failed,
             commands: self.replies.len(),

@@ -23,7 +23,7 @@ mod sessions;
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tidings_checks::Checks;
@@ -39,6 +39,7 @@ pub(crate) use self::{
     outputs::random_bits,
 };
 use self::{
+    feed_queue::Silence,
     inbox::{Happening, Inbox},
     sessions::{RESPONSES, Sessions},
 };
@@ -203,6 +204,7 @@ impl Driver {
                 self.tell_wall_clock();
                 let now = self.parts.clock.now();
                 self.parts.writer.advance(now);
+                self.tell_of_silence();
                 self.show_figures();
             }
             Happening::Stop(departure) => self.depart(departure),
@@ -318,6 +320,21 @@ impl Driver {
             let id = self.new_command();
             let command = Command::Depart(departure);
             self.hand_in(Input::Command { id, command });
+        }
+    }
+
+    fn tell_of_silence(&mut self) {
+        match self.parts.feed.silence(Instant::now()) {
+            Some(Silence::Goes(span)) => tracing::warn!(
+                seconds = span.as_secs(),
+                batches = self.parts.feed.in_flight(),
+                "the disk does not answer: registrations wait for it, and reads go on; look what keeps it busy"
+            ),
+            Some(Silence::Ended(span)) => tracing::info!(
+                seconds = span.as_secs(),
+                "the disk answers again, after this long at least"
+            ),
+            None => {}
         }
     }
 

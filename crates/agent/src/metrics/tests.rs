@@ -95,12 +95,13 @@ fn the_drivers_figures_are_all_told() {
         sends_untold: 9,
         events_unlogged: 10,
         answers_cut: 12,
+        feed_oldest_secs: 13,
         ..Figures::default()
     };
     about_driver(&mut metrics, &figures, 11);
     about_disk(&mut metrics, &figures);
     let text = metrics.to_string();
-    for value in 1..=12 {
+    for value in 1..=13 {
         let told = text
             .lines()
             .any(|line| line.ends_with(&format!(" {value}")));
