@@ -52,6 +52,8 @@ pub struct Spec {
     pub is_dev: bool,
     /// The whole command line, in place of what follows from the rest.
     pub words: Option<Vec<String>>,
+    /// Variables that it finds in its environment beside the story's own.
+    pub env: Vec<(&'static str, PathBuf)>,
 }
 
 impl Spec {
@@ -151,6 +153,7 @@ impl Agent {
         let child = command
             .args(self.spec.arguments())
             .env_remove("TIDINGS_HTTP_ADDR")
+            .envs(self.spec.env.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(other)

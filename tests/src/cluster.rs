@@ -27,6 +27,7 @@ pub fn spec(stage: &Stage, name: &str) -> Spec {
         more: Vec::new(),
         is_dev: false,
         words: None,
+        env: Vec::new(),
     }
 }
 

@@ -30,9 +30,14 @@ pub struct Answer {
 impl Http {
     /// The API at `addr`, over connections of its own.
     pub fn new(addr: SocketAddr) -> Self {
+        Self::waiting(addr, ANSWER_WITHIN)
+    }
+
+    /// As [`Http::new`], for requests that may wait longer than an answer from memory takes.
+    pub fn waiting(addr: SocketAddr, answer_within: Duration) -> Self {
         Self {
             base: format!("http://{addr}"),
-            client: client(),
+            client: client(answer_within),
         }
     }
 
@@ -150,10 +155,10 @@ pub fn runtime() -> &'static Runtime {
     })
 }
 
-fn client() -> Client {
+fn client(answer_within: Duration) -> Client {
     // reqwest wants a provider even where no TLS is spoken. An error says that there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let built = Client::builder().no_proxy().timeout(ANSWER_WITHIN).build();
+    let built = Client::builder().no_proxy().timeout(answer_within).build();
     built.expect("a client without certificates can be made")
 }
 

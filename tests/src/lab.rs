@@ -84,6 +84,7 @@ impl Lab {
             more: Vec::new(),
             is_dev: false,
             words: None,
+            env: Vec::new(),
         });
         Self {
             agents: cluster::start(specs.collect()),

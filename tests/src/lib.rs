@@ -15,6 +15,8 @@
 //! | [`rogue`], [`cost`] | a member that says what it likes, and what that costs an agent |
 //! | [`answers`] | all that an agent answers, in a form that can be compared |
 //! | [`image`] | a data directory's files, put back with one change |
+//! | [`faults`] | a disk under one agent that fails as it is told |
+//! | [`calls`], [`reads`] | registrations that may be refused, and reads that must not be |
 //! | [`ledger`] | what clients were told, and what must be served because of it |
 //! | [`random`] | chance that can be repeated |
 //! | [`checked`] | a service whose health can be turned |
@@ -36,10 +38,12 @@
 pub mod agent;
 pub mod answers;
 pub mod binary;
+pub mod calls;
 pub mod checked;
 pub mod cluster;
 pub mod cost;
 pub mod dns;
+pub mod faults;
 pub mod figures;
 pub mod hostile;
 pub mod http;
@@ -48,6 +52,7 @@ pub mod keys;
 pub mod lab;
 pub mod ledger;
 pub mod random;
+pub mod reads;
 pub mod relay;
 pub mod rogue;
 pub mod stage;
