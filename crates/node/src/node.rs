@@ -333,8 +333,10 @@ impl Node {
 
     /// Takes a shared write's stamp into the own clock, as far as it is adopted.
     pub(crate) fn observe(&mut self, stamp: Hlc, dot: Dot) {
-        if self.writer.observe(stamp, self.wall_ms) {
-            let ahead_ms = stamp.unix_ms().saturating_sub(self.wall_ms);
+        // Not what it was told last: that may be a second ago, and nobody is ahead by that.
+        let wall_ms = self.wall_now_ms();
+        if self.writer.observe(stamp, wall_ms) {
+            let ahead_ms = stamp.unix_ms().saturating_sub(wall_ms);
             self.counters.stamps_ahead += 1;
             self.out
                 .push_back(Output::Event(Event::ClockAhead { dot, ahead_ms }));

@@ -448,12 +448,9 @@ fn force_leave_takes_a_dead_member_out_until_it_returns() {
     assert_eq!(port(&world, 2, &web(4)), Some(80));
 }
 
-#[test]
-fn of_two_external_registrations_in_a_split_one_wins_everywhere_and_is_counted() {
-    let mut world = World::cluster(2);
-    world.cut.insert((1, 2));
-    let external = |port| Command::RegisterExternal {
-        node: NodeName::new("db").unwrap(),
+fn external(port: u16) -> Command {
+    Command::RegisterExternal {
+        node: NodeName::new("db").expect("a name"),
         record: Some(ExternalNode {
             id: String::new(),
             address: "10.9.9.9".to_owned(),
@@ -462,7 +459,24 @@ fn of_two_external_registrations_in_a_split_one_wins_everywhere_and_is_counted()
         }),
         service: Some((service("pg"), Box::new(instance("pg", port)))),
         checks: Vec::new(),
-    };
+    }
+}
+
+#[test]
+fn a_node_that_was_not_told_the_time_for_a_while_takes_no_peer_for_ahead() {
+    let mut world = World::cluster(2);
+    world.run(Duration::from_secs(3));
+    // Only the node that a command comes to is told the time with it.
+    world.command(1, external(1));
+    world.until("agreed", World::agree);
+    let ahead = |event: &&Event| matches!(event, Event::ClockAhead { .. });
+    assert_eq!(world.peers[&2].events.iter().find(ahead), None);
+}
+
+#[test]
+fn of_two_external_registrations_in_a_split_one_wins_everywhere_and_is_counted() {
+    let mut world = World::cluster(2);
+    world.cut.insert((1, 2));
     world.command(1, external(1));
     world.command(2, external(2));
     world.cut.clear();
