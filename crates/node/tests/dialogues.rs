@@ -138,9 +138,12 @@ fn a_refused_save_is_told_to_the_client_and_begins_a_new_epoch() {
     assert!(world.peers[&1].status.as_ref().unwrap().epoch > epoch);
     assert_eq!(port(&world, 1, &web(1)), None);
 
+    let again = |world: &World| world.peers[&1].events.contains(&Event::PersistedAgain);
+    assert!(!again(&world));
     world.peers.get_mut(&1).unwrap().disk_holds = false;
     assert!(matches!(world.command(1, register(81)), Some(Ok(outcome)) if outcome.changed));
     assert_eq!(port(&world, 1, &web(1)), Some(81));
+    assert!(again(&world), "the end is told as the begin was");
 }
 
 #[test]
