@@ -76,6 +76,9 @@ fn a_rogue_member_costs_its_victim_little_and_the_honest_nothing() {
         cost(&agents, "10,000 valid datagrams a second", limits, || {
             flood(&rogue, victim, 10_000);
         });
+        cost(&agents, "50,000 valid datagrams a second", limits, || {
+            flood(&rogue, victim, 50_000);
+        });
         cost(&agents, "a run of its own every 10 ms", limits, || {
             begin_again(&rogue, victim);
         });
@@ -146,9 +149,10 @@ fn give(stage: &Stage, key: &Path, agents: &[Agent], idle: f64) {
 }
 
 /// Limits that the attempts meet.
-const ENDS: [&str; 5] = [
+const ENDS: [&str; 6] = [
     "tidings_transport_sessions_over_share_total",
     "tidings_transport_datagrams_over_share_total",
+    "tidings_transport_addresses_shut_out_total",
     "tidings_node_datagrams_malformed_total",
     "tidings_node_feeds_too_large_total",
     "tidings_node_changes_refused_total",

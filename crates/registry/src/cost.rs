@@ -10,9 +10,9 @@
 use tidings_types::{Body, Key, Slot};
 
 /// A removal mark: a change in the feed.
-const MARK: usize = 450;
+const MARK: usize = 650;
 /// A tombstone or an override: the same, with a version, and an entry in the index.
-const TOMBSTONE: usize = 700;
+const TOMBSTONE: usize = 850;
 /// A record that its owner wrote: the same, its content, and what the read view makes of it.
 const RECORD: usize = 1_000;
 /// A shared record. It may be the only one of its node, which the read view has to show then.

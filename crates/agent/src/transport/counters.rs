@@ -45,6 +45,8 @@ pub enum Counter {
     OtherReceiver,
     /// Dropped: its address has had its share of datagrams for the moment.
     DatagramsOverShare,
+    /// Addresses that sent so many more that the system was asked to drop them for a second.
+    AddressesShutOut,
     /// Dropped: the driver did not keep up with datagrams.
     QueueFull,
     /// Packets that are not ours, passed on to QUIC, which judges them.
@@ -108,6 +110,7 @@ impl Counter {
         Self::OwnPacket,
         Self::OtherReceiver,
         Self::DatagramsOverShare,
+        Self::AddressesShutOut,
         Self::QueueFull,
         Self::QuicReceived,
         Self::QuicQueueFull,
@@ -150,6 +153,7 @@ impl Counter {
             Self::OwnPacket => "own_packet",
             Self::OtherReceiver => "other_receiver",
             Self::DatagramsOverShare => "datagrams_over_share",
+            Self::AddressesShutOut => "addresses_shut_out",
             Self::QueueFull => "queue_full",
             Self::QuicReceived => "quic_received",
             Self::QuicQueueFull => "quic_queue_full",
@@ -194,6 +198,9 @@ impl Counter {
             Self::OtherReceiver => "Refused packets that were meant for another node.",
             Self::DatagramsOverShare => {
                 "Datagrams dropped because more came from their address than may at once."
+            }
+            Self::AddressesShutOut => {
+                "Addresses whose datagrams the system was asked to drop for a second."
             }
             Self::QueueFull => "Datagrams dropped because the driver did not keep up.",
             Self::QuicReceived => "Packets passed on to QUIC, which judges them.",
@@ -261,6 +268,9 @@ impl Counter {
             ),
             Self::DatagramsOverShare => {
                 Some("dropped a datagram: this member sends more than one may at once")
+            }
+            Self::AddressesShutOut => {
+                Some("an address floods: the system drops what it sends for a second")
             }
             Self::QueueFull => Some("dropped a datagram: this agent does not keep up"),
             Self::SessionsRefused => Some("refused a session: too many are open"),
@@ -378,7 +388,7 @@ impl Tally {
 const KEY_LACKED_HERE: &str = "refused a peer under a cluster key that this agent lacks: if it \
     belongs here, give it one of the accepted keys, or add its key here (`tidings keyring add`)";
 
-const COUNTERS: usize = 37;
+const COUNTERS: usize = 38;
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@
 //! | `tls`, `quic`, `handshake` | raw public keys, QUIC's settings, the proof of membership |
 //! | `session`, `serve`, `frame`, `peers` | requests out, requests in, frames, open connections |
 //! | `shares`, `sources` | what one peer may take of us at once, in sessions and in datagrams |
+//! | `shut_out` | addresses that flood, dropped by the system |
 //! | `counters` | [`Counter`]: what was sent, received and refused, by name |
 
 mod counters;
@@ -40,6 +41,7 @@ mod seal;
 mod serve;
 mod session;
 mod shares;
+mod shut_out;
 mod socket;
 mod sources;
 #[cfg(test)]

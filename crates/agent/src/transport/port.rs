@@ -26,6 +26,7 @@ use super::{
     seal::{NoRandomness, Sealer},
     serve::{Responder, Server},
     session::{ResponseStream, SessionError, Sessions},
+    shut_out::ShutOut,
     socket::Socket,
     sources::Sources,
 };
@@ -208,6 +209,7 @@ impl Transport {
             socket: Arc::clone(&socket),
             opener: Opener::new(cluster, node, keys.clone(), Arc::clone(&heard)),
             sources: Sources::new(Instant::now()),
+            shut_out: ShutOut::default(),
             is_flooded: false,
             keys,
             events: sender.clone(),

@@ -21,6 +21,7 @@ use super::{
     open::{Opener, Refused},
     peers::Peers,
     port::Event,
+    shut_out::ShutOut,
     socket::{Packet, Socket, canonical},
     sources::Sources,
 };
@@ -31,6 +32,7 @@ pub(super) struct Pump {
     pub(super) socket: Arc<Socket>,
     pub(super) opener: Opener,
     pub(super) sources: Sources,
+    pub(super) shut_out: ShutOut,
     /// Whether an address had more than its share since the socket was last waited for.
     pub(super) is_flooded: bool,
     /// To tell which key was lacking.
@@ -46,9 +48,19 @@ impl Pump {
         let mut buffer = vec![0; BATCH_SIZE * BUFFER_BYTES];
         let mut failures = 0;
         loop {
-            if let Err(error) = self.socket.readable().await {
-                self.fail(&error, &mut failures).await;
-                continue;
+            let readable = self.socket.readable();
+            let waited = match self.shut_out.pause(Instant::now()) {
+                Some(pause) => tokio::time::timeout(pause, readable).await,
+                None => Ok(readable.await),
+            };
+            self.shut_out.relent(&self.socket, Instant::now());
+            match waited {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    self.fail(&error, &mut failures).await;
+                    continue;
+                }
+                Err(_elapsed) => continue,
             }
             let mut is_drained = false;
             for _ in 0..BATCHES_PER_TURN {
@@ -116,8 +128,12 @@ impl Pump {
 
     /// Opens one of our datagrams and passes it on.
     fn take(&mut self, from: SocketAddr, datagram: &[u8]) {
-        if !self.sources.admits(from, Instant::now()) {
+        let now = Instant::now();
+        if !self.sources.admits(from, now) {
             self.is_flooded = true;
+            if self.sources.floods(from) && self.shut_out.add(&self.socket, from, now) {
+                self.tally.refuse(Counter::AddressesShutOut, from);
+            }
             return self.refuse(Counter::DatagramsOverShare, from, datagram);
         }
         let opened = match self.opener.open(datagram) {

@@ -18,9 +18,13 @@ use quinn::{
     AsyncUdpSocket, UdpPoller,
     udp::{RecvMeta, Transmit, UdpSocketState},
 };
+#[cfg(target_os = "linux")]
+use socket2::{SockFilter, SockRef};
 use tokio::io::Interest;
 
 use super::counters::{Counter, Tally};
+#[cfg(target_os = "linux")]
+use super::shut_out::program;
 
 /// One UDP socket for datagrams and QUIC.
 pub(super) struct Socket {
@@ -92,6 +96,32 @@ impl Socket {
             canonical(to)
         };
         self.direct.send_to(datagram, to).map(drop)
+    }
+
+    /// Has the system drop our kind of datagrams from these addresses, and from no other any more.
+    #[cfg(target_os = "linux")]
+    pub(super) fn drop_from(&self, addresses: &[SocketAddr]) -> io::Result<()> {
+        let socket = SockRef::from(&self.direct);
+        if addresses.is_empty() {
+            return socket.detach_filter();
+        }
+        let program: Vec<_> = program(addresses)
+            .iter()
+            .map(|i| SockFilter::new(i.code, i.if_true, i.if_false, i.operand))
+            .collect();
+        socket.attach_filter(&program)
+    }
+
+    /// Has the system drop datagrams: it cannot.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn drop_from(&self, _: &[SocketAddr]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The same socket for a test to read.
+    #[cfg(test)]
+    pub(super) fn reader(&self) -> io::Result<std::net::UdpSocket> {
+        self.direct.try_clone()
     }
 
     /// Waits until something can be read.

@@ -18,11 +18,21 @@ const SHARE: u32 = 150;
 /// Addresses that are told apart in one span; all others have one share together.
 const ADDRESSES: usize = 4_096;
 
+/// Datagrams of one address in a span above which it is a flood: no agent of a kind known sends so many.
+const FLOOD: u32 = 4 * SHARE;
+
+/// What came from one address.
+#[derive(Clone, Copy, Debug, Default)]
+struct Taken {
+    opened: u32,
+    refused: u32,
+}
+
 /// What was taken from each address in the present span.
 #[derive(Debug)]
 pub(super) struct Sources {
     since: Instant,
-    taken: HashMap<SocketAddr, u32>,
+    taken: HashMap<SocketAddr, Taken>,
     /// From the addresses that are not told apart.
     rest: u32,
 }
@@ -45,17 +55,29 @@ impl Sources {
         }
         let is_told_apart = self.taken.len() < ADDRESSES;
         match self.taken.get(&from) {
-            Some(taken) => *taken < SHARE,
+            Some(taken) => taken.opened < SHARE,
             None => is_told_apart || self.rest < SHARE,
         }
+    }
+
+    /// A datagram from `from` was refused: whether it sends so many that they should not be read.
+    pub(super) fn floods(&mut self, from: SocketAddr) -> bool {
+        self.taken.get_mut(&from).is_some_and(|taken| {
+            taken.refused += 1;
+            taken.refused > FLOOD
+        })
     }
 
     /// A datagram from `from` was opened.
     pub(super) fn took(&mut self, from: SocketAddr) {
         if let Some(taken) = self.taken.get_mut(&from) {
-            *taken += 1;
+            taken.opened += 1;
         } else if self.taken.len() < ADDRESSES {
-            self.taken.insert(from, 1);
+            let first = Taken {
+                opened: 1,
+                refused: 0,
+            };
+            self.taken.insert(from, first);
         } else {
             self.rest += 1;
         }
