@@ -158,5 +158,5 @@ const PAYLOAD: u32 = 8;
 const PASS: u32 = u32::MAX;
 const DROP: u32 = 0;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests;

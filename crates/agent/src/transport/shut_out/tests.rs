@@ -1,3 +1,5 @@
+#![cfg(target_os = "linux")]
+
 use std::{io, net::UdpSocket, sync::Arc};
 
 use super::*;
