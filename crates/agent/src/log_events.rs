@@ -1,6 +1,6 @@
 //! The node's events as log lines.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tidings_node::Event;
 use tidings_types::{MemberStatus, NodeId, Timestamp};
@@ -10,6 +10,8 @@ use tidings_view::{NodeKey, View};
 const LINES: u32 = 50;
 /// The span.
 const SPAN: Duration = Duration::from_secs(1);
+/// Peers of which it is remembered when a refusal of theirs was told.
+const PEERS: usize = 256;
 
 /// Writes events to the log, a bounded number per second.
 #[derive(Debug, Default)]
@@ -19,20 +21,72 @@ pub(crate) struct EventLog {
     left_out: u64,
     /// Left out in earlier spans.
     left_out_before: u64,
+    refusals: Refusals,
+}
+
+/// One refusal of each peer is told in a span: one that means ill can make hundreds.
+#[derive(Debug, Default)]
+struct Refusals {
+    told: BTreeMap<NodeId, Told>,
+    held_back: u64,
+}
+
+#[derive(Debug)]
+struct Told {
+    at: Timestamp,
+    held_back: u64,
+}
+
+impl Refusals {
+    /// How many of `peer` were held back since the last one that was told; `None` if this one is too.
+    fn admit(&mut self, peer: NodeId, now: Timestamp) -> Option<u64> {
+        if self.told.len() >= PEERS && !self.told.contains_key(&peer) {
+            self.told.retain(|_, told| now.since(told.at) < SPAN);
+        }
+        let is_full = self.told.len() >= PEERS;
+        match self.told.get_mut(&peer) {
+            Some(told) if now.since(told.at) >= SPAN => {
+                told.at = now;
+                Some(std::mem::take(&mut told.held_back))
+            }
+            None if !is_full => {
+                let told = Told {
+                    at: now,
+                    held_back: 0,
+                };
+                self.told.insert(peer, told);
+                Some(0)
+            }
+            told => {
+                self.held_back += 1;
+                if let Some(told) = told {
+                    told.held_back += 1;
+                }
+                None
+            }
+        }
+    }
 }
 
 impl EventLog {
     /// Writes `event`, unless there were too many just now. Nodes are called by name where the
     /// name is known.
     pub(crate) fn write(&mut self, now: Timestamp, event: &Event, view: &View) {
-        if self.admits(now) {
+        if let Event::Refused { peer, reason } = event {
+            if let Some(more) = self.refusals.admit(*peer, now)
+                && self.admits(now)
+            {
+                let peer = name(*peer, view);
+                tracing::warn!(%peer, %reason, more, "refused a peer's change");
+            }
+        } else if self.admits(now) {
             log_event(event, view);
         }
     }
 
     /// How many events were left out since the start.
     pub(crate) const fn left_out(&self) -> u64 {
-        self.left_out_before + self.left_out
+        self.left_out_before + self.left_out + self.refusals.held_back
     }
 
     fn admits(&mut self, now: Timestamp) -> bool {
@@ -42,8 +96,10 @@ impl EventLog {
             }
             *self = Self {
                 since: now,
-                left_out_before: self.left_out(),
-                ..Self::default()
+                lines: 0,
+                left_out: 0,
+                left_out_before: self.left_out_before + self.left_out,
+                refusals: std::mem::take(&mut self.refusals),
             };
         }
         let admitted = self.lines < LINES;
@@ -61,8 +117,16 @@ fn log_event(event: &Event, view: &View) {
         Event::Member { node, status } => log_member(*node, *status, view),
         Event::Island {
             entered: true,
+            in_doubt: true,
+            ..
+        } => tracing::warn!(
+            "no member answers: cut off, it seems; what they last said is served on, marked stale"
+        ),
+        Event::Island {
+            entered: true,
             reachable,
             expected,
+            ..
         } => tracing::warn!(
             reachable,
             expected,
@@ -72,6 +136,7 @@ fn log_event(event: &Event, view: &View) {
             entered: false,
             reachable,
             expected,
+            ..
         } => tracing::info!(reachable, expected, "no longer cut off"),
         Event::Repaired { peer, feeds } => {
             tracing::info!(peer = %name(*peer, view), feeds, "repaired from a peer");
@@ -86,9 +151,6 @@ fn log_event(event: &Event, view: &View) {
                 ?key,
                 "an operator took this registration away on another agent"
             );
-        }
-        Event::Refused { peer, reason } => {
-            tracing::warn!(peer = %name(*peer, view), %reason, "refused a peer's change");
         }
         Event::Alarm { owner, peer } => tracing::error!(
             owner = %name(*owner, view),
@@ -180,5 +242,26 @@ mod tests {
         assert_eq!(u32::try_from(admitted), Ok(LINES));
         assert_eq!(log.left_out, 10);
         assert!(log.admits(start + SPAN));
+    }
+
+    #[test]
+    fn a_peer_s_refusals_are_told_once_a_second_and_counted() {
+        let (mut refusals, start) = (Refusals::default(), Timestamp::ZERO + SPAN);
+        let peer = |n: u16| {
+            let mut bytes = [0; 16];
+            bytes[..2].copy_from_slice(&n.to_be_bytes());
+            NodeId::from_bytes(bytes)
+        };
+        assert_eq!(refusals.admit(peer(1), start), Some(0));
+        assert_eq!(refusals.admit(peer(2), start), Some(0));
+        for _ in 0..100 {
+            assert_eq!(refusals.admit(peer(1), start + SPAN / 2), None);
+        }
+        assert_eq!(refusals.admit(peer(1), start + SPAN), Some(100));
+        assert_eq!(refusals.held_back, 100);
+        for n in 0..1_000 {
+            refusals.admit(peer(n), start + SPAN);
+        }
+        assert_eq!(refusals.told.len(), PEERS);
     }
 }

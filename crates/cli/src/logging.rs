@@ -1,8 +1,10 @@
 //! The log: to standard error, as text for people or JSON for programs.
 
+use std::fmt;
+
 use clap::ValueEnum;
 use serde::Deserialize;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 
 use crate::{
     exit::{Code, Failure},
@@ -44,13 +46,20 @@ fn filter(level: &str) -> anyhow::Result<EnvFilter> {
     } else {
         format!("{level},{QUIET}")
     };
-    EnvFilter::builder().parse(&directives).map_err(|error| {
+    let refused = |why: &dyn fmt::Display| {
         let text = format!(
-            "the log level {level:?} cannot be read ({error}); give error, warn, info, debug, trace, \
+            "the log level {level:?} cannot be read ({why}); give error, warn, info, debug, trace, \
              or a filter such as info,tidings_http=debug"
         );
-        Failure::new(Code::Usage, text).into()
-    })
+        anyhow::Error::from(Failure::new(Code::Usage, text))
+    };
+    // A word that is no level would pass for the name of a module, and silence all others.
+    let mut words = level.split(',').filter(|part| !part.contains('='));
+    if let Some(word) = words.find(|word| word.trim().parse::<LevelFilter>().is_err()) {
+        return Err(refused(&format_args!("{word:?} is no level")));
+    }
+    let filter = EnvFilter::builder().parse(&directives);
+    filter.map_err(|error| refused(&error))
 }
 
 #[cfg(test)]
@@ -62,5 +71,7 @@ mod tests {
         assert!(filter("info").is_ok());
         assert!(filter("warn,tidings_http=debug").is_ok());
         assert!(filter("tidings_http=loud").is_err());
+        assert!(filter("shout").is_err());
+        assert!(filter("info,tidings_http").is_err());
     }
 }

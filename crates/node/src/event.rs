@@ -21,6 +21,9 @@ pub enum Event {
         reachable: usize,
         /// Members that ought to be.
         expected: usize,
+        /// Whether nobody answers just now: then members pass for reachable that will soon be found
+        /// not to be.
+        in_doubt: bool,
     },
     /// Feeds were repaired from a peer.
     Repaired {

@@ -245,6 +245,7 @@ impl Node {
                 entered: roster.island,
                 reachable: roster.reachable,
                 expected,
+                in_doubt,
             }));
         }
         self.publish_roster(roster);
