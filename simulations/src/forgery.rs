@@ -236,9 +236,7 @@ pub(crate) fn another_run(owner: NodeId, epoch: Epoch) -> Delta {
 #[cfg(test)]
 mod tests {
     use tidings_registry::{Giver, Rejected, Writer};
-    use tidings_types::{
-        Instance, ServiceName, TaggedAddresses, TextMap, Texts, Transfer, Weights,
-    };
+    use tidings_types::{Instance, ServiceName, Transfer};
 
     use super::*;
 
@@ -255,19 +253,7 @@ mod tests {
     fn registered(node: NodeId) -> Registry {
         let mut registry = Registry::new(node, CLUSTER);
         let mut writer = Writer::new(node, Epoch::from_bits(5));
-        let instance = Instance {
-            service: ServiceName::new("web").unwrap(),
-            address: String::new(),
-            port: 80,
-            socket_path: String::new(),
-            tags: Texts::new(),
-            meta: TextMap::new(),
-            tagged_addresses: TaggedAddresses::new(),
-            weights: Weights::default(),
-            enable_tag_override: false,
-            kind: String::new(),
-            checks: Vec::new(),
-        };
+        let instance = Instance::new(ServiceName::new("web").unwrap(), 80);
         writer
             .register(&registry, key(node, "web"), Body::Instance(instance))
             .unwrap();

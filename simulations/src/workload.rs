@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result, ensure};
 use tidings_types::{
     Check, CheckId, CheckKind, CheckStatus, Command, ExternalNode, Instance, NodeId, NodeName,
-    ServiceId, ServiceName, TaggedAddresses, TextMap, Timestamp, Weights,
+    ServiceId, ServiceName, TextMap, Timestamp,
 };
 
 use crate::{
@@ -62,19 +62,13 @@ pub fn check_id(service: &ServiceId) -> CheckId {
 /// The definition of the check that an instance has.
 pub fn check(service: &ServiceId, status: CheckStatus) -> Check {
     Check {
-        name: format!("Service '{service}' check"),
-        notes: String::new(),
         service: Some(service.clone()),
-        kind: CheckKind::Ttl { ttl_ms: 3_600_000 },
-        interval_ms: 0,
-        timeout_ms: 0,
-        success_before_passing: 0,
-        failures_before_warning: 0,
-        failures_before_critical: 0,
-        deregister_after_ms: 0,
         output_bytes_max: 4_096,
         status,
-        output: String::new(),
+        ..Check::new(
+            format!("Service '{service}' check"),
+            CheckKind::Ttl { ttl_ms: 3_600_000 },
+        )
     }
 }
 
@@ -283,16 +277,7 @@ impl From<Status> for CheckStatus {
 fn instance(service: ServiceName, port: u16) -> Box<Instance> {
     Box::new(Instance {
         tags: vec![format!("port-{port}")].into(),
-        service,
-        address: String::new(),
-        port,
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: Vec::new(),
+        ..Instance::new(service, port)
     })
 }
 

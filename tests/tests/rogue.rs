@@ -24,7 +24,7 @@ use tidings_tests::{
 };
 use tidings_types::{
     Body, Change, CheckId, Delta, Dot, Entry, Epoch, FeedState, Instance, Key, Lineage, NodeId,
-    ServiceId, ServiceName, Slot, TaggedAddresses, TextMap, Texts, Transfer, Version, Weights,
+    ServiceId, ServiceName, Slot, Transfer, Version,
     limits::{CHECKS_PER_INSTANCE, FEED_BYTES, FEED_RECORDS},
 };
 use tidings_wire::{FeedPart, Request, Response, Want, datagram};
@@ -415,19 +415,7 @@ fn feed_parts(feed: &Feed) -> Vec<FeedPart> {
 }
 
 fn instance(service: &str) -> Instance {
-    Instance {
-        service: ServiceName::new(service).expect("it is a name"),
-        address: String::new(),
-        port: 1,
-        socket_path: String::new(),
-        tags: Texts::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: Vec::new(),
-    }
+    Instance::new(ServiceName::new(service).expect("it is a name"), 1)
 }
 
 const fn state(owner: NodeId, lineage: Lineage) -> FeedState {

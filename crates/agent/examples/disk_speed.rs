@@ -16,7 +16,7 @@ use std::{
 use tidings_agent::disk::{DataDir, FeedStore, Saved};
 use tidings_types::{
     Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, Needs, NodeId, ServiceId,
-    ServiceName, Slot, TaggedAddresses, Transfer, Version, Weights,
+    ServiceName, Slot, Transfer, Version,
 };
 
 const OWNER: NodeId = NodeId::from_bytes([1; 16]);
@@ -89,17 +89,10 @@ fn registration(seq: u64) -> Result<Transfer, Box<dyn Error>> {
         slot: Slot::RemovalMark,
     };
     let instance = Instance {
-        service: ServiceName::new("web")?,
         tags: ["primary", "v2"].into(),
         address: "192.0.2.1".into(),
-        port: 8_080,
-        socket_path: String::new(),
         meta: [("note", "x".repeat(200))].into_iter().collect(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: Vec::new(),
+        ..Instance::new(ServiceName::new("web")?, 8_080)
     };
     change.slot = Slot::Entry(Entry {
         version: Version::Owner(change.dot(OWNER)),

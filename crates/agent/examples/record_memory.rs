@@ -12,8 +12,8 @@ use tidings_registry::Registry;
 use tidings_types::{
     Body, Change, Check, CheckId, CheckKind, CheckStatus, ClusterId, Delta, Dot, Entry, Epoch,
     ExternalNode, FeedState, Hlc, Instance, Key, Lineage, Needs, NodeId, NodeName, ServiceId,
-    ServiceName, Slot, TaggedAddresses, TextMap, Texts, Timestamp, Transfer, Update, VectorClock,
-    Version, Weights, limits::CHECKS_PER_INSTANCE,
+    ServiceName, Slot, TextMap, Timestamp, Transfer, Update, VectorClock, Version,
+    limits::CHECKS_PER_INSTANCE,
 };
 use tidings_view::{ViewSettings, channel};
 
@@ -132,35 +132,15 @@ fn slot(seq: u64, kind: &str) -> Result<(Key, Slot), Box<dyn Error>> {
 fn instance(service: &str, checks: usize) -> Result<Instance, Box<dyn Error>> {
     let checks = (0..checks).map(|n| CheckId::new(n.to_string()));
     Ok(Instance {
-        service: ServiceName::new(service)?,
-        tags: Texts::new(),
-        address: String::new(),
-        port: 1,
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
         checks: checks.collect::<Result<_, _>>()?,
+        ..Instance::new(ServiceName::new(service)?, 1)
     })
 }
 
-const fn check() -> Check {
+fn check() -> Check {
     Check {
-        name: String::new(),
-        notes: String::new(),
-        service: None,
-        kind: CheckKind::Ttl { ttl_ms: 1 },
-        interval_ms: 0,
-        timeout_ms: 0,
-        success_before_passing: 0,
-        failures_before_warning: 0,
-        failures_before_critical: 0,
-        deregister_after_ms: 0,
-        output_bytes_max: 0,
         status: CheckStatus::Passing,
-        output: String::new(),
+        ..Check::new(String::new(), CheckKind::Ttl { ttl_ms: 1 })
     }
 }
 

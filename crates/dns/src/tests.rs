@@ -8,8 +8,8 @@ use hickory_proto::{
 };
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, ExternalNode, Instance, Key, Liveness,
-    MemberStatus, Node, NodeId, NodeName, Roster, RosterEntry, ServiceId, ServiceName,
-    TaggedAddresses, TextMap, Texts, Timestamp, Update, Weights,
+    MemberStatus, Node, NodeId, NodeName, Roster, RosterEntry, ServiceId, ServiceName, TextMap,
+    Timestamp, Update,
 };
 use tidings_view::{View, ViewSettings, ViewWriter, channel};
 
@@ -149,19 +149,9 @@ impl World {
 
     pub(crate) fn check(&mut self, n: u8, id: &str, service: Option<&str>, status: CheckStatus) {
         let check = Check {
-            name: id.to_owned(),
-            notes: String::new(),
             service: service.map(|id| ServiceId::new(id).unwrap()),
-            kind: CheckKind::Ttl { ttl_ms: 10_000 },
-            interval_ms: 0,
-            timeout_ms: 0,
-            success_before_passing: 0,
-            failures_before_warning: 0,
-            failures_before_critical: 0,
-            deregister_after_ms: 0,
-            output_bytes_max: 0,
             status,
-            output: String::new(),
+            ..Check::new(id.to_owned(), CheckKind::Ttl { ttl_ms: 10_000 })
         };
         let key = Key::Check(node_id(n), CheckId::new(id).unwrap());
         self.put(key, Body::Check(check));
@@ -187,17 +177,8 @@ impl World {
 fn instance(id: &str, change: impl FnOnce(&mut Instance)) -> Instance {
     let service = id.rsplit_once('-').map_or(id, |(service, _)| service);
     let mut instance = Instance {
-        service: ServiceName::new(service).unwrap(),
-        tags: Texts::new(),
-        address: String::new(),
-        port: 8_080,
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
         checks: vec![CheckId::new(id).unwrap()],
+        ..Instance::new(ServiceName::new(service).unwrap(), 8_080)
     };
     change(&mut instance);
     instance

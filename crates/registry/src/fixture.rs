@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tidings_types::{
     Body, ClusterId, Dot, Entry, Epoch, Instance, Key, NodeId, NodeName, ServiceId, ServiceName,
-    Slot, TaggedAddresses, TextMap, Texts, Version, Weights,
+    Slot, Version,
 };
 
 use crate::{Applied, Registry, Writer};
@@ -124,17 +124,5 @@ pub(crate) fn entry(version: Version, body: Option<Body>) -> Slot {
 }
 
 pub(crate) fn instance(port: u16) -> Body {
-    Body::Instance(Instance {
-        service: ServiceName::new("web").unwrap(),
-        tags: Texts::new(),
-        address: String::new(),
-        port,
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: Vec::new(),
-    })
+    Body::Instance(Instance::new(ServiceName::new("web").unwrap(), port))
 }

@@ -75,6 +75,25 @@ pub struct Instance {
     pub checks: Vec<CheckId>,
 }
 
+impl Instance {
+    /// An instance of `service` at its node's address, and nothing else said of it.
+    pub fn new(service: ServiceName, port: u16) -> Self {
+        Self {
+            service,
+            tags: Texts::new(),
+            address: String::new(),
+            port,
+            socket_path: String::new(),
+            meta: TextMap::new(),
+            tagged_addresses: TaggedAddresses::new(),
+            weights: Weights::default(),
+            enable_tag_override: false,
+            kind: String::new(),
+            checks: Vec::new(),
+        }
+    }
+}
+
 /// An address with its port, as `TaggedAddresses` hold it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct TaggedAddress {
@@ -131,6 +150,27 @@ pub struct Check {
     pub status: CheckStatus,
     /// What it said when the status last changed.
     pub output: String,
+}
+
+impl Check {
+    /// A check of the whole node that has not passed yet, and nothing else said of it.
+    pub const fn new(name: String, kind: CheckKind) -> Self {
+        Self {
+            name,
+            notes: String::new(),
+            service: None,
+            kind,
+            interval_ms: 0,
+            timeout_ms: 0,
+            success_before_passing: 0,
+            failures_before_warning: 0,
+            failures_before_critical: 0,
+            deregister_after_ms: 0,
+            output_bytes_max: 0,
+            status: CheckStatus::Critical,
+            output: String::new(),
+        }
+    }
 }
 
 /// How a check is run.

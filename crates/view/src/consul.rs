@@ -10,9 +10,7 @@
 
 use std::sync::Arc;
 
-use tidings_types::{
-    Body, Instance, ServiceId, ServiceName, TaggedAddresses, TextMap, Texts, Weights,
-};
+use tidings_types::{Body, Instance, ServiceId, ServiceName};
 
 use crate::{InstanceBody, NodeFacts, NodeKey};
 
@@ -25,21 +23,10 @@ pub(crate) fn instance_of(facts: &NodeFacts) -> Option<InstanceBody> {
     let (NodeKey::Agent(_), true, Some(gossip)) = (&facts.key, facts.known, facts.gossip) else {
         return None;
     };
-    let instance = Instance {
-        service: ServiceName::new(CONSUL).expect("six letters are a name"),
-        tags: Texts::new(),
-        address: String::new(),
-        // Consul states its servers' RPC port, 8300. There is no such port here; the gossip port is
-        // where agents do for each other what servers do over RPC.
-        port: gossip.port(),
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: Vec::new(),
-    };
+    let service = ServiceName::new(CONSUL).expect("six letters are a name");
+    // Consul states its servers' RPC port, 8300. There is no such port here; the gossip port is
+    // where agents do for each other what servers do over RPC.
+    let instance = Instance::new(service, gossip.port());
     InstanceBody::new(Arc::new(Body::Instance(instance)))
 }
 

@@ -246,21 +246,14 @@ impl CheckView {
     /// What stands for a check that `service` names and that is not here.
     pub(crate) fn missing(id: CheckId, service: &ServiceId) -> Self {
         let check = Check {
-            name: id.to_string(),
-            notes: String::new(),
             service: Some(service.clone()),
-            kind: CheckKind::Manual {
-                label: String::new(),
-            },
-            interval_ms: 0,
-            timeout_ms: 0,
-            success_before_passing: 0,
-            failures_before_warning: 0,
-            failures_before_critical: 0,
-            deregister_after_ms: 0,
-            output_bytes_max: 0,
-            status: CheckStatus::Critical,
             output: AWAITED.to_owned(),
+            ..Check::new(
+                id.to_string(),
+                CheckKind::Manual {
+                    label: String::new(),
+                },
+            )
         };
         let check = CheckBody(Arc::new(Body::Check(check)));
         Self {

@@ -5,8 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, Command, Departure, Dot, Epoch, ExternalNode,
     Instance, Key, Liveness, MemberStatus, Node, NodeId, NodeName, Outcome, Refusal, Roster,
-    RosterEntry, ServiceId, ServiceName, TaggedAddresses, TextMap, Texts, Timestamp, Update,
-    Weights,
+    RosterEntry, ServiceId, ServiceName, TextMap, Timestamp, Update,
 };
 use tokio::time::Instant;
 
@@ -64,17 +63,8 @@ fn node(n: u8, name: &str) -> Update {
 
 fn instance(service: &str, port: u16, checks: &[&str]) -> Instance {
     Instance {
-        service: ServiceName::new(service).unwrap(),
-        tags: Texts::new(),
-        address: String::new(),
-        port,
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
         checks: checks.iter().map(|id| CheckId::new(id).unwrap()).collect(),
+        ..Instance::new(ServiceName::new(service).unwrap(), port)
     }
 }
 
@@ -93,19 +83,11 @@ fn check_key(n: u8, id: &str) -> Key {
 
 fn check(n: u8, id: &str, service: Option<&str>, status: CheckStatus) -> Update {
     let check = Check {
-        name: id.to_owned(),
-        notes: String::new(),
         service: service.map(|id| ServiceId::new(id).unwrap()),
-        kind: CheckKind::Ttl { ttl_ms: 1_000 },
-        interval_ms: 0,
-        timeout_ms: 0,
-        success_before_passing: 0,
-        failures_before_warning: 0,
-        failures_before_critical: 0,
-        deregister_after_ms: 0,
         output_bytes_max: 4_096,
         status,
         output: "as recorded".to_owned(),
+        ..Check::new(id.to_owned(), CheckKind::Ttl { ttl_ms: 1_000 })
     };
     put(check_key(n, id), Body::Check(check), 1)
 }

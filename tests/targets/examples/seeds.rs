@@ -10,8 +10,7 @@ use tidings_agent::{disk, transport::NodeKey};
 use tidings_registry::{Registry, Writer};
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, ClusterId, Delta, Epoch, ExternalNode, Instance,
-    Key, Lineage, NodeId, NodeName, ServiceId, ServiceName, Snapshot, TaggedAddresses, TextMap,
-    Transfer, Weights,
+    Key, Lineage, NodeId, NodeName, ServiceId, ServiceName, Snapshot, TextMap, Transfer,
 };
 use tidings_wire::{
     Datagram, FeedPart, Head, MemberInfo, MemberState, Request, Response, Want, datagram,
@@ -125,35 +124,20 @@ fn check_id(n: u16) -> CheckId {
 
 fn instance(n: u16) -> Instance {
     Instance {
-        service: ServiceName::new("web").expect("short"),
         tags: ["v1"].into(),
         address: "10.0.0.7".to_owned(),
-        port: 8_000 + n,
-        socket_path: String::new(),
         meta: [("k", "v")].into_iter().collect(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
         checks: vec![check_id(n)],
+        ..Instance::new(ServiceName::new("web").expect("short"), 8_000 + n)
     }
 }
 
 fn check(n: u16) -> Check {
     Check {
-        name: "ttl".to_owned(),
-        notes: String::new(),
         service: Some(service(n)),
-        kind: CheckKind::Ttl { ttl_ms: 10_000 },
-        interval_ms: 0,
-        timeout_ms: 0,
-        success_before_passing: 0,
-        failures_before_warning: 0,
-        failures_before_critical: 0,
-        deregister_after_ms: 0,
         output_bytes_max: 4_096,
         status: CheckStatus::Passing,
-        output: String::new(),
+        ..Check::new("ttl".to_owned(), CheckKind::Ttl { ttl_ms: 10_000 })
     }
 }
 

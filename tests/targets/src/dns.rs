@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 use hickory_proto::op::{Message, ResponseCode};
 use tidings_dns::{Dns, DnsSettings, Transport};
 use tidings_types::{
-    Body, ExternalNode, Instance, Key, NodeId, NodeName, ServiceId, ServiceName, TaggedAddresses,
-    TextMap, Timestamp, Update, Weights,
+    Body, ExternalNode, Instance, Key, NodeId, NodeName, ServiceId, ServiceName, TextMap,
+    Timestamp, Update,
 };
 use tidings_view::{View, ViewSettings, channel};
 
@@ -74,16 +74,8 @@ fn view() -> View {
 
 fn instance(at: u16) -> Instance {
     Instance {
-        service: ServiceName::new("web").expect("a short name"),
         tags: vec!["v1".to_owned(), format!("t{}", at % 3)].into(),
         address: format!("10.1.0.{at}"),
-        port: 8_000 + at,
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: Vec::new(),
+        ..Instance::new(ServiceName::new("web").expect("a short name"), 8_000 + at)
     }
 }

@@ -15,7 +15,7 @@ use std::{
 use redb::{StorageBackend, backends::FileBackend};
 use tidings_types::{
     Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, Needs, NodeId, ServiceId,
-    ServiceName, Slot, Snapshot, TaggedAddresses, Transfer, Version, Weights,
+    ServiceName, Slot, Snapshot, Transfer, Version,
 };
 
 use super::{
@@ -44,17 +44,13 @@ pub(super) fn key(owner: NodeId, id: &str) -> Key {
 /// The registration of `id`, recognisable by its port.
 pub(super) fn put(owner: NodeId, epoch: Epoch, seq: u64, id: &str) -> Change {
     let instance = Instance {
-        service: ServiceName::new("web").unwrap(),
         tags: vec!["primary".into(), format!("seq-{seq}")].into(),
         address: "192.0.2.1".into(),
-        port: u16::try_from(seq % 60_000).unwrap(),
-        socket_path: String::new(),
         meta: [("version", "x".repeat(200))].into_iter().collect(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: Vec::new(),
+        ..Instance::new(
+            ServiceName::new("web").unwrap(),
+            u16::try_from(seq % 60_000).unwrap(),
+        )
     };
     let key = key(owner, id);
     let change = Change {

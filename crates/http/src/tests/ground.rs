@@ -12,7 +12,7 @@ use axum::{
 };
 use tidings_types::{
     Body as Record, CheckId, Key, Liveness, MemberStatus, Node, NodeId, NodeName, Roster,
-    RosterEntry, TaggedAddresses, TextMap, Timestamp, Update,
+    RosterEntry, Timestamp, Update,
 };
 use tidings_view::{View, ViewSettings, channel, commands};
 use tower_service::Service;
@@ -196,17 +196,11 @@ fn node_record(n: u8, name: &str) -> (Key, Option<Record>) {
 
 fn web(n: u8) -> tidings_types::Instance {
     tidings_types::Instance {
-        service: tidings_types::ServiceName::new("web").unwrap(),
         tags: vec!["v1".to_owned(), format!("n{n}")].into(),
-        address: String::new(),
-        port: 8000 + u16::from(n),
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: tidings_types::Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: vec![],
+        ..tidings_types::Instance::new(
+            tidings_types::ServiceName::new("web").unwrap(),
+            8000 + u16::from(n),
+        )
     }
 }
 

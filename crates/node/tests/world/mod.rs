@@ -11,9 +11,8 @@ use std::{
 
 use tidings_node::{Boot, CommandId, Config, Event, Exchange, Input, Node, Output};
 use tidings_types::{
-    Body, Check, CheckKind, CheckStatus, ClusterId, Command, Epoch, Instance, Key, NodeId,
-    NodeName, Outcome, Refusal, Roster, ServiceId, ServiceName, Snapshot, Status, TaggedAddresses,
-    TextMap, Texts, Timestamp, Transfer, Update, Weights,
+    Body, Check, CheckKind, ClusterId, Command, Epoch, Instance, Key, NodeId, NodeName, Outcome,
+    Refusal, Roster, ServiceId, ServiceName, Snapshot, Status, Timestamp, Transfer, Update,
 };
 
 pub(crate) const START_MS: u64 = 1_763_000_000_000;
@@ -517,36 +516,13 @@ pub(crate) fn service(id: &str) -> ServiceId {
 }
 
 pub(crate) fn instance(service: &str, port: u16) -> Instance {
-    Instance {
-        service: ServiceName::new(service).expect("a short name"),
-        tags: Texts::new(),
-        address: String::new(),
-        port,
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: Vec::new(),
-    }
+    Instance::new(ServiceName::new(service).expect("a short name"), port)
 }
 
 pub(crate) fn ttl_check() -> Check {
     Check {
-        name: "ttl".to_owned(),
-        notes: String::new(),
-        service: None,
-        kind: CheckKind::Ttl { ttl_ms: 10_000 },
-        interval_ms: 0,
-        timeout_ms: 0,
-        success_before_passing: 0,
-        failures_before_warning: 0,
-        failures_before_critical: 0,
-        deregister_after_ms: 0,
         output_bytes_max: 4_096,
-        status: CheckStatus::Critical,
-        output: String::new(),
+        ..Check::new("ttl".to_owned(), CheckKind::Ttl { ttl_ms: 10_000 })
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use tidings_registry::{Applied, Registry, Writer};
 use tidings_types::{
     Body, ClusterId, Delta, Dot, Entry, Epoch, Instance, Key, Lineage, NodeId, NodeName, ServiceId,
-    ServiceName, Slot, Snapshot, TaggedAddresses, TextMap, Texts, Transfer, Version, Weights,
+    ServiceName, Slot, Snapshot, Transfer, Version,
 };
 
 use crate::model::{Content, Model, Move};
@@ -557,17 +557,5 @@ fn is_cut(entry: &Entry) -> bool {
 }
 
 fn instance(port: u16) -> Body {
-    Body::Instance(Instance {
-        service: ServiceName::new("web").unwrap(),
-        tags: Texts::new(),
-        address: String::new(),
-        port,
-        socket_path: String::new(),
-        meta: TextMap::new(),
-        tagged_addresses: TaggedAddresses::new(),
-        weights: Weights::default(),
-        enable_tag_override: false,
-        kind: String::new(),
-        checks: Vec::new(),
-    })
+    Body::Instance(Instance::new(ServiceName::new("web").unwrap(), port))
 }
