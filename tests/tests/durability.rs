@@ -45,14 +45,11 @@ fn acknowledged_registrations_survive_kills_at_any_moment() {
         let kills = times(50, 10);
         let mut random = Random::of_the_moment();
         let mut written = Written::default();
-        let (mut in_commit, mut acknowledged) = (0, 0);
+        let (mut in_commit, mut awaited, mut acknowledged) = (0, 0, 0);
         let mut served = Spans::new();
         for kill in 0..kills {
             let life = live_and_die(&mut agents[0], kill % 5 > 0, &mut random, &mut written);
-            assert!(
-                life.in_flight > 0,
-                "kill {kill} struck while no request was in flight"
-            );
+            awaited += usize::from(life.in_flight > 0);
             acknowledged += life.acknowledged;
             let struck = is_in_commit(&agents[0].log()).expect("the agent tells of its commits");
             in_commit += usize::from(struck);
@@ -71,10 +68,15 @@ fn acknowledged_registrations_survive_kills_at_any_moment() {
             SERVED_WITHIN,
         );
         measured(&format!(
-            "kills n={kills} in_commit={in_commit} acknowledged={acknowledged} seed={}",
+            "kills n={kills} in_commit={in_commit} with a request in flight={awaited} acknowledged={acknowledged} seed={}",
             random.seed()
         ));
         assert!(acknowledged > kills * WRITERS, "the writers hardly wrote");
+        // A kill may fall between an answer to all writers and their next requests.
+        assert!(
+            awaited * 5 >= kills * 4,
+            "only {awaited} of {kills} kills struck while a request was in flight"
+        );
         // Three of five: otherwise the kills would not have tried the moments that matter. Of a few
         // kills chance may leave fewer.
         assert!(
