@@ -211,6 +211,32 @@ impl Feed {
         self.slots.len() + new.count()
     }
 
+    /// What the slots are charged once a delta is joined: what it puts in place of others and what its
+    /// position lets go are counted.
+    pub(crate) fn cost_after(&self, delta: &Checked) -> usize {
+        let (mut lineage, mut watermark) = (self.lineage.clone(), self.watermark.clone());
+        lineage.join(&delta.state.lineage);
+        watermark.join(&delta.state.watermark);
+        let floor = lineage.floor();
+        let goes = |s: &Standing| {
+            let (epoch, seq) = s.at();
+            epoch < floor || s.is_mark() && watermark.covers_dot(epoch, seq)
+        };
+        let new = delta.changes.iter().filter(|s| {
+            let (epoch, seq) = s.at();
+            let held = self.standing(&s.change.key);
+            !self.lineage.covers_dot(epoch, seq) && held.is_none_or(|held| s.at() > held.at())
+        });
+        let new: BTreeMap<&Key, &Standing> = new.map(|s| (&s.change.key, &**s)).collect();
+        let buried = self.buried(&watermark).filter(|s| s.change.epoch >= floor);
+        let gone = buried.chain(self.below(floor));
+        let gone = gone.filter(|s| !new.contains_key(&s.change.key));
+        let replaced = new.keys().filter_map(|key| self.standing(key));
+        let less: usize = gone.chain(replaced).map(|s| s.cost).sum();
+        let more: usize = new.values().filter(|s| !goes(s)).map(|s| s.cost).sum();
+        self.cost + more - less
+    }
+
     /// How many bytes the slots can be charged at most once these changes are joined.
     pub(crate) fn cost_with(&self, changes: &[Arc<Standing>]) -> usize {
         let held = |s: &Arc<Standing>| self.standing(&s.change.key).map_or(0, |held| held.cost);

@@ -121,7 +121,7 @@ impl Registry {
     /// fetched from peers.
     pub fn restore(&mut self, snapshot: Snapshot, damaged: bool) -> Result<(), Rejected> {
         let checked = form::check_stored(&self.hasher, snapshot)?;
-        self.check_limits(&checked)?;
+        self.check_limits(&checked, tried(Feed::join_snapshot))?;
         let (owner, sum) = (checked.state.owner, checked.state.sum);
         self.change(owner, |feed, touched| {
             feed.join_snapshot(checked, touched);
@@ -156,12 +156,12 @@ impl Registry {
         match transfer {
             Transfer::Delta(delta) => {
                 let (from, checked) = form::check_delta(&self.hasher, delta)?;
-                self.check_limits(&checked)?;
+                self.check_limits(&checked, Feed::cost_after)?;
                 Ok(self.join_delta(from, checked))
             }
             Transfer::Snapshot(snapshot) => {
                 let checked = form::check_snapshot(&self.hasher, snapshot)?;
-                self.check_limits(&checked)?;
+                self.check_limits(&checked, tried(Feed::join_snapshot))?;
                 Ok(self.join(checked, Feed::join_snapshot))
             }
         }
@@ -191,7 +191,7 @@ impl Registry {
             // Nothing of what is here is left, so what it takes does not count.
             return Ok(self.join(checked, Feed::replace));
         }
-        self.check_limits(&checked)?;
+        self.check_limits(&checked, tried(Feed::unite))?;
         Ok(self.join(checked, Feed::unite))
     }
 
@@ -509,7 +509,12 @@ impl Registry {
         Ok(())
     }
 
-    fn check_limits(&self, checked: &Checked) -> Result<(), Rejected> {
+    /// Whether `checked` may be joined; `after` tells what the feed is charged then.
+    fn check_limits(
+        &self,
+        checked: &Checked,
+        after: impl FnOnce(&Feed, &Checked) -> usize,
+    ) -> Result<(), Rejected> {
         let owner = checked.state.owner;
         let Some(feed) = self.feeds.get(&owner) else {
             return if self.feeds.len() < FEEDS {
@@ -526,9 +531,12 @@ impl Registry {
         if slots > FEED_SLOTS_ACCEPTED {
             return Err(Rejected::FeedTooLarge { owner, slots });
         }
-        let bytes = feed.cost_with(&checked.changes);
-        if bytes > FEED_BYTES {
-            return Err(Rejected::FeedTooHeavy { owner, bytes });
+        // What stands here is mostly replaced by what comes; that is looked into only where it matters.
+        if feed.cost_with(&checked.changes) > FEED_BYTES {
+            let bytes = after(feed, checked);
+            if bytes > FEED_BYTES {
+                return Err(Rejected::FeedTooHeavy { owner, bytes });
+            }
         }
         Ok(())
     }
@@ -537,7 +545,19 @@ impl Registry {
 fn within_limits(feed: &Feed, delta: &Checked) -> bool {
     feed.can_join(&delta.state)
         && feed.slots_with(&delta.changes) <= FEED_SLOTS_ACCEPTED
-        && feed.cost_with(&delta.changes) <= FEED_BYTES
+        && (feed.cost_with(&delta.changes) <= FEED_BYTES || feed.cost_after(delta) <= FEED_BYTES)
+}
+
+/// What the feed is charged after another copy of it was joined in the given way: tried out, since a
+/// copy is pulled and rare.
+fn tried(
+    how: impl FnOnce(&mut Feed, Checked, &mut BTreeSet<Key>),
+) -> impl FnOnce(&Feed, &Checked) -> usize {
+    |feed, copy| {
+        let mut trial = feed.clone();
+        how(&mut trial, copy.clone(), &mut BTreeSet::new());
+        trial.cost()
+    }
 }
 
 #[cfg(test)]

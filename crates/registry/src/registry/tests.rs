@@ -484,30 +484,99 @@ fn a_delta_that_says_nothing_is_no_news() {
 /// Gives `registry` changes of node 2 from `first` on, each with 31 KiB, until it takes no more;
 /// returns how many it took, and why it refused the last.
 fn fill(registry: &mut Registry, first: u64) -> (u64, Rejected) {
-    let (owner, at) = (node(2), epoch(1));
-    let meta = (0..60).map(|n| (format!("key-{n}"), "x".repeat(512)));
-    let Body::Instance(mut large) = instance(80) else {
-        panic!("it is an instance");
-    };
-    large.meta = meta.collect();
-    let body = Arc::new(Body::Instance(large));
     for seq in first.. {
-        let version = Version::Owner(dot(owner, 1, seq));
-        let entry = Entry {
-            version,
-            body: Some(Arc::clone(&body)),
-        };
-        let change = Change {
-            epoch: at,
-            seq,
-            key: instance_key(owner, &format!("large-{seq}")),
-            slot: Slot::Entry(entry),
-        };
+        let change = large(seq, &format!("large-{seq}"));
         if let Err(refused) = registry.apply(Transfer::Delta(next(change))) {
             return (seq - first, refused);
         }
     }
     unreachable!("numbers do not end")
+}
+
+/// The registration of an instance of 31 KiB by node 2.
+fn large(seq: u64, id: &str) -> Change {
+    let meta = (0..60).map(|n| (format!("key-{n}"), "x".repeat(512)));
+    let Body::Instance(mut large) = instance(80) else {
+        panic!("it is an instance");
+    };
+    large.meta = meta.collect();
+    Change {
+        epoch: epoch(1),
+        seq,
+        key: instance_key(node(2), id),
+        slot: Slot::Entry(Entry {
+            version: Version::Owner(dot(node(2), 1, seq)),
+            body: Some(Arc::new(Body::Instance(large))),
+        }),
+    }
+}
+
+/// A full feed at a peer, and the changes by which its owner puts others in the place of all: removal
+/// marks, then registrations, a few less than were there.
+fn full_and_replaced() -> (Registry, Vec<Change>, Vec<Change>) {
+    let mut registry = Agent::new(1).registry;
+    let (held, _) = fill(&mut registry, 1);
+    let gone = (1..=held).map(|n| Change {
+        epoch: epoch(1),
+        seq: held + n,
+        key: instance_key(node(2), &format!("large-{n}")),
+        slot: Slot::RemovalMark,
+    });
+    let new = (1..held - 3).map(|n| large(2 * held + n, &format!("other-{n}")));
+    (registry, gone.collect(), new.collect())
+}
+
+#[test]
+fn a_delta_that_replaces_what_fills_a_feed_is_taken() {
+    let (mut registry, gone, new) = full_and_replaced();
+    let count = new.len();
+    let changes = [gone, new].concat();
+    let mut delta = next(changes[0].clone());
+    delta.state.lineage = Lineage::of(epoch(1), changes.last().unwrap().seq);
+    delta.changes = changes;
+    let (_, checked) = form::check_delta(&registry.hasher, delta.clone()).unwrap();
+    let foretold = registry.feed(node(2)).unwrap().cost_after(&checked);
+    assert!(registry.apply(Transfer::Delta(delta)).unwrap().advanced);
+    let feed = registry.feed(node(2)).unwrap();
+    assert_eq!((feed.entries(), feed.cost()), (count, foretold));
+}
+
+#[test]
+fn a_delta_whose_position_lets_go_of_what_fills_a_feed_is_taken() {
+    let (mut registry, gone, new) = full_and_replaced();
+    let held = registry.lineage(node(2));
+    let mut removals = next(gone[0].clone());
+    removals.state.lineage = Lineage::of(epoch(1), gone.last().unwrap().seq);
+    removals.changes.clone_from(&gone);
+    registry.apply(Transfer::Delta(removals.clone())).unwrap();
+    let mut delta = removals.clone();
+    delta.from = removals.state.lineage.clone();
+    delta.state.lineage = Lineage::of(epoch(1), new.last().unwrap().seq);
+    delta.state.watermark = removals.state.lineage;
+    delta.changes = new;
+    let (_, checked) = form::check_delta(&registry.hasher, delta.clone()).unwrap();
+    let foretold = registry.feed(node(2)).unwrap().cost_after(&checked);
+    registry.apply(Transfer::Delta(delta)).unwrap();
+    let feed = registry.feed(node(2)).unwrap();
+    assert_eq!((feed.marks(), feed.cost()), (0, foretold));
+    assert!(feed.lineage().covers(&held));
+}
+
+#[test]
+fn a_copy_that_replaces_what_fills_a_feed_is_taken() {
+    let (mut registry, _, new) = full_and_replaced();
+    let count = new.len();
+    let mut state = next(new[0].clone()).state;
+    state.lineage = Lineage::of(epoch(1), new.last().unwrap().seq);
+    let mut copy = Snapshot {
+        state,
+        changes: new,
+    };
+    let checked = form::check_stored(&registry.hasher, copy.clone()).unwrap();
+    let sum = checked.changes.iter().map(|standing| standing.hash);
+    copy.state.sum = sum.fold(0, u128::wrapping_add);
+    registry.apply(Transfer::Snapshot(copy)).unwrap();
+    assert_eq!(registry.feed(node(2)).unwrap().entries(), count);
 }
 
 /// The delta of node 2 that brings one change after all before it.
