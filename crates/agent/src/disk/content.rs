@@ -239,6 +239,8 @@ impl Content {
                 self.rebuilt.push(state.clone());
                 state
             });
+            // Until this rule was kept when they were written, rows below a raised floor stayed.
+            changes.retain(|change| change.epoch >= state.lineage.floor());
             let damaged = self.damaged.contains(&owner);
             self.feeds.push((Snapshot { state, changes }, damaged));
         }

@@ -22,6 +22,8 @@ use super::{
 #[cfg(test)]
 mod damage_tests;
 #[cfg(test)]
+mod law_tests;
+#[cfg(test)]
 mod tests;
 
 /// Where the own feed is kept.

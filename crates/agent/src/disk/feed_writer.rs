@@ -94,10 +94,14 @@ impl<'txn, 'undo> FeedWriter<'txn, 'undo> {
                 Err(error) => return Err(redb::Error::Corrupted(error.to_string())),
             }
         }
-        if stored.is_none_or(|stored| stored.watermark != state.watermark) {
+        let (watermark, floor) = (&state.watermark, state.lineage.floor());
+        let lets_go =
+            |stored: &FeedState| stored.watermark != *watermark || stored.lineage.floor() != floor;
+        if stored.as_ref().is_none_or(lets_go) {
             self.remove_slots(owner, |key, value| {
-                rows::read_header(key, value)
-                    .is_ok_and(|s| s.is_mark && state.watermark.covers_dot(s.epoch, s.seq))
+                rows::read_header(key, value).is_ok_and(|s| {
+                    s.epoch < floor || s.is_mark && watermark.covers_dot(s.epoch, s.seq)
+                })
             })?;
         }
         self.changed.insert(owner, state);

@@ -1,6 +1,7 @@
 use std::{fs, sync::mpsc::Receiver};
 
-use tidings_types::{Change, Delta, Lineage};
+use tidings_registry::Registry;
+use tidings_types::{Change, ClusterId, Delta, Lineage};
 
 use super::*;
 use crate::disk::testing::{
@@ -290,6 +291,39 @@ fn what_is_saved_after_a_failed_sync_survives_a_power_failure() {
         assert_eq!(set_aside, None, "after {before}");
         assert_eq!(changes.unwrap_or_default(), kept, "after {before}");
     }
+}
+
+/// A feed whose floor has moved above a mark and an entry; the new run holds what was restamped.
+fn raise_the_floor() -> (Transfer, Transfer, Epoch) {
+    let (me, run) = (node(ME), Epoch::from_bits(RUN.bits() + 1));
+    let old = vec![
+        put(me, RUN, 1, "kept"),
+        removed(me, RUN, 2, "gone"),
+        put(me, RUN, 3, "unseen"),
+    ];
+    let first = delta(me, &Lineage::empty(), old);
+    let mut second = delta(me, &first.state.lineage, vec![put(me, run, 1, "kept")]);
+    second.state.lineage.raise_floor(run);
+    (Transfer::Delta(first), Transfer::Delta(second), run)
+}
+
+fn is_taken_by_a_registry(found: &Snapshot) {
+    let mut registry = Registry::new(node(ME), ClusterId::from_bytes([9; 16]));
+    registry.restore(found.clone(), false).unwrap();
+}
+
+#[test]
+fn what_a_raised_floor_lets_go_is_not_found_again() {
+    let (_place, dir) = data_dir();
+    let (opened, words) = open(&dir);
+    let (first, second, run) = raise_the_floor();
+    opened.store.persist(1, RUN, first).unwrap();
+    opened.store.persist(2, run, second).unwrap();
+    assert_eq!((next(&words), next(&words)), (saved(1), saved(2)));
+    drop(opened);
+    let found = open(&dir).0.snapshot.unwrap();
+    assert_eq!(found.changes, [put(node(ME), run, 1, "kept")]);
+    is_taken_by_a_registry(&found);
 }
 
 #[test]
