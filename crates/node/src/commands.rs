@@ -1,12 +1,12 @@
 //! What a client's command changes in this node's own records.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
-use tidings_registry::WriteError;
+use tidings_registry::{FEED_BYTES_WRITTEN, WriteError};
 use tidings_types::{
     Body, Check, CheckId, CheckStatus, Command, Instance, Key, Outcome, Refusal, ServiceId, Slot,
     Update,
-    limits::{FEED_RECORDS, RECORD_BYTES},
+    limits::{CHECKS_PER_INSTANCE, FEED_RECORDS, RECORD_BYTES},
 };
 use tidings_wire::codec::encoded_len;
 
@@ -184,8 +184,20 @@ impl Node {
             return Ok(false);
         }
         check.status = status;
-        check.output = output;
-        self.put(Key::Check(self.me, id), Body::Check(check))
+        let said = mem::replace(&mut check.output, output);
+        let key = Key::Check(self.me, id);
+        match self.put(key.clone(), Body::Check(check.clone())) {
+            Err(Refusal::RecordsTooLarge { .. } | Refusal::RecordTooLarge { .. }) => {
+                // A full feed must not keep a check from turning. What it says gets no longer.
+                let ends = (0..=said.len().min(check.output.len())).rev();
+                let end = ends
+                    .into_iter()
+                    .find(|&at| check.output.is_char_boundary(at));
+                check.output.truncate(end.unwrap_or_default());
+                self.put(key, Body::Check(check))
+            }
+            result => result,
+        }
     }
 
     /// Registers a check. A known one keeps its status and output, and leaves the instance that it
@@ -293,7 +305,13 @@ pub(crate) fn check_size(body: &Body) -> Result<(), Refusal> {
             max: RECORD_BYTES,
         });
     }
-    Ok(())
+    let max = CHECKS_PER_INSTANCE;
+    match body {
+        Body::Instance(instance) if instance.checks.len() > max => {
+            Err(Refusal::TooManyChecks { max })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Says to a client why the own feed did not take a write.
@@ -304,6 +322,9 @@ pub(crate) fn refusal(error: WriteError) -> Refusal {
             max: RECORD_BYTES,
         },
         WriteError::FeedFull => Refusal::TooManyRecords { max: FEED_RECORDS },
+        WriteError::FeedTooLarge => Refusal::RecordsTooLarge {
+            max: FEED_BYTES_WRITTEN,
+        },
         other => Refusal::NotSaved {
             reason: other.to_string(),
         },

@@ -11,7 +11,10 @@ use std::{
 };
 
 use tidings_membership::{MemberId, State};
-use tidings_types::{Lineage, NodeId, Transfer, limits::FEED_BYTES};
+use tidings_types::{
+    Lineage, NodeId, Transfer,
+    limits::{FEED_BYTES, TRANSFER_BYTES},
+};
 use tidings_wire::{
     Assembly, EncodeError, FeedPart, Head, MemberInfo, MemberState, Request, Response, Want,
     session::WANTS,
@@ -261,12 +264,14 @@ impl Node {
         }
         pulling.useless += frame.len();
         let whole = pulling.assembly.bytes() + frame.len();
-        let held = self.exchanges.held_of(peer) + self.registry.memory(owner);
-        if held + whole > FEED_BYTES {
+        let at_once = self.exchanges.held_of(peer) + whole;
+        if whole > TRANSFER_BYTES || at_once > FEED_BYTES {
             self.counters.feeds_too_large += 1;
             self.out.push_back(Output::Event(Event::Refused {
                 peer,
-                reason: format!("a feed would take more than {FEED_BYTES} bytes while it comes"),
+                reason: format!(
+                    "it gives more than {TRANSFER_BYTES} bytes of a feed, or {FEED_BYTES} of several"
+                ),
             }));
             return false;
         }

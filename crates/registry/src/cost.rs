@@ -22,18 +22,14 @@ const NAMED_CHECK: usize = 130;
 
 /// Bytes that one slot is charged, given the bytes of its encoding.
 pub(crate) fn cost(key: &Key, slot: &Slot, encoded_bytes: usize) -> usize {
-    bookkeeping(key, slot) + 2 * encoded_bytes
-}
-
-/// The part of it that does not depend on the length of its texts.
-pub(crate) fn bookkeeping(key: &Key, slot: &Slot) -> usize {
-    match slot {
+    let bookkeeping = match slot {
         Slot::RemovalMark => MARK,
         Slot::Entry(entry) => match &entry.body {
             None => TOMBSTONE,
             Some(body) => record(key, body),
         },
-    }
+    };
+    bookkeeping + 2 * encoded_bytes
 }
 
 fn record(key: &Key, body: &Body) -> usize {

@@ -44,7 +44,6 @@ pub(crate) struct Feed {
     by_dot: BTreeMap<(Epoch, u64), Arc<Standing>>,
     marks: BTreeSet<(Epoch, u64)>,
     cost: usize,
-    bookkeeping: usize,
     sum: u128,
     item: u128,
     damaged: bool,
@@ -61,7 +60,6 @@ impl Feed {
             by_dot: BTreeMap::new(),
             marks: BTreeSet::new(),
             cost: 0,
-            bookkeeping: 0,
             sum: 0,
             item: 0,
             damaged: false,
@@ -109,11 +107,6 @@ impl Feed {
     /// Bytes that the slots are charged.
     pub(crate) const fn cost(&self) -> usize {
         self.cost
-    }
-
-    /// The part of it that the feed takes while no transfer of it is on its way.
-    pub(crate) const fn standing_cost(&self) -> usize {
-        self.cost.midpoint(self.bookkeeping)
     }
 
     pub(crate) fn standing(&self, key: &Key) -> Option<&Standing> {
@@ -376,7 +369,6 @@ impl Feed {
         self.remove(&key, touched);
         self.sum = self.sum.wrapping_add(standing.hash);
         self.cost += standing.cost;
-        self.bookkeeping += standing.bookkeeping();
         if standing.is_mark() {
             self.marks.insert(standing.at());
         }
@@ -389,7 +381,6 @@ impl Feed {
         if let Some(ByKey(standing)) = self.slots.take(key) {
             self.sum = self.sum.wrapping_sub(standing.hash);
             self.cost -= standing.cost;
-            self.bookkeeping -= standing.bookkeeping();
             self.marks.remove(&standing.at());
             self.by_dot.remove(&standing.at());
             touched.insert(key.clone());

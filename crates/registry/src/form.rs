@@ -12,7 +12,7 @@ use tidings_types::{
 
 use crate::{
     ChangeFault, PositionFault, Rejected,
-    cost::{bookkeeping, cost},
+    cost::cost,
     hash::{ContentHasher, SlotHash},
 };
 
@@ -58,11 +58,6 @@ impl Standing {
         (self.change.epoch, self.change.seq)
     }
 
-    /// See [`Feed::standing_cost`](crate::feed::Feed::standing_cost).
-    pub(crate) fn bookkeeping(&self) -> usize {
-        bookkeeping(&self.change.key, &self.change.slot)
-    }
-
     pub(crate) const fn is_mark(&self) -> bool {
         matches!(self.change.slot, Slot::RemovalMark)
     }
@@ -81,6 +76,7 @@ pub(crate) fn check_delta(
         return Err(position(&state, PositionFault::StartsBehindWatermark));
     }
     let checked = check(hasher, state, changes, &from)?;
+    check_cost(&checked)?;
     Ok((from, checked))
 }
 
@@ -89,6 +85,7 @@ pub(crate) fn check_snapshot(
     snapshot: Snapshot,
 ) -> Result<Checked, Rejected> {
     let checked = check_stored(hasher, snapshot)?;
+    check_cost(&checked)?;
     if checked.sum() == checked.state.sum {
         Ok(checked)
     } else {
@@ -97,7 +94,20 @@ pub(crate) fn check_snapshot(
     }
 }
 
-/// The checks of a snapshot from the own disk, whose sum tells of damage instead of blame.
+/// Whether a peer may be asked to hold that much.
+const fn check_cost(checked: &Checked) -> Result<(), Rejected> {
+    if checked.cost > FEED_BYTES {
+        let owner = checked.state.owner;
+        return Err(Rejected::FeedTooHeavy {
+            owner,
+            bytes: checked.cost,
+        });
+    }
+    Ok(())
+}
+
+/// The checks of a snapshot from the own disk, whose sum tells of damage instead of blame. It is held
+/// already, so no limit would be kept by losing it.
 pub(crate) fn check_stored(
     hasher: &ContentHasher,
     snapshot: Snapshot,
@@ -181,10 +191,6 @@ fn check(
         }
         let checked = Standing::new(change, weighed);
         cost += checked.cost;
-        if cost > FEED_BYTES {
-            let owner = state.owner;
-            return Err(Rejected::FeedTooHeavy { owner, bytes: cost });
-        }
         standing.push(Arc::new(checked));
     }
     Ok(Checked {

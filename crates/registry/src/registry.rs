@@ -156,7 +156,12 @@ impl Registry {
         match transfer {
             Transfer::Delta(delta) => {
                 let (from, checked) = form::check_delta(&self.hasher, delta)?;
-                self.check_limits(&checked, Feed::cost_after)?;
+                // What waits for a gap to be closed cannot be judged before.
+                let after = |feed: &Feed, delta: &Checked| match feed.lineage().covers(&from) {
+                    true => feed.cost_after(delta),
+                    false => delta.cost,
+                };
+                self.check_limits(&checked, after)?;
                 Ok(self.join_delta(from, checked))
             }
             Transfer::Snapshot(snapshot) => {
@@ -328,11 +333,6 @@ impl Registry {
     /// Deltas in the ahead buffer, and their bytes.
     pub fn ahead(&self) -> (usize, usize) {
         (self.ahead.deltas(), self.ahead.bytes())
-    }
-
-    /// What a feed takes in memory, as it is charged; a transfer of it on its way comes on top.
-    pub fn memory(&self, owner: NodeId) -> usize {
-        self.feeds.get(&owner).map_or(0, Feed::standing_cost)
     }
 
     /// A feed's position, for the disk. Damaged feeds are told too.

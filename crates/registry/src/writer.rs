@@ -40,6 +40,9 @@ pub const FEED_SLOTS: usize = 2 * FEED_RECORDS;
 /// for what a rolled-back owner wrote in a run that it forgot and did not write again.
 pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 14 * 13;
 
+/// What a record may grow by in a full feed: its write has a later dot, and a word of it changed.
+const STATUS_GROWTH: usize = 128;
+
 /// Gives out dots and holds what is not durable yet.
 #[derive(Clone, Debug)]
 pub struct Writer {
@@ -356,26 +359,30 @@ impl Writer {
             return Err(WriteError::TooLarge { bytes });
         }
         let cost = cost(&key, &slot, weighed.bytes);
-        // Tombstones have the rest to themselves: a full feed must not keep anybody from removing.
+        let growth = cost.saturating_sub(self.cost_under(registry, &key));
+        // The rest is for what a full feed must not prevent: removals, and the changes of a status.
         let limit = match &slot {
-            Slot::Entry(entry) if entry.body.is_some() => FEED_BYTES_WRITTEN,
+            Slot::Entry(entry) if entry.body.is_some() && growth > STATUS_GROWTH => {
+                FEED_BYTES_WRITTEN
+            }
             _ => FEED_BYTES,
         };
         // A feed above the limit, joined of two runs, still takes what does not make it grow.
-        let grows = || cost > self.cost_under(registry, &key);
-        if self.cost_with(registry, &key, cost) > limit && grows() {
+        if growth > 0 && self.cost_with(registry, &key, cost) > limit {
             return Err(WriteError::FeedTooLarge);
         }
         Ok(self.put_hashed(key, slot, weighed))
     }
 
-    /// Bytes that the own feed is charged once a slot of that cost stands under `key`. Counted to the
-    /// byte only where it matters.
+    /// Bytes that the own feed is charged at most once a slot of that cost stands under `key`. What it
+    /// replaces is looked up only where it matters.
     fn cost_with(&self, registry: &Registry, key: &Key, cost: usize) -> usize {
         let feed = registry.feed(self.me);
         let committed = feed.map_or(0, Feed::cost);
-        if committed + (self.pending.len() + 1) * 3 * RECORD_BYTES <= FEED_BYTES_WRITTEN {
-            return committed;
+        let staged: usize = self.pending.values().map(|standing| standing.cost).sum();
+        let at_most = committed + staged + cost;
+        if at_most <= FEED_BYTES_WRITTEN {
+            return at_most;
         }
         let replaced = |key: &Key| {
             feed.and_then(|feed| feed.standing(key))

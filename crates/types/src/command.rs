@@ -153,6 +153,21 @@ pub enum Refusal {
         /// The limit.
         max: usize,
     },
+    /// This node's records take as much as they may in every agent's memory.
+    #[error(
+        "this node's records take as much memory as they may in each agent ({max} bytes); \
+         deregister some, or register them on another agent"
+    )]
+    RecordsTooLarge {
+        /// The limit.
+        max: usize,
+    },
+    /// An instance would name too many checks.
+    #[error("an instance has at most {max} checks; deregister one of them first")]
+    TooManyChecks {
+        /// The limit.
+        max: usize,
+    },
     /// Too many commands wait for the disk.
     #[error("too many registrations are waiting for the disk; try again in a moment")]
     Busy,

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tidings_types::{
     Change, Delta, FeedState, Lineage, Snapshot, Transfer,
-    limits::{FEED_BYTES, FRAME_BYTES},
+    limits::{FRAME_BYTES, TRANSFER_BYTES},
 };
 
 use crate::{
@@ -71,8 +71,8 @@ pub enum AssemblyError {
     /// A part began another transfer before the last one was whole.
     #[error("a feed's transfer was broken off by another")]
     Interleaved,
-    /// The transfer exceeds [`FEED_BYTES`].
-    #[error("a feed's transfer exceeds {FEED_BYTES} bytes")]
+    /// The transfer exceeds [`TRANSFER_BYTES`].
+    #[error("a feed's transfer exceeds {TRANSFER_BYTES} bytes")]
     TooLarge,
 }
 
@@ -105,7 +105,7 @@ impl Assembly {
         frame: &[u8],
     ) -> Result<Option<Transfer>, AssemblyError> {
         self.bytes += frame.len();
-        if self.bytes > FEED_BYTES {
+        if self.bytes > TRANSFER_BYTES {
             return Err(AssemblyError::TooLarge);
         }
         let mut open = match self.open.take() {

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use tidings_types::{
     Body, Change, Delta, Dot, Entry, Epoch, ExternalNode, FeedState, Hlc, Key, Lineage, NodeId,
-    NodeName, Slot, Snapshot, TextMap, Transfer, VectorClock, Version, limits::FEED_BYTES,
+    NodeName, Slot, Snapshot, TextMap, Transfer, VectorClock, Version, limits::TRANSFER_BYTES,
 };
 use tidings_wire::{
     Assembly, AssemblyError, Datagram, DecodeError, FeedPart, Head, Request, Response, Want,
@@ -229,7 +229,7 @@ fn parts_of_two_transfers_do_not_mix() {
         Err(AssemblyError::Interleaved)
     );
     assert_eq!(
-        assembly.push(first, &vec![0; FEED_BYTES]),
+        assembly.push(first, &vec![0; TRANSFER_BYTES]),
         Err(AssemblyError::TooLarge)
     );
 }

@@ -3,5 +3,6 @@
 mod calls;
 mod checks;
 mod clone;
+mod full_feed;
 mod own_feed;
 mod peers;
