@@ -61,19 +61,9 @@ fn checks() -> (Arc<Checks<Recorder>>, mpsc::UnboundedReceiver<Told>) {
 
 pub(crate) fn ttl_check(ttl_ms: u64) -> Check {
     Check {
-        name: "alive".to_owned(),
-        notes: String::new(),
         service: Some(ServiceId::new("web").unwrap()),
-        kind: CheckKind::Ttl { ttl_ms },
-        interval_ms: 0,
-        timeout_ms: 0,
-        success_before_passing: 0,
-        failures_before_warning: 0,
-        failures_before_critical: 0,
-        deregister_after_ms: 0,
-        output_bytes_max: 0,
         status: CheckStatus::Passing,
-        output: String::new(),
+        ..Check::new("alive".to_owned(), CheckKind::Ttl { ttl_ms })
     }
 }
 

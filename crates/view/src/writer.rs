@@ -467,13 +467,14 @@ impl ViewWriter {
 const fn turn(update: &Update) -> u8 {
     match update {
         Update::Record { key, body, .. } => match (key, body) {
-            (Key::Node(_) | Key::ExternalNode(_), _) => 0,
+            (Key::Node(_) | Key::ExternalNode(_), Some(_)) => 0,
             (Key::Instance(..) | Key::ExternalInstance(..), None) => 1,
             (Key::Check(..) | Key::ExternalCheck(..), Some(_)) => 2,
             (Key::Instance(..) | Key::ExternalInstance(..), Some(_)) => 3,
             (Key::Check(..) | Key::ExternalCheck(..), None) => 4,
+            (Key::Node(_) | Key::ExternalNode(_), None) => 5,
         },
-        Update::CheckOutput { .. } | Update::Roster(_) | Update::Status(_) => 5,
+        Update::CheckOutput { .. } | Update::Roster(_) | Update::Status(_) => 6,
     }
 }
 

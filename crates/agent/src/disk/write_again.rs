@@ -16,8 +16,9 @@ use redb::StorageBackend;
 
 /// Brings to the disk what `file` reads as; it is durable when this returns.
 ///
-/// A page that cannot be read is left to whoever needs it. One of zeros holds nothing of the
-/// store's, and might take space that is not there.
+/// A page that cannot be read is left to whoever needs it. One of zeros is taken for a hole, which to
+/// write would take space that may not be there; a record would have to hold a whole page of zeros to be
+/// taken for one.
 pub(super) fn write_again(file: &impl StorageBackend) -> io::Result<()> {
     let length = file.len()?;
     let mut page = [0; PAGE];

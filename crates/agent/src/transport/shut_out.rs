@@ -22,6 +22,8 @@ const ADDRESSES: usize = 8;
 #[derive(Debug, Default)]
 pub(super) struct ShutOut {
     addresses: Vec<(SocketAddr, Instant)>,
+    /// Whether the filter on the socket is another one, since the system refused the last.
+    is_stale: bool,
 }
 
 impl ShutOut {
@@ -40,7 +42,7 @@ impl ShutOut {
     pub(super) fn relent(&mut self, socket: &Socket, now: Instant) {
         let before = self.addresses.len();
         self.addresses.retain(|&(_, until)| now < until);
-        if self.addresses.len() < before {
+        if self.addresses.len() < before || self.is_stale {
             self.apply(socket);
         }
     }
@@ -52,9 +54,11 @@ impl ShutOut {
     }
 
     /// A filter that the system refuses is only a flood that costs more.
-    fn apply(&self, socket: &Socket) {
+    fn apply(&mut self, socket: &Socket) {
         let addresses: Vec<_> = self.addresses.iter().map(|&(from, _)| from).collect();
-        if let Err(error) = socket.drop_from(&addresses) {
+        let applied = socket.drop_from(&addresses);
+        self.is_stale = applied.is_err();
+        if let Err(error) = applied {
             tracing::debug!(%error, "the system takes no filter for the gossip socket");
         }
     }

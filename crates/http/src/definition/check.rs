@@ -195,23 +195,11 @@ pub(crate) fn invalid_check(why: impl std::fmt::Display) -> Failure {
 }
 
 /// A check that says nothing, to build others from.
-pub(crate) const fn blank_check() -> Check {
+pub(crate) fn blank_check() -> Check {
+    let label = String::new();
     Check {
-        name: String::new(),
-        notes: String::new(),
-        service: None,
-        kind: CheckKind::Manual {
-            label: String::new(),
-        },
-        interval_ms: 0,
-        timeout_ms: 0,
-        success_before_passing: 0,
-        failures_before_warning: 0,
-        failures_before_critical: 0,
-        deregister_after_ms: 0,
         output_bytes_max: OUTPUT_BYTES,
-        status: CheckStatus::Critical,
-        output: String::new(),
+        ..Check::new(String::new(), CheckKind::Manual { label })
     }
 }
 
