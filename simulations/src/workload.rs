@@ -75,8 +75,8 @@ pub fn check(service: &ServiceId, status: CheckStatus) -> Check {
 /// The record of an external node.
 pub fn external_node(name: &NodeName) -> ExternalNode {
     ExternalNode {
-        id: String::new(),
-        address: format!("{name}.example"),
+        id: Box::default(),
+        address: format!("{name}.example").into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),
     }

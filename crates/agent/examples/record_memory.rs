@@ -144,10 +144,10 @@ fn check() -> Check {
     }
 }
 
-const fn external() -> ExternalNode {
+fn external() -> ExternalNode {
     ExternalNode {
-        id: String::new(),
-        address: String::new(),
+        id: Box::default(),
+        address: Box::default(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),
     }

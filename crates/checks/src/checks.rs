@@ -283,7 +283,7 @@ impl Running {
 fn definition_of(check: &Check) -> Check {
     Check {
         status: CheckStatus::Critical,
-        output: String::new(),
+        output: Box::default(),
         ..check.clone()
     }
 }
@@ -291,10 +291,10 @@ fn definition_of(check: &Check) -> Check {
 fn first_facts(check: &Check, now: RunTime) -> Facts {
     Facts {
         status: check.status,
-        output: check.output.clone(),
+        output: check.output.to_string(),
         critical_since: (check.status == CheckStatus::Critical).then_some(now),
         touches: 0,
-        touched_output: check.output.clone(),
+        touched_output: check.output.to_string(),
     }
 }
 
@@ -302,7 +302,7 @@ fn first_facts(check: &Check, now: RunTime) -> Facts {
 fn advanced(old: &Facts, check: &Check, now: RunTime) -> Facts {
     Facts {
         status: check.status,
-        output: check.output.clone(),
+        output: check.output.to_string(),
         critical_since: (check.status == CheckStatus::Critical)
             .then(|| old.critical_since.unwrap_or(now)),
         touches: old.touches,

@@ -56,7 +56,7 @@ impl HttpProbe {
         let mut request = Request::new(method, url);
         *request.headers_mut() = headers;
         if !check.body.is_empty() {
-            *request.body_mut() = Some(check.body.clone().into());
+            *request.body_mut() = Some(check.body.to_string().into());
         }
         Ok(Self {
             client,

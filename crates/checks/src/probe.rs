@@ -47,7 +47,7 @@ impl Probe {
                 Ok(probe) => Self::Http(Arc::new(probe)),
                 Err(reason) => Self::Impossible(reason),
             },
-            CheckKind::Tcp { address } => Self::Tcp(address.clone()),
+            CheckKind::Tcp { address } => Self::Tcp(address.to_string()),
             CheckKind::Manual { .. } | CheckKind::Ttl { .. } => {
                 Self::Impossible("this kind of check is not run by the agent".to_owned())
             }

@@ -69,7 +69,9 @@ pub(crate) fn ttl_check(ttl_ms: u64) -> Check {
 
 fn tcp_check(address: String) -> Check {
     Check {
-        kind: CheckKind::Tcp { address },
+        kind: CheckKind::Tcp {
+            address: address.into(),
+        },
         interval_ms: 1_000,
         timeout_ms: 5_000,
         status: CheckStatus::Critical,
@@ -136,7 +138,7 @@ async fn a_paused_process_expires_nothing_and_deregisters_nothing() {
     let (checks, mut told) = checks();
     let mut check = ttl_check(TTL_MS);
     check.status = CheckStatus::Critical;
-    check.output = "TTL expired".to_owned();
+    check.output = "TTL expired".into();
     check.deregister_after_ms = 30_000;
     checks.set(CheckId::new("dying").unwrap(), check);
     checks.set(id(), ttl_check(TTL_MS));
@@ -176,7 +178,7 @@ async fn a_check_critical_for_long_enough_deregisters_its_instance_to_the_second
     let start = Instant::now();
     sleep(Duration::from_secs(20)).await;
     // A change of the definition does not.
-    check.notes = "changed".to_owned();
+    check.notes = "changed".into();
     checks.set(id(), check);
     let asked = next(&mut told).await;
     assert_eq!(asked, Told::Deregister(ServiceId::new("web").unwrap()));
@@ -225,7 +227,7 @@ async fn a_tcp_check_reports_changes_only() {
         Told::Report(CheckStatus::Passing, passed.clone())
     );
     check.status = CheckStatus::Passing;
-    check.output = passed;
+    check.output = passed.into();
     checks.set(id(), check);
     // Several runs later nothing more has been said.
     let runs = checks.figures().runs;

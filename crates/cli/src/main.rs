@@ -23,6 +23,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     // Every TLS configuration of the process takes its algorithms from here; there is one provider.
     // An error would only say that it was installed before.

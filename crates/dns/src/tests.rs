@@ -65,10 +65,10 @@ impl World {
         let record = Node {
             name: NodeName::new(name).unwrap(),
             gossip: ([127, 0, 0, n], 8301).into(),
-            address: address.to_owned(),
-            datacenter: "dc1".to_owned(),
+            address: address.into(),
+            datacenter: "dc1".into(),
             meta: [("rack", format!("r{n}"))].into_iter().collect(),
-            build: String::new(),
+            build: Box::default(),
             departure: None,
         };
         self.put(Key::Node(node_id(n)), Body::Node(record));
@@ -78,8 +78,8 @@ impl World {
     /// A node without an agent.
     pub(crate) fn external(&mut self, name: &str, address: &str) {
         let record = ExternalNode {
-            id: String::new(),
-            address: address.to_owned(),
+            id: Box::default(),
+            address: address.into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),
         };
@@ -122,8 +122,8 @@ impl World {
     pub(crate) fn instances(&mut self, all: impl Iterator<Item = (String, String)>) {
         let updates = all.map(|(id, address)| {
             let body = instance(&id, |instance| {
-                instance.address = address;
-                instance.checks.clear();
+                instance.address = address.into();
+                instance.checks = Box::default();
             });
             Update::Record {
                 key: Key::Instance(node_id(ME), ServiceId::new(id).unwrap()),
@@ -142,7 +142,7 @@ impl World {
         change: impl FnOnce(&mut Instance),
     ) {
         let mut instance = instance(id, change);
-        instance.checks.clear();
+        instance.checks = Box::default();
         let (node, id) = (NodeName::new(node).unwrap(), ServiceId::new(id).unwrap());
         self.put(Key::ExternalInstance(node, id), Body::Instance(instance));
     }
@@ -177,7 +177,7 @@ impl World {
 fn instance(id: &str, change: impl FnOnce(&mut Instance)) -> Instance {
     let service = id.rsplit_once('-').map_or(id, |(service, _)| service);
     let mut instance = Instance {
-        checks: vec![CheckId::new(id).unwrap()],
+        checks: vec![CheckId::new(id).unwrap()].into(),
         ..Instance::new(ServiceName::new(service).unwrap(), 8_080)
     };
     change(&mut instance);

@@ -161,8 +161,8 @@ impl Written {
         Ok(Command::RegisterExternal {
             node,
             record: (!self.skip_node_update).then_some(ExternalNode {
-                id: self.id,
-                address: self.address,
+                id: self.id.into(),
+                address: self.address.into(),
                 tagged_addresses: self.tagged_addresses.into(),
                 meta: self.meta.into(),
             }),
@@ -265,20 +265,19 @@ impl WrittenCheck {
             word => CheckStatus::parse(word)
                 .ok_or_else(|| Failure::bad(format_args!("Invalid check status: '{word}'")))?,
         };
-        let kind = self
-            .definition
-            .kind
-            .unwrap_or(CheckKind::Manual { label: self.label });
+        let kind = self.definition.kind.unwrap_or(CheckKind::Manual {
+            label: self.label.into(),
+        });
         let check = Check {
-            name: self.name,
-            notes: self.notes,
+            name: self.name.into(),
+            notes: self.notes.into(),
             service: optional(self.service, ServiceId::new)?,
             kind,
             interval_ms: self.definition.interval_ms,
             timeout_ms: self.definition.timeout_ms,
             deregister_after_ms: self.definition.deregister_after_ms,
             status,
-            output: cut_output(self.output, 0),
+            output: cut_output(self.output, 0).into(),
             ..blank_check()
         };
         Ok((id, check))
@@ -302,7 +301,9 @@ impl Definition {
         let kind = if !http.url.is_empty() {
             Some(CheckKind::Http(Box::new(http)))
         } else if !tcp.is_empty() {
-            Some(CheckKind::Tcp { address: tcp })
+            Some(CheckKind::Tcp {
+                address: tcp.into(),
+            })
         } else {
             (ttl_ms > 0).then_some(CheckKind::Ttl { ttl_ms })
         };

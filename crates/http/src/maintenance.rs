@@ -55,10 +55,10 @@ fn maintenance(name: &str, what: &str, params: &Params) -> Check {
         Some(reason) => reason.to_owned(),
     };
     Check {
-        name: name.to_owned(),
-        notes,
+        name: name.into(),
+        notes: notes.into(),
         kind: CheckKind::Manual {
-            label: "maintenance".to_owned(),
+            label: "maintenance".into(),
         },
         status: CheckStatus::Critical,
         ..definition::blank_check()

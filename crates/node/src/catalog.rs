@@ -34,7 +34,14 @@ impl Node {
             None => {}
         }
         if let Some((id, mut instance)) = service {
-            instance.checks = self.names_of_checks(&node, &id, &checks);
+            let before = self.instance(&Key::ExternalInstance(node.clone(), id.clone()));
+            instance.checks = before.map(|before| before.checks).unwrap_or_default();
+            for (check, _) in checks
+                .iter()
+                .filter(|(_, c)| c.service.as_ref() == Some(&id))
+            {
+                instance.name_check(check);
+            }
             let key = Key::ExternalInstance(node.clone(), id);
             self.write_shared(key, Some(Body::Instance(*instance)))?;
         }
@@ -42,28 +49,6 @@ impl Node {
             self.register_external_check(&node, id, check)?;
         }
         Ok(true)
-    }
-
-    /// The checks that an external instance awaits: those that it awaited, and those that come.
-    fn names_of_checks(
-        &self,
-        node: &NodeName,
-        service: &ServiceId,
-        coming: &[(CheckId, Check)],
-    ) -> Vec<CheckId> {
-        let mut named = match self.instance(&Key::ExternalInstance(node.clone(), service.clone())) {
-            Some(instance) => instance.checks,
-            None => Vec::new(),
-        };
-        let theirs = coming
-            .iter()
-            .filter(|(_, check)| check.service.as_ref() == Some(service));
-        for (id, _) in theirs {
-            if !named.contains(id) {
-                named.push(id.clone());
-            }
-        }
-        named
     }
 
     fn register_external_check(
@@ -75,8 +60,7 @@ impl Node {
         if let Some(service) = &check.service {
             let key = Key::ExternalInstance(node.clone(), service.clone());
             let mut instance = self.instance(&key).ok_or(Refusal::MissingService)?;
-            if !instance.checks.contains(&id) {
-                instance.checks.push(id.clone());
+            if instance.name_check(&id) {
                 self.write_shared(key, Some(Body::Instance(instance)))?;
             }
         }
@@ -160,9 +144,8 @@ impl Node {
         };
         let key = Key::ExternalInstance(node.clone(), service.clone());
         if let Some(mut instance) = self.instance(&key)
-            && instance.checks.contains(id)
+            && instance.unname_check(id)
         {
-            instance.checks.retain(|named| named != id);
             self.write_shared(key, Some(Body::Instance(instance)))?;
         }
         Ok(())

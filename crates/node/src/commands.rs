@@ -134,8 +134,7 @@ impl Node {
                     id: service.clone(),
                 });
             };
-            if !instance.checks.contains(&id) {
-                instance.checks.push(id.clone());
+            if instance.name_check(&id) {
                 self.put(key, Body::Instance(instance))?;
             }
         }
@@ -161,9 +160,8 @@ impl Node {
     ) -> Result<(), Refusal> {
         let key = Key::Instance(self.me, service.clone());
         if let Some(mut instance) = self.instance(&key)
-            && instance.checks.contains(id)
+            && instance.unname_check(id)
         {
-            instance.checks.retain(|named| named != id);
             self.put(key, Body::Instance(instance))?;
         }
         Ok(())
@@ -184,16 +182,14 @@ impl Node {
             return Ok(false);
         }
         check.status = status;
-        let said = mem::replace(&mut check.output, output);
+        let said = mem::replace(&mut check.output, output.into());
         let key = Key::Check(self.me, id);
         match self.put(key.clone(), Body::Check(check.clone())) {
             Err(Refusal::RecordsTooLarge { .. } | Refusal::RecordTooLarge { .. }) => {
                 // A full feed must not keep a check from turning. What it says gets no longer.
-                let ends = (0..=said.len().min(check.output.len())).rev();
-                let end = ends
-                    .into_iter()
-                    .find(|&at| check.output.is_char_boundary(at));
-                check.output.truncate(end.unwrap_or_default());
+                let mut ends = (0..=said.len().min(check.output.len())).rev();
+                let end = ends.find(|&at| check.output.is_char_boundary(at));
+                check.output = check.output[..end.unwrap_or_default()].into();
                 self.put(key, Body::Check(check))
             }
             result => result,
@@ -285,7 +281,7 @@ impl Node {
 
     /// The checks that an overridden instance names: one of them that was reported on since
     /// outlives the override.
-    fn named_before(&self, key: &Key) -> Option<Vec<CheckId>> {
+    fn named_before(&self, key: &Key) -> Option<Box<[CheckId]>> {
         match &self.registry.slot(self.me, key)?.slot {
             Slot::Entry(entry) => match entry.body.as_deref()? {
                 Body::Instance(instance) => Some(instance.checks.clone()),

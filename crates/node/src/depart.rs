@@ -27,10 +27,10 @@ impl Node {
         NodeRecord {
             name: self.config.name.clone(),
             gossip: self.addr,
-            address: self.config.address.clone(),
-            datacenter: self.config.datacenter.clone(),
+            address: self.config.address.clone().into(),
+            datacenter: self.config.datacenter.clone().into(),
             meta: self.config.meta.clone().into(),
-            build: self.config.build.clone(),
+            build: self.config.build.clone().into(),
             departure: self.depart.as_ref().map(|goodbye| goodbye.departure),
         }
     }

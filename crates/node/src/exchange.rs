@@ -383,8 +383,8 @@ impl Node {
             let Some(transfer) = self.lacking(want) else {
                 continue;
             };
-            for part in FeedPart::split(transfer).unwrap_or_default() {
-                let frame = Response::Feed(Box::new(part)).encode();
+            for part in FeedPart::split(transfer) {
+                let frame = part.and_then(|part| Response::Feed(Box::new(part)).encode());
                 bytes += frame.as_ref().map_or(0, Vec::len);
                 answers.push(frame);
             }

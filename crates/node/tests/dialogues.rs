@@ -455,8 +455,8 @@ fn external(port: u16) -> Command {
     Command::RegisterExternal {
         node: NodeName::new("db").expect("a name"),
         record: Some(ExternalNode {
-            id: String::new(),
-            address: "10.9.9.9".to_owned(),
+            id: Box::default(),
+            address: "10.9.9.9".into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),
         }),
@@ -539,7 +539,7 @@ fn a_check_makes_a_change_only_when_its_status_does() {
 fn a_command_is_carried_out_whole_or_not_at_all() {
     let mut world = World::cluster(1);
     let mut huge = ttl_check();
-    huge.notes = "x".repeat(70_000);
+    huge.notes = "x".repeat(70_000).into();
     let checks = vec![
         (CheckId::new("a").unwrap(), ttl_check()),
         (CheckId::new("b").unwrap(), huge),

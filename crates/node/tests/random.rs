@@ -338,8 +338,8 @@ impl Run {
             Command::RegisterExternal {
                 node,
                 record: Some(ExternalNode {
-                    id: String::new(),
-                    address: "10.9.9.9".to_owned(),
+                    id: Box::default(),
+                    address: "10.9.9.9".into(),
                     tagged_addresses: TextMap::new(),
                     meta: TextMap::new(),
                 }),

@@ -14,7 +14,7 @@ const MARK: usize = 650;
 /// A tombstone or an override: the same, with a version, and an entry in the index.
 const TOMBSTONE: usize = 850;
 /// A record that its owner wrote: the same, its content, and what the read view makes of it.
-const RECORD: usize = 1_000;
+const RECORD: usize = 920;
 /// A shared record. It may be the only one of its node, which the read view has to show then.
 const SHARED_RECORD: usize = 2_000;
 /// A check that an instance names.

@@ -151,17 +151,18 @@ impl Feed {
 
     /// The slots whose dots `held` does not cover, in dot order.
     pub(crate) fn changes_after(&self, held: &Lineage) -> Vec<Change> {
-        let epochs = self
-            .lineage
-            .heads()
-            .filter(|&(epoch, _)| epoch >= held.floor());
-        epochs
-            .flat_map(|(epoch, _)| {
+        let lacking = || {
+            let heads = self.lineage.heads();
+            let epochs = heads.filter(|&(epoch, _)| epoch >= held.floor());
+            epochs.flat_map(|(epoch, _)| {
                 let lacking = (epoch, held.head(epoch).saturating_add(1))..=(epoch, u64::MAX);
                 self.by_dot.range(lacking)
             })
-            .map(|(_, standing)| standing.change.clone())
-            .collect()
+        };
+        // Counted first: a vector that grows takes up to twice its content.
+        let mut changes = Vec::with_capacity(lacking().count());
+        changes.extend(lacking().map(|(_, standing)| standing.change.clone()));
+        changes
     }
 
     pub(crate) fn state(&self) -> FeedState {
@@ -177,7 +178,7 @@ impl Feed {
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             state: self.state(),
-            changes: self.changes().map(|s| s.change.clone()).collect(),
+            changes: self.by_dot.values().map(|s| s.change.clone()).collect(),
         }
     }
 

@@ -38,7 +38,7 @@ use crate::{
 pub const FEED_SLOTS: usize = 2 * FEED_RECORDS;
 /// Bytes that the own feed may be charged for a record to be taken. The rest is for tombstones, and
 /// for what a rolled-back owner wrote in a run that it forgot and did not write again.
-pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 14 * 13;
+pub const FEED_BYTES_WRITTEN: usize = FEED_BYTES / 12 * 11;
 
 /// What a record may grow by in a full feed: its write has a later dot, and a word of it changed.
 const STATUS_GROWTH: usize = 128;

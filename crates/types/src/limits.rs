@@ -14,7 +14,7 @@ pub const RECORD_BYTES: usize = 64 << 10;
 pub const FEED_RECORDS: usize = 10_000;
 /// Bytes that one feed may be charged, so what one owner can make every agent hold. Its slots are
 /// charged what they take in memory and in transfer together, which is more than their encoding.
-pub const FEED_BYTES: usize = 14 << 20;
+pub const FEED_BYTES: usize = 12 << 20;
 /// Bytes of one feed on its way. A feed is charged its encoding twice, so the half holds any; the rest
 /// is for positions and dots, which are not charged.
 pub const TRANSFER_BYTES: usize = FEED_BYTES / 2 + (1 << 20);

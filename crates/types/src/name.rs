@@ -132,9 +132,14 @@ name! {
 }
 
 impl ServiceName {
-    /// The form in which lookups compare names.
-    pub fn folded(&self) -> String {
-        self.0.to_ascii_lowercase()
+    /// The form in which lookups compare names. Most names are written in it already, and share their
+    /// memory with it.
+    pub fn folded(&self) -> Arc<str> {
+        if self.0.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            self.0.to_ascii_lowercase().into()
+        } else {
+            Arc::clone(&self.0)
+        }
     }
 }
 
@@ -154,7 +159,7 @@ mod tests {
             Err(NameError::TooLong { bytes: 256, .. })
         ));
         assert_eq!(
-            ServiceName::new("Web").map(|n| n.folded()),
+            ServiceName::new("Web").map(|n| n.folded().to_string()),
             Ok("web".to_owned())
         );
     }

@@ -28,13 +28,13 @@ pub struct Node {
     /// Where other agents reach it.
     pub gossip: SocketAddr,
     /// The address under which its instances are found when they state none: an IP or a host name.
-    pub address: String,
+    pub address: Box<str>,
     /// The datacenter that it answers for.
-    pub datacenter: String,
+    pub datacenter: Box<str>,
     /// Key/value metadata.
     pub meta: TextMap,
     /// The agent's version, for people.
-    pub build: String,
+    pub build: Box<str>,
     /// Whether and how it said goodbye. Cleared by its next start.
     pub departure: Option<Departure>,
 }
@@ -56,11 +56,11 @@ pub struct Instance {
     /// Labels to filter by, in the order given.
     pub tags: Texts,
     /// An IP or host name; empty means the node's address.
-    pub address: String,
+    pub address: Box<str>,
     /// 0 if it has none.
     pub port: u16,
     /// A Unix socket instead of a port, for local clients.
-    pub socket_path: String,
+    pub socket_path: Box<str>,
     /// Key/value metadata.
     pub meta: TextMap,
     /// Further addresses, by tag.
@@ -70,9 +70,9 @@ pub struct Instance {
     /// Whether others may change the tags through the catalog (kept for clients that ask).
     pub enable_tag_override: bool,
     /// Consul's service kind; empty for a plain service.
-    pub kind: String,
+    pub kind: Box<str>,
     /// The checks that decide its health. One that is not here yet counts as critical.
-    pub checks: Vec<CheckId>,
+    pub checks: Box<[CheckId]>,
 }
 
 impl Instance {
@@ -81,16 +81,36 @@ impl Instance {
         Self {
             service,
             tags: Texts::new(),
-            address: String::new(),
+            address: Box::default(),
             port,
-            socket_path: String::new(),
+            socket_path: Box::default(),
             meta: TextMap::new(),
             tagged_addresses: TaggedAddresses::new(),
             weights: Weights::default(),
             enable_tag_override: false,
-            kind: String::new(),
-            checks: Vec::new(),
+            kind: Box::default(),
+            checks: Box::default(),
         }
+    }
+
+    /// Adds a check to those that decide its health; whether it was not among them.
+    pub fn name_check(&mut self, check: &CheckId) -> bool {
+        let is_new = !self.checks.contains(check);
+        if is_new {
+            let named = self.checks.iter().chain([check]);
+            self.checks = named.cloned().collect();
+        }
+        is_new
+    }
+
+    /// Takes a check away from those that decide its health; whether it was among them.
+    pub fn unname_check(&mut self, check: &CheckId) -> bool {
+        let was_named = self.checks.contains(check);
+        if was_named {
+            let named = self.checks.iter().filter(|named| *named != check);
+            self.checks = named.cloned().collect();
+        }
+        was_named
     }
 }
 
@@ -125,9 +145,9 @@ impl Default for Weights {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Check {
     /// What people call it.
-    pub name: String,
+    pub name: Box<str>,
     /// For people.
-    pub notes: String,
+    pub notes: Box<str>,
     /// The instance that it speaks for; `None` for the whole node.
     pub service: Option<ServiceId>,
     /// How its owner runs it.
@@ -149,15 +169,15 @@ pub struct Check {
     /// What it found.
     pub status: CheckStatus,
     /// What it said when the status last changed.
-    pub output: String,
+    pub output: Box<str>,
 }
 
 impl Check {
     /// A check of the whole node that has not passed yet, and nothing else said of it.
-    pub const fn new(name: String, kind: CheckKind) -> Self {
+    pub fn new(name: impl Into<Box<str>>, kind: CheckKind) -> Self {
         Self {
-            name,
-            notes: String::new(),
+            name: name.into(),
+            notes: Box::default(),
             service: None,
             kind,
             interval_ms: 0,
@@ -168,7 +188,7 @@ impl Check {
             deregister_after_ms: 0,
             output_bytes_max: 0,
             status: CheckStatus::Critical,
-            output: String::new(),
+            output: Box::default(),
         }
     }
 }
@@ -179,7 +199,7 @@ pub enum CheckKind {
     /// Somebody else sets its status; nobody runs it (catalog registrations, maintenance).
     Manual {
         /// Consul's `Type` of the check, for clients; often empty.
-        label: String,
+        label: Box<str>,
     },
     /// Critical unless its client reports within the time to live.
     Ttl {
@@ -191,7 +211,7 @@ pub enum CheckKind {
     /// A TCP connection.
     Tcp {
         /// `host:port`.
-        address: String,
+        address: Box<str>,
     },
 }
 
@@ -199,19 +219,19 @@ pub enum CheckKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HttpCheck {
     /// Where to.
-    pub url: String,
+    pub url: Box<str>,
     /// `GET` unless stated.
-    pub method: String,
+    pub method: Box<str>,
     /// Headers, each with its values.
     pub header: Headers,
     /// The request's body.
-    pub body: String,
+    pub body: Box<str>,
     /// Take a redirect as the answer instead of following it.
     pub disable_redirects: bool,
     /// Accept any certificate.
     pub tls_skip_verify: bool,
     /// The name to ask for and to verify, if not the URL's host.
-    pub tls_server_name: String,
+    pub tls_server_name: Box<str>,
 }
 
 /// What a check found. The order is by badness.
@@ -247,9 +267,9 @@ impl CheckStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ExternalNode {
     /// An id given by whoever registered it (a UUID), or empty.
-    pub id: String,
+    pub id: Box<str>,
     /// An IP or host name.
-    pub address: String,
+    pub address: Box<str>,
     /// Further addresses, by tag.
     pub tagged_addresses: TextMap,
     /// Key/value metadata.

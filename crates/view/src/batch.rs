@@ -18,7 +18,7 @@ pub(crate) struct Batch {
     /// The number of everything that changes in this call.
     pub(crate) index: u64,
     /// Services to publish again, by folded name.
-    pub(crate) services: BTreeMap<String, Dirty>,
+    pub(crate) services: BTreeMap<Arc<str>, Dirty>,
     /// Nodes whose index moves.
     pub(crate) nodes: BTreeSet<NodeKey>,
     pub(crate) node_table: bool,

@@ -110,13 +110,13 @@ pub struct NodeFacts {
     /// Which node.
     pub key: NodeKey,
     /// An agent's id as a UUID; for an external node what it was registered with, perhaps nothing.
-    pub id: String,
+    pub id: Box<str>,
     /// Its name; the id in hexadecimal while no record of the node is here.
     pub name: NodeName,
     /// An IP or host name; empty while no record of the node is here.
-    pub address: String,
+    pub address: Box<str>,
     /// Its datacenter.
-    pub datacenter: String,
+    pub datacenter: Box<str>,
     /// Further addresses, by tag.
     pub tagged_addresses: TextMap,
     /// Key/value metadata.
@@ -124,7 +124,7 @@ pub struct NodeFacts {
     /// Where its agent takes gossip.
     pub gossip: Option<SocketAddr>,
     /// Its agent's version.
-    pub build: String,
+    pub build: Box<str>,
     /// Whether and how its agent said goodbye.
     pub departure: Option<Departure>,
     /// Whether a record of the node itself is in force.
@@ -145,14 +145,14 @@ impl NodeFacts {
         };
         Self {
             key,
-            id,
+            id: id.into(),
             name,
-            address: String::new(),
-            datacenter: datacenter.to_owned(),
+            address: Box::default(),
+            datacenter: datacenter.into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),
             gossip: None,
-            build: String::new(),
+            build: Box::default(),
             departure: None,
             known: false,
             origin: Origin::default(),
@@ -162,7 +162,7 @@ impl NodeFacts {
     pub(crate) fn of_agent(id: NodeId, record: &Node, origin: Origin) -> Self {
         Self {
             key: NodeKey::Agent(id),
-            id: id.to_uuid(),
+            id: id.to_uuid().into(),
             name: record.name.clone(),
             address: record.address.clone(),
             datacenter: record.datacenter.clone(),
@@ -247,11 +247,11 @@ impl CheckView {
     pub(crate) fn missing(id: CheckId, service: &ServiceId) -> Self {
         let check = Check {
             service: Some(service.clone()),
-            output: AWAITED.to_owned(),
+            output: AWAITED.into(),
             ..Check::new(
                 id.to_string(),
                 CheckKind::Manual {
-                    label: String::new(),
+                    label: Box::default(),
                 },
             )
         };
@@ -265,7 +265,7 @@ impl CheckView {
     /// What the check said last, as far as this agent knows.
     pub fn output(&self) -> Arc<str> {
         self.said.load().as_ref().map_or_else(
-            || Arc::from(self.check.output.as_str()),
+            || Arc::from(&*self.check.output),
             |said| Arc::from(said.as_str()),
         )
     }

@@ -62,7 +62,7 @@ impl Listed {
 
     /// Where the instance is reached: its own address, else its node's.
     pub fn address(&self) -> &str {
-        let own = self.instance.instance.address.as_str();
+        let own = &*self.instance.instance.address;
         if own.is_empty() {
             self.node_address()
         } else {

@@ -22,7 +22,7 @@ pub(crate) struct Shared {
     /// The greatest number issued.
     pub(crate) last_index: AtomicU64,
     /// By folded name. A service without instances stands here for its index.
-    pub(crate) services: DashMap<String, Arc<Service>, RandomState>,
+    pub(crate) services: DashMap<Arc<str>, Arc<Service>, RandomState>,
     /// The index of services that are not in `services`.
     pub(crate) absent_index: AtomicU64,
     pub(crate) nodes: DashMap<NodeKey, Slot, RandomState>,

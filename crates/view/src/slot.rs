@@ -43,7 +43,7 @@ pub(crate) enum Effect {
 /// repeated. One that changes its service is named with both.
 pub(crate) struct Touched {
     pub(crate) effect: Effect,
-    pub(crate) instances: Vec<(String, ServiceId)>,
+    pub(crate) instances: Vec<(Arc<str>, ServiceId)>,
 }
 
 impl Touched {
@@ -93,7 +93,7 @@ impl Slot {
         self.join_all();
         let mut instances = self.every_instance();
         if was_server && self.server.is_none() {
-            instances.push((CONSUL.to_owned(), consul::id()));
+            instances.push((CONSUL.into(), consul::id()));
         }
         Touched { effect, instances }
     }
@@ -112,7 +112,7 @@ impl Slot {
             .collect();
         if self.server.is_some() && id.as_str() == CONSUL {
             // It takes the server's place, or gives it back.
-            instances.push((CONSUL.to_owned(), id.clone()));
+            instances.push((CONSUL.into(), id.clone()));
         }
         let Some(instance) = body else {
             let effect = match self.instances.remove(id) {
@@ -210,7 +210,7 @@ impl Slot {
     }
 
     /// Joins the instances for which a changed check speaks, and names them.
-    fn rejoin(&mut self, spoken_for: Vec<Option<ServiceId>>) -> Vec<(String, ServiceId)> {
+    fn rejoin(&mut self, spoken_for: Vec<Option<ServiceId>>) -> Vec<(Arc<str>, ServiceId)> {
         if spoken_for.contains(&None) {
             self.node_checks = self.speaking_for(&None).cloned().collect();
             self.join_all();
@@ -301,7 +301,7 @@ impl Slot {
     }
 
     /// Every instance that readers see, with the folded name of its service.
-    pub(crate) fn every_instance(&self) -> Vec<(String, ServiceId)> {
+    pub(crate) fn every_instance(&self) -> Vec<(Arc<str>, ServiceId)> {
         let instances = self.instances.values().chain(self.server());
         instances
             .map(|view| (view.instance.service.folded(), view.id.clone()))

@@ -52,10 +52,10 @@ fn node(n: u8, name: &str) -> Update {
     let record = Node {
         name: NodeName::new(name).unwrap(),
         gossip: "10.0.0.1:8301".parse().unwrap(),
-        address: format!("10.0.0.{n}"),
-        datacenter: "dc1".to_owned(),
+        address: format!("10.0.0.{n}").into(),
+        datacenter: "dc1".into(),
         meta: TextMap::new(),
-        build: "0.1.0".to_owned(),
+        build: "0.1.0".into(),
         departure: None,
     };
     put(Key::Node(node_id(n)), Body::Node(record), 1)
@@ -86,7 +86,7 @@ fn check(n: u8, id: &str, service: Option<&str>, status: CheckStatus) -> Update 
         service: service.map(|id| ServiceId::new(id).unwrap()),
         output_bytes_max: 4_096,
         status,
-        output: "as recorded".to_owned(),
+        output: "as recorded".into(),
         ..Check::new(id.to_owned(), CheckKind::Ttl { ttl_ms: 1_000 })
     };
     put(check_key(n, id), Body::Check(check), 1)
@@ -221,8 +221,8 @@ fn external_records_hang_on_no_liveness() {
     let name = NodeName::new("db-host").unwrap();
     let id = ServiceId::new("pg").unwrap();
     let record = ExternalNode {
-        id: String::new(),
-        address: "192.0.2.7".to_owned(),
+        id: Box::default(),
+        address: "192.0.2.7".into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),
     };

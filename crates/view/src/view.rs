@@ -110,7 +110,10 @@ impl View {
 
     /// The instances of the service called `name`, in whatever case; `None` if there are none.
     pub fn service(&self, name: &str) -> Option<Arc<Service>> {
-        let found = self.shared.services.get(&name.to_ascii_lowercase())?;
+        let found = self
+            .shared
+            .services
+            .get(name.to_ascii_lowercase().as_str())?;
         (!found.instances.is_empty()).then(|| Arc::clone(&found))
     }
 

@@ -1,5 +1,7 @@
 //! Blocking queries: what one waits for, and being woken exactly then.
 
+use std::sync::Arc;
+
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use tidings_types::ServiceName;
@@ -11,7 +13,7 @@ use crate::{NodeKey, shared::Shared};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Watch {
     /// One service: its instances, their nodes, their checks and their owners' liveness.
-    Service(String),
+    Service(Arc<str>),
     /// One node: its record, its instances, its checks and its liveness.
     Node(NodeKey),
     /// The list of nodes.
@@ -25,7 +27,7 @@ pub enum Watch {
 impl Watch {
     /// The service that is called `name`, in whatever case.
     pub fn service(name: &str) -> Self {
-        Self::Service(name.to_ascii_lowercase())
+        Self::Service(name.to_ascii_lowercase().into())
     }
 }
 

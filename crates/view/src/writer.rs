@@ -78,7 +78,7 @@ pub struct ViewWriter {
     /// The agent nodes that have a record: their names, and how they said goodbye.
     agents: BTreeMap<NodeId, (NodeName, Option<Departure>)>,
     /// Services without instances that keep their index, oldest first.
-    absent: BTreeSet<(u64, String)>,
+    absent: BTreeSet<(u64, Arc<str>)>,
     absent_max: usize,
 }
 
@@ -344,7 +344,7 @@ impl ViewWriter {
     }
 
     /// Publishes a service as its instances stand now, under the index `new_index` if it moves.
-    fn put_together(&mut self, name: &str, dirty: &Dirty, new_index: u64) {
+    fn put_together(&mut self, name: &Arc<str>, dirty: &Dirty, new_index: u64) {
         let before = self.shared.services.get(name).map(|s| Arc::clone(&s));
         let instances = self.place(name, dirty, before.as_deref());
         let spelling = instances.first().map(|first| &first.instance.service);
@@ -359,10 +359,10 @@ impl ViewWriter {
             None => self.shared.absent_index(),
         };
         if let Some(old_index) = old_index {
-            self.absent.remove(&(old_index, name.to_owned()));
+            self.absent.remove(&(old_index, Arc::clone(name)));
         }
         if instances.is_empty() {
-            self.absent.insert((index, name.to_owned()));
+            self.absent.insert((index, Arc::clone(name)));
         }
         let service = Service {
             name: spelling.clone(),
@@ -371,7 +371,7 @@ impl ViewWriter {
         };
         self.shared
             .services
-            .insert(name.to_owned(), Arc::new(service));
+            .insert(Arc::clone(name), Arc::new(service));
         self.forget_absent();
     }
 
@@ -379,7 +379,7 @@ impl ViewWriter {
     /// the dirty ones as they stand now. A service of thousands is not gathered for one of them.
     fn place(
         &self,
-        name: &str,
+        name: &Arc<str>,
         dirty: &Dirty,
         before: Option<&Service>,
     ) -> Arc<[Arc<InstanceView>]> {
@@ -396,7 +396,7 @@ impl ViewWriter {
             };
             for view in ids.iter().filter_map(|id| slot.listed(id)) {
                 // One that changed its service is dirty in the old one too.
-                if view.instance.service.folded() == name {
+                if view.instance.service.folded() == *name {
                     let at = instances.partition_point(|other| order(other, view).is_lt());
                     instances.insert(at, Arc::clone(view));
                 }

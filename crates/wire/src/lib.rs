@@ -28,5 +28,5 @@ pub mod session;
 pub use codec::{DecodeError, EncodeError, WIRE_VERSION};
 pub use datagram::Datagram;
 pub use keyring::{KeyChange, KeyringAnswer, KeyringOutcome, KeyringRequest};
-pub use part::{Assembly, AssemblyError, FeedPart};
+pub use part::{Assembly, AssemblyError, FeedPart, Parts};
 pub use session::{Head, MemberInfo, MemberState, Request, Response, Want};

@@ -3,6 +3,8 @@
 //! The receiver applies the whole in one step: a position in the middle of a transfer is one that
 //! no replica may stand at, because what stood there may have been overwritten since.
 
+use std::{iter::Peekable, vec};
+
 use serde::{Deserialize, Serialize};
 use tidings_types::{
     Change, Delta, FeedState, Lineage, Snapshot, Transfer,
@@ -32,35 +34,61 @@ pub struct FeedPart {
 }
 
 impl FeedPart {
-    /// Cuts `transfer` into parts that each fit a frame.
-    ///
-    /// # Errors
-    /// [`EncodeError::Unencodable`] if a change has no encoding.
-    pub fn split(transfer: Transfer) -> Result<Vec<Self>, EncodeError> {
+    /// Cuts `transfer` into parts that each fit a frame, one after the other: a whole feed in pieces
+    /// beside itself would take twice its memory.
+    pub fn split(transfer: Transfer) -> Parts {
         let (state, from, changes) = match transfer {
             Transfer::Delta(delta) => (delta.state, Some(delta.from), delta.changes),
             Transfer::Snapshot(snapshot) => (snapshot.state, None, snapshot.changes),
         };
-        let mut parts = Vec::new();
-        let (mut part, mut bytes) = (Vec::new(), 0);
-        for change in changes {
-            let len = encoded_len(&change)?;
-            if bytes + len > PART_BYTES && !part.is_empty() {
-                parts.push(std::mem::take(&mut part));
-                bytes = 0;
-            }
-            bytes += len;
-            part.push(change);
+        Parts {
+            state,
+            from,
+            changes: changes.into_iter().peekable(),
+            is_over: false,
         }
-        parts.push(part);
-        let count = parts.len();
-        let part = |(at, changes)| Self {
-            state: state.clone(),
-            from: from.clone(),
+    }
+}
+
+/// The parts of a transfer. There is at least one; an error ends them.
+#[derive(Debug)]
+pub struct Parts {
+    state: FeedState,
+    from: Option<Lineage>,
+    changes: Peekable<vec::IntoIter<Change>>,
+    is_over: bool,
+}
+
+impl Iterator for Parts {
+    /// [`EncodeError::Unencodable`] if a change has no encoding.
+    type Item = Result<FeedPart, EncodeError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_over {
+            return None;
+        }
+        let part = self.part();
+        self.is_over = part.as_ref().map_or(true, |part| part.last);
+        Some(part)
+    }
+}
+
+impl Parts {
+    fn part(&mut self) -> Result<FeedPart, EncodeError> {
+        let (mut changes, mut bytes) = (Vec::new(), 0);
+        while let Some(next) = self.changes.peek() {
+            bytes += encoded_len(next)?;
+            if bytes > PART_BYTES && !changes.is_empty() {
+                break;
+            }
+            changes.extend(self.changes.next());
+        }
+        Ok(FeedPart {
+            state: self.state.clone(),
+            from: self.from.clone(),
             changes,
-            last: at + 1 == count,
-        };
-        Ok(parts.into_iter().enumerate().map(part).collect())
+            last: self.changes.peek().is_none(),
+        })
     }
 }
 

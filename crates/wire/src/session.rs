@@ -119,12 +119,14 @@ impl Request {
 }
 
 impl Response {
-    /// The response's frame.
+    /// The response's frame, in no more memory than it needs: many may wait for their reader.
     ///
     /// # Errors
     /// [`EncodeError::TooLarge`] if it exceeds [`FRAME_BYTES`].
     pub fn encode(&self) -> Result<Vec<u8>, EncodeError> {
-        encode_frame::<FRAME_BYTES>(self)
+        let mut frame = encode_frame::<FRAME_BYTES>(self)?;
+        frame.shrink_to_fit();
+        Ok(frame)
     }
 
     /// The response in a frame.

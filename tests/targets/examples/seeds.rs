@@ -125,9 +125,9 @@ fn check_id(n: u16) -> CheckId {
 fn instance(n: u16) -> Instance {
     Instance {
         tags: ["v1"].into(),
-        address: "10.0.0.7".to_owned(),
+        address: "10.0.0.7".into(),
         meta: [("k", "v")].into_iter().collect(),
-        checks: vec![check_id(n)],
+        checks: vec![check_id(n)].into(),
         ..Instance::new(ServiceName::new("web").expect("short"), 8_000 + n)
     }
 }
@@ -143,8 +143,8 @@ fn check(n: u16) -> Check {
 
 fn external() -> ExternalNode {
     ExternalNode {
-        id: String::new(),
-        address: "192.0.2.7".to_owned(),
+        id: Box::default(),
+        address: "192.0.2.7".into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),
     }
@@ -217,8 +217,8 @@ fn responses(feed: &Feed) -> Vec<Vec<u8>> {
         Transfer::Snapshot(feed.snapshot(3)),
         delta,
     ] {
-        let parts = FeedPart::split(transfer).expect("it can be encoded");
-        answers.extend(parts.into_iter().map(|part| Response::Feed(Box::new(part))));
+        let parts = FeedPart::split(transfer).map(|part| part.expect("it can be encoded"));
+        answers.extend(parts.map(|part| Response::Feed(Box::new(part))));
     }
     answers
         .iter()

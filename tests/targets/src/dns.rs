@@ -51,8 +51,8 @@ fn view() -> View {
     let settings = ViewSettings::new(NodeId::from_bytes([1; 16]), name("n1"), "dc1", 1);
     let (mut writer, view) = channel(settings);
     let record = ExternalNode {
-        id: String::new(),
-        address: "10.0.0.1".to_owned(),
+        id: Box::default(),
+        address: "10.0.0.1".into(),
         tagged_addresses: TextMap::new(),
         meta: [("rack", "r1")].into_iter().collect(),
     };
@@ -75,7 +75,7 @@ fn view() -> View {
 fn instance(at: u16) -> Instance {
     Instance {
         tags: vec!["v1".to_owned(), format!("t{}", at % 3)].into(),
-        address: format!("10.1.0.{at}"),
+        address: format!("10.1.0.{at}").into(),
         ..Instance::new(ServiceName::new("web").expect("a short name"), 8_000 + at)
     }
 }

@@ -363,5 +363,5 @@ fn discard(handle: Option<redb::Database>) {
 }
 
 /// Memory that redb may use to keep pages of one file. A file is read once, at the start; what is
-/// written again and again are few pages.
-const CACHE_BYTES: usize = 4 << 20;
+/// written again and again are few pages, and the system keeps the others.
+const CACHE_BYTES: usize = 1 << 20;

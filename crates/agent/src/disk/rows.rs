@@ -219,7 +219,7 @@ mod tests {
         if let Slot::Entry(entry) = &mut change.slot {
             let mut body = entry.body.take().unwrap();
             if let tidings_types::Body::Instance(instance) = std::sync::Arc::make_mut(&mut body) {
-                instance.address = "x".repeat(ROW_BYTES);
+                instance.address = "x".repeat(ROW_BYTES).into();
             }
             entry.body = Some(body);
         }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use quinn::udp::{BATCH_SIZE, RecvMeta};
+use quinn::udp::RecvMeta;
 use tokio::sync::mpsc::{Sender, error::TrySendError};
 
 use super::{
@@ -45,7 +45,7 @@ pub(super) struct Pump {
 impl Pump {
     /// Pumps until the task is aborted.
     pub(super) async fn run(mut self) {
-        let mut buffer = vec![0; BATCH_SIZE * BUFFER_BYTES];
+        let mut buffer = vec![0; BUFFERS * BUFFER_BYTES];
         let mut failures = 0;
         loop {
             let readable = self.socket.readable();
@@ -88,7 +88,7 @@ impl Pump {
 
     /// Reads and sorts one batch of buffers.
     fn batch(&mut self, buffer: &mut [u8]) -> io::Result<()> {
-        let mut metas = [RecvMeta::default(); BATCH_SIZE];
+        let mut metas = [RecvMeta::default(); BUFFERS];
         let mut slices: Vec<_> = buffer
             .chunks_exact_mut(BUFFER_BYTES)
             .map(IoSliceMut::new)
@@ -218,8 +218,11 @@ fn split(buffer: &mut [u8], stride: usize, mut ours: impl FnMut(&[u8])) -> usize
 
 /// Bytes of one receive buffer: as much as the system merges.
 const BUFFER_BYTES: usize = 64 << 10;
+/// Buffers of one batch. The system merges the packets of a transfer, so few are filled, but those
+/// stay in memory.
+const BUFFERS: usize = 8;
 /// Batches read before other tasks get their turn.
-const BATCHES_PER_TURN: usize = 4;
+const BATCHES_PER_TURN: usize = 16;
 /// The pause between two turns while somebody floods.
 const FLOOD_PAUSE: Duration = Duration::from_millis(2);
 /// Failed reads in a row after which the pump pauses, and for how long.

@@ -60,13 +60,13 @@ fn headers<const N: usize>(headers: [(&str, &[&str]); N]) -> Headers {
 
 fn check(url: &str) -> HttpCheck {
     HttpCheck {
-        url: url.to_owned(),
-        method: String::new(),
+        url: url.into(),
+        method: Box::default(),
         header: Headers::new(),
-        body: String::new(),
+        body: Box::default(),
         disable_redirects: false,
         tls_skip_verify: false,
-        tls_server_name: String::new(),
+        tls_server_name: Box::default(),
     }
 }
 
@@ -99,8 +99,8 @@ async fn success_passes_429_warns_and_all_else_is_critical() {
 async fn the_request_is_what_the_check_states() {
     let (url, server) = serve(vec![answer("200 OK", "fine")]).await;
     let mut check = check(&format!("{url}/up?deep=1"));
-    check.method = "POST".to_owned();
-    check.body = "ping".to_owned();
+    check.method = "POST".into();
+    check.body = "ping".into();
     check.header = headers([("Host", &["web.example"]), ("X-Two", &["a", "b"])]);
     let found = run(&check, 100).await;
     assert_eq!(found.status, CheckStatus::Passing, "{}", found.output);
@@ -198,17 +198,17 @@ async fn a_definition_that_cannot_be_sent_says_why() {
         change(&mut check);
         HttpProbe::new(&check, 100, &clients).unwrap_err()
     };
-    assert!(refused(|c| c.url = "not a url".to_owned()).starts_with("bad URL"));
-    assert!(refused(|c| c.method = "B AD".to_owned()).starts_with("bad HTTP method"));
+    assert!(refused(|c| c.url = "not a url".into()).starts_with("bad URL"));
+    assert!(refused(|c| c.method = "B AD".into()).starts_with("bad HTTP method"));
     assert!(refused(|c| c.header = headers([("a b", &[""])])).starts_with("bad HTTP header name"));
-    assert!(refused(|c| c.tls_server_name = "10.0.0.1".to_owned()).contains("host name"));
+    assert!(refused(|c| c.tls_server_name = "10.0.0.1".into()).contains("host name"));
 }
 
 #[tokio::test]
 async fn a_server_name_leads_to_the_old_host_with_its_own_name_in_the_header() {
     let (url, server) = serve(vec![answer("200 OK", "")]).await;
     let mut check = check(&url);
-    check.tls_server_name = "inner.example".to_owned();
+    check.tls_server_name = "inner.example".into();
     let found = run(&check, 100).await;
     assert_eq!(found.status, CheckStatus::Passing, "{}", found.output);
     assert!(found.output.starts_with(&format!("HTTP GET {url}/: ")));
@@ -278,7 +278,7 @@ async fn a_strange_certificate_is_critical_unless_the_check_accepts_any() {
     let (url, server) = serve_tls().await;
     let mut check = check(&url);
     check.tls_skip_verify = true;
-    check.tls_server_name = "inner.example".to_owned();
+    check.tls_server_name = "inner.example".into();
     let found = run(&check, 100).await;
     assert_eq!(
         found.output,

@@ -92,7 +92,7 @@ fn the_zone_has_a_soa_and_name_servers_with_their_addresses() {
 #[test]
 fn an_address_is_named_after_its_node_or_else_its_service() {
     let mut world = World::new();
-    world.instance(ME, "web", |web| web.address = "2001:db8::7".to_owned());
+    world.instance(ME, "web", |web| web.address = "2001:db8::7".into());
     let answer = world.ask("1.0.0.10.in-addr.arpa.", RecordType::PTR);
     assert_eq!(
         texts(&answer.answers),

@@ -11,8 +11,8 @@ fn web() -> World {
         web.weights.passing = 7;
         web.weights.warning = 3;
     });
-    world.instance(ME, "web-2", |web| web.address = "192.0.2.10".to_owned());
-    world.instance(2, "web-3", |web| web.address = "web.example".to_owned());
+    world.instance(ME, "web-2", |web| web.address = "192.0.2.10".into());
+    world.instance(2, "web-3", |web| web.address = "web.example".into());
     world
 }
 
@@ -123,7 +123,7 @@ fn a_v4_only_service_has_no_data_for_aaaa_and_no_negative_cache() {
     let mut world = World::new();
     world.instance(ME, "db", |_| {});
     assert_no_data(&world.ask("db.service.consul.", RecordType::AAAA));
-    world.instance(ME, "db", |db| db.address = "2001:db8::1".to_owned());
+    world.instance(ME, "db", |db| db.address = "2001:db8::1".into());
     assert_no_data(&world.ask("db.service.consul.", RecordType::A));
     let answer = world.ask("db.service.consul.", RecordType::AAAA);
     assert_eq!(
@@ -141,8 +141,8 @@ fn a_v4_only_service_has_no_data_for_aaaa_and_no_negative_cache() {
 fn a_host_name_is_answered_by_one_alias_and_only_without_addresses() {
     let mut world = World::new();
     world.node(2, "n2", "10.0.0.2");
-    world.instance(ME, "web-1", |web| web.address = "a.example".to_owned());
-    world.instance(ME, "web-2", |web| web.address = "b.example".to_owned());
+    world.instance(ME, "web-1", |web| web.address = "a.example".into());
+    world.instance(ME, "web-2", |web| web.address = "b.example".into());
     for kind in [RecordType::A, RecordType::AAAA, RecordType::CNAME] {
         let answer = world.ask("web.service.consul.", kind);
         assert_eq!(answer.answers.len(), 1);
@@ -158,10 +158,10 @@ fn an_alias_into_our_zone_is_followed_and_a_circle_ends() {
     let mut world = World::new();
     world.instance(ME, "db", |_| {});
     world.instance(ME, "old", |old| {
-        old.address = "db.service.consul".to_owned();
+        old.address = "db.service.consul".into();
     });
     world.instance(ME, "round", |it| {
-        it.address = "round.service.consul".to_owned();
+        it.address = "round.service.consul".into();
     });
     let answer = world.ask("old.service.consul.", RecordType::A);
     assert_eq!(

@@ -103,10 +103,10 @@ fn one_record_without_its_address_is_better_than_none() {
         "node.consul".to_owned(),
     ];
     world.external(&long[..3].join("."), "10.0.0.9");
-    world.instance(ME, "web", |web| web.address = long.join("."));
+    world.instance(ME, "web", |web| web.address = long.join(".").into());
     let label = "t".repeat(63);
     world.instance(ME, "web-2", |web| {
-        web.address = long.join(".");
+        web.address = long.join(".").into();
         web.tags = vec![[label.as_str(); 3].join(".")].into();
     });
     let name = format!("{}.web.service.consul.", [label.as_str(); 3].join("."));

@@ -84,8 +84,8 @@ impl WrittenCheck {
             _ => OUTPUT_BYTES,
         };
         Ok(Check {
-            name: self.name,
-            notes: self.notes,
+            name: self.name.into(),
+            notes: self.notes.into(),
             service: None,
             kind,
             interval_ms: if is_ttl {
@@ -104,7 +104,7 @@ impl WrittenCheck {
             deregister_after_ms: self.deregister_after_ms,
             output_bytes_max,
             status,
-            output: String::new(),
+            output: Box::default(),
         })
     }
 
@@ -152,7 +152,7 @@ impl WrittenCheck {
             Err(unsupported("TCP with TLS"))
         } else if !self.tcp.is_empty() {
             Ok(CheckKind::Tcp {
-                address: self.tcp.clone(),
+                address: self.tcp.clone().into(),
             })
         } else {
             Err(unsupported(self.others.first().copied().unwrap_or("such")))
@@ -178,15 +178,15 @@ pub(crate) fn cut_output(mut output: String, bytes_max: u32) -> String {
 /// The fields of an HTTP check.
 pub(crate) fn http_fields(object: &mut Object) -> Result<HttpCheck, DecodeError> {
     Ok(HttpCheck {
-        url: object.string(&["HTTP"])?,
-        method: object.string(&["Method"])?,
+        url: object.string(&["HTTP"])?.into(),
+        method: object.string(&["Method"])?.into(),
         header: object.string_lists(&["Header"])?.into(),
-        body: object.string(&["Body"])?,
+        body: object.string(&["Body"])?.into(),
         disable_redirects: object.bool(&["DisableRedirects"])?.unwrap_or_default(),
         tls_skip_verify: object
             .bool(&["TLSSkipVerify", "tls_skip_verify"])?
             .unwrap_or_default(),
-        tls_server_name: object.string(&["TLSServerName", "tls_server_name"])?,
+        tls_server_name: object.string(&["TLSServerName", "tls_server_name"])?.into(),
     })
 }
 
@@ -199,7 +199,12 @@ pub(crate) fn blank_check() -> Check {
     let label = String::new();
     Check {
         output_bytes_max: OUTPUT_BYTES,
-        ..Check::new(String::new(), CheckKind::Manual { label })
+        ..Check::new(
+            String::new(),
+            CheckKind::Manual {
+                label: label.into(),
+            },
+        )
     }
 }
 

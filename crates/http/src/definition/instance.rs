@@ -92,15 +92,15 @@ impl WrittenService {
         let instance = Instance {
             service,
             tags: self.tags.into(),
-            address: self.address,
+            address: self.address.into(),
             port: port(self.port)?,
-            socket_path: self.socket_path,
+            socket_path: self.socket_path.into(),
             meta: self.meta.into(),
             tagged_addresses: tagged_addresses(self.tagged_addresses)?,
             weights: weights(self.weights)?,
             enable_tag_override: self.enable_tag_override,
-            kind: self.kind,
-            checks: Vec::new(),
+            kind: self.kind.into(),
+            checks: Vec::new().into(),
         };
         Ok((id, instance))
     }

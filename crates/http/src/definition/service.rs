@@ -82,7 +82,7 @@ fn service_checks(
             let mut check = written.into_check(status)?;
             check.service = Some(service.clone());
             if check.name.is_empty() {
-                check.name = format!("Service '{name}' check");
+                check.name = format!("Service '{name}' check").into();
             }
             Ok((CheckId::new(id).map_err(invalid_check)?, check))
         })

@@ -95,7 +95,7 @@ impl FakeNode {
                 } else {
                     let check = Check {
                         status,
-                        output,
+                        output: output.into(),
                         ..check
                     };
                     self.write([(key, Some(Body::Check(check)))]);
@@ -142,7 +142,7 @@ impl FakeNode {
             } else if replace {
                 changes.push((self.check_key(&old), None));
             } else {
-                instance.checks.push(old);
+                instance.name_check(&old);
             }
         }
         for (check_id, mut check) in checks {
@@ -151,7 +151,7 @@ impl FakeNode {
                 check.status = old.status;
                 check.output.clone_from(&old.output);
             }
-            instance.checks.push(check_id);
+            instance.name_check(&check_id);
             changes.push((key, Some(Body::Check(check))));
         }
         let key = Key::Instance(self.me, id.clone());
@@ -182,7 +182,7 @@ impl FakeNode {
         };
         let renamed = check.service.and_then(|service| {
             let (key, mut instance) = self.instance(&service)?;
-            instance.checks.retain(|named| named != id);
+            instance.unname_check(id);
             Some((key, Some(Body::Instance(instance))))
         });
         self.write([(key, None)].into_iter().chain(renamed));
@@ -203,9 +203,7 @@ impl FakeNode {
                     id: service.clone(),
                 });
             };
-            if !instance.checks.contains(&id) {
-                instance.checks.push(id);
-            }
+            instance.name_check(&id);
             changes.push((key, Some(Body::Instance(instance))));
         }
         changes.push((key, Some(Body::Check(check))));

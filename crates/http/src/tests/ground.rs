@@ -185,10 +185,10 @@ fn node_record(n: u8, name: &str) -> (Key, Option<Record>) {
     let record = Node {
         name: NodeName::new(name).unwrap(),
         gossip: format!("10.0.0.{n}:8301").parse().unwrap(),
-        address: format!("10.0.0.{n}"),
-        datacenter: "dc1".to_owned(),
+        address: format!("10.0.0.{n}").into(),
+        datacenter: "dc1".into(),
         meta: [("rack", format!("r{n}"))].into_iter().collect(),
-        build: "0.1.0".to_owned(),
+        build: "0.1.0".into(),
         departure: None,
     };
     (Key::Node(node_id(n)), Some(Record::Node(record)))

@@ -10,7 +10,7 @@ fn check(id: &str) -> CheckId {
 
 fn awaited(world: &World, key: &Key) -> Vec<CheckId> {
     match world.peers[&1].records.get(key).map(AsRef::as_ref) {
-        Some(Body::Instance(instance)) => instance.checks.clone(),
+        Some(Body::Instance(instance)) => instance.checks.to_vec(),
         other => panic!("no instance but {other:?}"),
     }
 }
@@ -35,8 +35,8 @@ fn an_external_instance_does_not_await_a_check_that_was_removed() {
     let command = Command::RegisterExternal {
         node: node.clone(),
         record: Some(ExternalNode {
-            id: String::new(),
-            address: "10.9.9.9".to_owned(),
+            id: Box::default(),
+            address: "10.9.9.9".into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),
         }),

@@ -12,7 +12,7 @@ fn check_id(id: &str) -> CheckId {
 
 fn large(id: &str, bytes: usize) -> Command {
     let mut large = instance("large", 80);
-    large.socket_path = "x".repeat(bytes);
+    large.socket_path = "x".repeat(bytes).into();
     Command::RegisterService {
         id: service(id),
         instance: Box::new(large),

@@ -308,7 +308,7 @@ fn one_answer_is_bounded_in_bytes_and_all_arrives_by_and_by() {
         let mut writer = Writer::new(id(n), Epoch::from_bits(1));
         for k in 0..10 {
             let mut body = instance("large", k);
-            body.socket_path.clone_from(&large);
+            body.socket_path = large.as_str().into();
             let key = Key::Instance(id(n), service(&format!("large-{k}")));
             let dot = writer.register(&registry, key, Body::Instance(body));
             dot.expect("there is room");
@@ -354,7 +354,7 @@ fn apart() -> World {
     world.cut.insert((1, 2));
     let mut large = instance("large", 80);
     // The size of a record that is allowed, so that a few make a feed that is not.
-    large.socket_path = "x".repeat(60_000);
+    large.socket_path = "x".repeat(60_000).into();
     let command = tidings_types::Command::RegisterService {
         id: service("large"),
         instance: Box::new(large),

@@ -203,7 +203,7 @@ fn a_record_beyond_its_limit_is_refused() {
     let Body::Instance(mut instance) = instance(1) else {
         panic!("an instance");
     };
-    instance.address = "x".repeat(RECORD_BYTES);
+    instance.address = "x".repeat(RECORD_BYTES).into();
     entry.body = Some(Body::Instance(instance).into());
     assert!(
         matches!(fault(vec![large]), Some(ChangeFault::TooLarge { bytes }) if bytes > RECORD_BYTES)

@@ -165,7 +165,7 @@ fn writes_are_refused_with_the_reason_and_leave_nothing_behind() {
     let Body::Instance(mut large) = instance(1) else {
         panic!("an instance");
     };
-    large.address = "x".repeat(RECORD_BYTES);
+    large.address = "x".repeat(RECORD_BYTES).into();
     let large = writer.register(&registry, own, Body::Instance(large));
     assert!(matches!(large, Err(WriteError::TooLarge { bytes }) if bytes > RECORD_BYTES));
     assert!(!writer.has_staged() && !writer.has_pending());
@@ -372,7 +372,7 @@ fn a_feed_never_grows_beyond_what_a_newcomer_can_be_sent() {
     let mut agent = Agent::new(1);
     let large = |port| match instance(port) {
         Body::Instance(mut instance) => {
-            instance.socket_path = "x".repeat(60_000);
+            instance.socket_path = "x".repeat(60_000).into();
             Body::Instance(instance)
         }
         other => other,

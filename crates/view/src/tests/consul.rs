@@ -17,8 +17,8 @@ fn instance_called(n: u8, id: &str, service: &str, port: u16) -> Update {
 fn every_known_agent_node_has_one_instance_at_its_gossip_port() {
     let (mut writer, view) = cluster();
     let host = ExternalNode {
-        id: String::new(),
-        address: "192.0.2.7".to_owned(),
+        id: Box::default(),
+        address: "192.0.2.7".into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),
     };
