@@ -265,7 +265,7 @@ impl WrittenCheck {
             word => CheckStatus::parse(word)
                 .ok_or_else(|| Failure::bad(format_args!("Invalid check status: '{word}'")))?,
         };
-        let kind = self.definition.kind.unwrap_or(CheckKind::Manual {
+        let kind = self.definition.kind.unwrap_or_else(|| CheckKind::Manual {
             label: self.label.into(),
         });
         let check = Check {
