@@ -5,7 +5,7 @@ use std::{collections::VecDeque, fmt, net::SocketAddr, time::Duration};
 use foca::{Foca, Incarnation, NoCustomBroadcast, Timer};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
-use tidings_types::{NodeId, Timestamp};
+use tidings_types::{NodeId, Probe, Probes, Timestamp};
 
 use crate::{
     Config, Counters, Member, MemberId, Output, PacketError, State,
@@ -53,6 +53,7 @@ pub struct Membership {
     pub(crate) health: LocalHealth,
     left: bool,
     pub(crate) counters: Counters,
+    pub(crate) probes: Probes,
 }
 
 impl Membership {
@@ -89,6 +90,7 @@ impl Membership {
             health: LocalHealth::default(),
             left: false,
             counters: Counters::default(),
+            probes: Probes::default(),
             config,
         };
         membership.start_watchdog(now);
@@ -131,6 +133,11 @@ impl Membership {
     /// What happened so far.
     pub const fn counters(&self) -> Counters {
         self.counters
+    }
+
+    /// The rare states met since the last time; none unless they are compiled in.
+    pub fn take_probes(&mut self) -> Probes {
+        self.probes.take()
     }
 
     /// The next thing to do, `None` when all is done.
@@ -370,6 +377,7 @@ impl Membership {
         }
         if effects.rejoined {
             self.counters.rejoins += 1;
+            self.probes.met(Probe::IdentityRenewed);
             self.last_rejoin = Some(now);
         }
         if effects.rejoined || effects.idle {
@@ -386,6 +394,9 @@ impl Membership {
         self.counters.suspicions += changes.suspected;
         self.counters.suspicions_refuted += changes.refuted;
         self.counters.downs += changes.downs;
+        if changes.refuted > 0 {
+            self.probes.met(Probe::SuspicionRefuted);
+        }
         for addr in changes.addresses {
             self.addresses.saw(addr, now);
         }

@@ -7,7 +7,7 @@
 
 use std::net::SocketAddr;
 
-use tidings_types::{NodeId, Timestamp};
+use tidings_types::{NodeId, Probe, Timestamp};
 
 use crate::{
     MemberId, Membership,
@@ -60,6 +60,9 @@ impl Membership {
         if is_alone || now.since(self.last_accepted) >= self.config.silence {
             let sent = self.announce_to_some(now, self.config.watchdog_fanout);
             self.counters.watchdog_fired += u64::from(sent);
+            if sent {
+                self.probes.met(Probe::WatchdogFired);
+            }
         }
     }
 

@@ -8,7 +8,7 @@ use rand_chacha::{
 };
 use tidings_membership::{MemberId, Membership};
 use tidings_registry::{Registry, Writer};
-use tidings_types::{Dot, Hlc, Lineage, NodeId, Status, Timestamp};
+use tidings_types::{Dot, Hlc, Lineage, NodeId, Probes, Status, Timestamp};
 use tidings_wire::{Datagram, Request, datagram};
 
 use crate::{
@@ -61,6 +61,7 @@ pub struct Node {
 
     pub(crate) timers: Timers,
     pub(crate) counters: Counters,
+    pub(crate) probes: Probes,
     pub(crate) status_dirty: bool,
     pub(crate) published_status: Option<Status>,
     pub(crate) out: Outbox,
@@ -104,6 +105,7 @@ impl Node {
             synced: Lineage::empty(),
             timers: Timers::default(),
             counters: Counters::default(),
+            probes: Probes::default(),
             status_dirty: true,
             published_status: None,
             out: Outbox::default(),
@@ -212,6 +214,14 @@ impl Node {
     /// The membership layer's figures.
     pub fn membership_counters(&self) -> tidings_membership::Counters {
         self.membership.counters()
+    }
+
+    /// The rare states met since the last time; none unless they are compiled in.
+    pub fn take_probes(&mut self) -> Probes {
+        self.probes
+            .take()
+            .and(self.registry.take_probes())
+            .and(self.membership.take_probes())
     }
 
     fn on_datagram(&mut self, from: SocketAddr, sender: NodeId, payload: &[u8]) {

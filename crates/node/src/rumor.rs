@@ -7,7 +7,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use tidings_types::{Delta, Lineage, NodeId, Timestamp, Transfer};
+use tidings_types::{Delta, Lineage, NodeId, Probe, Timestamp, Transfer};
 use tidings_wire::{EncodeError, datagram};
 
 use crate::{Node, Output, timers::Timer};
@@ -185,7 +185,10 @@ impl Node {
                     });
                 }
                 // Too large for a packet: the peer pulls it.
-                Err(EncodeError::TooLarge { .. }) => self.send_have(peer, addr, delta.state.owner),
+                Err(EncodeError::TooLarge { .. }) => {
+                    self.probes.met(Probe::NewsTooLarge);
+                    self.send_have(peer, addr, delta.state.owner);
+                }
                 Err(_) => {}
             }
         }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_types::{
-    Change, ClusterId, Delta, Entry, Epoch, FeedState, Key, Lineage, NodeId, Snapshot, Transfer,
+    Change, ClusterId, Delta, Entry, Epoch, FeedState, Key, Lineage, NodeId, Probe, Probes,
+    Snapshot, Transfer,
     limits::{FEED_BYTES, FEEDS},
 };
 
@@ -31,6 +32,7 @@ pub struct Registry {
     conflicted: BTreeSet<Key>,
     fingerprint: u128,
     ahead: Ahead,
+    probes: Probes,
     #[cfg(feature = "mutants")]
     mutants: Mutants,
 }
@@ -95,6 +97,7 @@ impl Registry {
             conflicted: BTreeSet::new(),
             fingerprint: 0,
             ahead: Ahead::default(),
+            probes: Probes::default(),
             #[cfg(feature = "mutants")]
             mutants: Mutants::default(),
         }
@@ -104,6 +107,11 @@ impl Registry {
     #[cfg(feature = "mutants")]
     pub const fn set_mutants(&mut self, mutants: Mutants) {
         self.mutants = mutants;
+    }
+
+    /// The rare states met since the last time.
+    pub fn take_probes(&mut self) -> Probes {
+        self.probes.take()
     }
 
     /// Whose registry this is.
@@ -416,6 +424,7 @@ impl Registry {
         let mut touched = self.change(owner, |feed, touched| how(feed, checked, touched));
         let alarm = self.compare(&state);
         while let Some(ready) = self.take_ready(owner) {
+            self.probes.met(Probe::GapClosed);
             touched.extend(self.change(owner, |feed, touched| feed.join_delta(ready, touched)));
         }
         Applied {
@@ -466,7 +475,28 @@ impl Registry {
                 self.conflicted.remove(key);
             }
         }
+        if Probes::ARE_ON {
+            touched.iter().for_each(|key| self.probe_removal(key));
+        }
         touched
+    }
+
+    /// Says whether a tombstone and a live entry of this key have met.
+    fn probe_removal(&mut self, key: &Key) {
+        let Some(winner) = self.in_force(key) else {
+            return;
+        };
+        let (wins, is_live) = (winner.holder, winner.entry.body.is_some());
+        let met = self
+            .candidates(key)
+            .any(|loser| loser.holder != wins && loser.entry.body.is_some() != is_live);
+        if met {
+            self.probes.met(if is_live {
+                Probe::LiveBeatTombstone
+            } else {
+                Probe::TombstoneBeatLive
+            });
+        }
     }
 
     /// Whether the transfer can change nothing here: the common fate of a rumor.

@@ -19,6 +19,7 @@
 //! | [`liveness`] | [`Liveness`] and [`Roster`]: what this agent knows of its members |
 //! | [`command`] | [`Command`] and [`Outcome`]: what a client asks of the node |
 //! | [`update`] | [`Update`]: what the node tells the read view |
+//! | [`probe`] | [`Probe`]: rare states that a simulation wants to know it has met |
 //! | [`limits`] | every named limit that more than one crate needs |
 
 pub mod cluster_key;
@@ -31,6 +32,7 @@ pub mod lineage;
 pub mod liveness;
 pub mod name;
 pub mod packed;
+pub mod probe;
 pub mod record;
 pub mod time;
 pub mod update;
@@ -45,6 +47,7 @@ pub use lineage::Lineage;
 pub use liveness::{Liveness, MemberStatus, Roster, RosterEntry};
 pub use name::{CheckId, NameError, NodeName, ServiceId, ServiceName};
 pub use packed::{Headers, TaggedAddresses, TextMap, Texts};
+pub use probe::{Probe, Probes};
 pub use record::{
     Body, Check, CheckKind, CheckStatus, Departure, ExternalNode, HttpCheck, Instance, Node,
     TaggedAddress, Weights,
