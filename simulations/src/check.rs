@@ -26,6 +26,7 @@ mod apart;
 mod lies;
 mod monotonic;
 mod origin;
+mod rare;
 mod survival;
 
 use std::{
@@ -83,6 +84,7 @@ pub(crate) struct Checks {
     /// Where something is shown that nobody wrote, and since when.
     lies_shown: BTreeMap<(usize, Key), Timestamp>,
     seen: BTreeMap<EventName, u64>,
+    rare: rare::Rare,
     false_downs: u64,
 }
 
@@ -116,6 +118,12 @@ impl Checks {
         self.seen.get(&name).copied().unwrap_or(0)
     }
 
+    /// How often each event was seen, by name.
+    pub(crate) fn all_seen(&self) -> BTreeMap<&'static str, u64> {
+        let count = |&name: &EventName| (name.as_str(), self.seen(name));
+        EventName::ALL.iter().map(count).collect()
+    }
+
     /// Something happened that a scenario may ask for.
     pub(crate) fn saw(&mut self, name: EventName) {
         *self.seen.entry(name).or_default() += 1;
@@ -133,6 +141,7 @@ impl Checks {
         if let Some(name) = name_of(event) {
             self.saw(name);
         }
+        self.look_for_rare(now, host, event, hosts);
         match event {
             Event::Member {
                 node,

@@ -17,6 +17,7 @@
 //! | [`link`], [`disk`], [`clock`] | what can go wrong around a node |
 //! | `forgery` | what a dishonest driver sends instead |
 //! | [`heap`], [`random`] | order and chance, both repeatable |
+//! | [`mechanism`] | what the core is designed to have and may not have yet |
 //! | [`reads`], [`history`], [`check`] | what readers see, what is true, and what must hold |
 //! | [`trace`], [`meta`] | the proof that a run is repeatable |
 //! | [`report`], [`catalogue`] | what came of a run; where scenarios are |
@@ -31,6 +32,7 @@ pub mod history;
 mod host;
 mod intake;
 pub mod link;
+pub mod mechanism;
 pub mod meta;
 #[cfg(feature = "mutants")]
 pub mod mutants;

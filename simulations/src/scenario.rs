@@ -4,6 +4,7 @@
 //! [`plan`](crate::plan). Unknown fields are errors, so that a typing mistake cannot turn a fault
 //! off.
 
+mod event;
 mod expect;
 mod fault;
 mod work;
@@ -14,7 +15,8 @@ use anyhow::{Context, Result, anyhow};
 use serde::Deserialize;
 
 pub use self::{
-    expect::{Deadlines, EventName, Expect, ReadExpectation},
+    event::EventName,
+    expect::{Deadlines, Expect, ReadExpectation},
     fault::{Cluster, CutLane, DiskFate, Fault, Goodbye, Lie, Restart, Way},
     work::{Repeat, Status, Work},
 };

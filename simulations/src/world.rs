@@ -204,6 +204,7 @@ impl World {
             events,
             converged: self.quiet.converged(self.plan.heal),
             false_downs: self.checks.false_downs(),
+            probes: self.checks.all_seen(),
             verdict,
             hash: self.trace.hash(),
             digests: self.trace.digests().to_vec(),
@@ -320,6 +321,7 @@ impl World {
             };
             let polled = catch_unwind(AssertUnwindSafe(|| node.poll_output()));
             let Some(output) = self.survived(host, polled)? else {
+                self.take_probes(host);
                 self.set_timer(host);
                 return Ok(());
             };
@@ -331,6 +333,15 @@ impl World {
             host,
             format!("one input has more than {OUTPUTS} outputs"),
         ))
+    }
+
+    /// Takes note of the rare states that the node has met.
+    fn take_probes(&mut self, host: usize) {
+        let node = self.hosts[host].node.as_mut();
+        let met = node
+            .map(tidings_node::Node::take_probes)
+            .unwrap_or_default();
+        self.checks.met(self.now, host, met, &self.hosts);
     }
 
     fn set_timer(&mut self, host: usize) {

@@ -63,5 +63,9 @@ pub use output::{Counters, Output, PacketError};
 #[cfg(feature = "mutants")]
 pub use config::Mutants;
 
+/// Mechanisms of the design that this crate has, by the names under which the simulator waits for
+/// those that are to come.
+pub const MECHANISMS: &[&str] = &["buddy"];
+
 #[cfg(test)]
 mod tests;

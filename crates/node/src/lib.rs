@@ -67,3 +67,7 @@ pub use event::{Counters, Event};
 pub use input::{Boot, CommandId, Exchange, Input};
 pub use node::Node;
 pub use output::Output;
+
+/// Mechanisms of the design that this crate has, by the names under which the simulator waits for
+/// those that are to come.
+pub const MECHANISMS: &[&str] = &[];

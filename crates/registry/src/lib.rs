@@ -70,3 +70,7 @@ pub use value::InForce;
 pub use writer::{
     FEED_BYTES_WRITTEN, FEED_SLOTS, MARKS_KEPT, RESTAMP_ENTRIES, SEQ_FOLLOWED, Writer,
 };
+
+/// Mechanisms of the design that this crate has, by the names under which the simulator waits for
+/// those that are to come.
+pub const MECHANISMS: &[&str] = &[];

@@ -30,3 +30,7 @@ pub use datagram::Datagram;
 pub use keyring::{KeyChange, KeyringAnswer, KeyringOutcome, KeyringRequest};
 pub use part::{Assembly, AssemblyError, FeedPart, Parts};
 pub use session::{Head, MemberInfo, MemberState, Request, Response, Want};
+
+/// Mechanisms of the design that this crate has, by the names under which the simulator waits for
+/// those that are to come.
+pub const MECHANISMS: &[&str] = &[];

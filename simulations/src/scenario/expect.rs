@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::Hosts;
+use super::{EventName, Hosts};
 use crate::span::Span;
 
 /// What must come of it. The invariants A1-A7, A9-A11 and E7 hold always and are not named.
@@ -63,44 +63,4 @@ pub struct ReadExpectation {
     pub conflicts: Option<usize>,
     /// Whether the agent takes itself for an island.
     pub island: Option<bool>,
-}
-
-/// An event that a scenario may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum EventName {
-    /// A member went down in somebody's view.
-    MemberDown,
-    /// An agent took itself for an island.
-    Island,
-    /// Feeds were repaired from a peer.
-    Repaired,
-    /// A registration was overridden by an operator.
-    Overridden,
-    /// A peer's change was refused.
-    Refused,
-    /// Two replicas differed at one position.
-    Alarm,
-    /// A stamp was too far ahead to be adopted.
-    ClockAhead,
-    /// A node met a greater epoch of itself.
-    GreaterEpochMet,
-    /// The disk refused a batch.
-    NotPersisted,
-    /// A peer's change was refused, or found to differ, and a dishonest host was named for it.
-    LiarNamed,
-    /// A reader was shown what a dishonest host made up.
-    LieShown,
-    /// A full inbox dropped a datagram.
-    Shed,
-    /// Another cluster's packet or session was refused.
-    ForeignCluster,
-    /// A feed was found damaged on a disk.
-    Damaged,
-    /// A link let out what it had held back.
-    Burst,
-    /// A node learned that another process holds its key.
-    Cloned,
-    /// A process gave its key up and went on under a new one.
-    Yielded,
 }

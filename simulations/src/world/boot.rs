@@ -13,7 +13,7 @@ use crate::{
     host::{Arrival, identity},
     plan::Comeback,
     random::{Stream, below},
-    scenario::DiskFate,
+    scenario::{DiskFate, EventName},
     workload::{gossip_addr, node_name},
 };
 
@@ -44,10 +44,14 @@ impl World {
             replicas: state.disk.replicas(),
             members: state.disk.members(),
         };
+        let is_damaged = boot.own_damaged || boot.replicas.iter().any(|(_, damaged)| *damaged);
         let (run, epoch) = (state.run, state.disk.epoch);
         let (me, cluster) = (state.me(), state.cluster);
         if run == 1 {
             state.first_epoch = epoch;
+        }
+        if is_damaged {
+            self.checks.saw(EventName::SnapshotRejected);
         }
         self.checks.booted(host, epoch);
         self.checks.joined(me, cluster);

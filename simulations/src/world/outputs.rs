@@ -112,6 +112,12 @@ impl World {
     fn persist(&mut self, host: usize, number: u64, transfer: Transfer) -> Step {
         let me = self.hosts[host].me();
         self.checks.persist(self.now, host, me, &transfer)?;
+        if let Transfer::Delta(delta) = &transfer {
+            for change in delta.changes.iter().filter(|change| change.key.is_shared()) {
+                self.checks
+                    .look_for_split_writes(host, change, &self.network);
+            }
+        }
         let batch = Batch {
             number,
             transfer,
@@ -250,6 +256,7 @@ impl World {
     fn break_off(&mut self, number: u64) {
         if let Some(session) = self.sessions.close(number) {
             let (host, run) = session.client;
+            self.checks.broke(host);
             let arrival = finished(session.exchange, false);
             self.heap.push(
                 self.now,
