@@ -1,6 +1,6 @@
 //! Events: what a scenario may ask to happen, and the rare states that a set of runs must meet.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use strum::{IntoStaticStr, VariantArray};
 
 use crate::mechanism::Mechanism;
@@ -8,7 +8,17 @@ use crate::mechanism::Mechanism;
 /// Something that happens in a run and is counted. A scenario may ask for it under `sometimes` or
 /// forbid it under `never`; [`Report::probes`](crate::Report::probes) tells how often it happened.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, IntoStaticStr, VariantArray,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Deserialize,
+    Serialize,
+    IntoStaticStr,
+    VariantArray,
 )]
 #[serde(rename_all = "kebab-case")]
 #[strum(serialize_all = "kebab-case")]
