@@ -111,9 +111,10 @@ impl Write {
     }
 
     /// Whether it can be gone for good, as far as the hosts in `core` are concerned: never durable,
-    /// or lost by its writer and held by none of them.
+    /// or lost by its writer, or written outside of the core, and held by none of them.
     pub fn may_be_gone(&self, core: &[usize]) -> bool {
-        !self.durable || (self.lost && !core.iter().any(|host| self.held.contains_key(host)))
+        let is_out_of_reach = self.lost || !core.contains(&self.host);
+        !self.durable || (is_out_of_reach && !core.iter().any(|host| self.held.contains_key(host)))
     }
 }
 
@@ -284,7 +285,10 @@ impl History {
         let stands = match result {
             Some((_, write)) if is_last => !write.may_be_gone(core),
             // A host whose disk is rolled back goes on from before this call, until peers tell it.
-            Some((_, write)) => write.durable && !write.lost && !write.relearned,
+            Some((_, write)) => {
+                let is_within = core.contains(&write.host) || !write.may_be_gone(core);
+                write.durable && !write.lost && !write.relearned && is_within
+            }
             None => !relearns(),
         };
         asked.acked.is_some() && !asked.doubtful && stands

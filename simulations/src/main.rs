@@ -148,7 +148,11 @@ fn compare(what: &What, against: Option<PathBuf>) -> Result<u8> {
 fn list(files: &[PathBuf]) -> Result<u8> {
     for file in catalogue::files(files)? {
         let scenario = Scenario::load(&file, &[])?;
-        output::line(&format!("{:<32} {}", scenario.name, scenario.about));
+        let waits = scenario
+            .waits_for
+            .map(|mechanism| format!("[waits for {mechanism}] "));
+        let waits = waits.unwrap_or_default();
+        output::line(&format!("{:<32} {waits}{}", scenario.name, scenario.about));
     }
     Ok(0)
 }

@@ -10,6 +10,7 @@ use tidings_types::Timestamp;
 pub use self::trouble::{Comeback, Trouble, What};
 use crate::{
     link::Link,
+    mechanism::Mechanism,
     scenario::{Cluster, Deadlines, DiskSpeed, EventName, Hosts, Inbox, Scenario, Settings, Way},
     span::Span,
     workload::{self, Op},
@@ -25,6 +26,8 @@ const SEEDS: usize = 3;
 pub struct Plan {
     /// The scenario's name.
     pub name: String,
+    /// The mechanism that it needs and that the core is yet to have.
+    pub waits_for: Option<Mechanism>,
     /// Every draw derives from this.
     pub seed: u64,
     /// How many hosts there are.
@@ -67,6 +70,8 @@ pub struct Plan {
     pub never: Vec<EventName>,
     /// Hosts that a fault of their own makes sick.
     pub sick: BTreeSet<usize>,
+    /// The hosts that the quiet phase judges; all of them if absent.
+    pub core: Option<BTreeSet<usize>>,
     /// Hosts whose driver is dishonest at some time.
     pub liars: BTreeSet<usize>,
     /// How often a healthy, connected node may be called down.
@@ -105,8 +110,19 @@ impl Plan {
             "nodes must be 1 to {HOSTS}, not {}",
             scenario.nodes
         );
+        if let Some(mechanism) = scenario.waits_for {
+            ensure!(
+                !mechanism.exists(),
+                "it waits for {mechanism}, which is there: take the mark away, and see it pass"
+            );
+        }
         let heal = moment(scenario.phases.chaos);
-        let planner = Planner { scenario, heal };
+        let end = heal + scenario.phases.quiet.get();
+        let planner = Planner {
+            scenario,
+            heal,
+            end,
+        };
         let ops = workload::expand(scenario).context("in the workload")?;
         if let Some(late) = ops.iter().find(|op| op.at > heal) {
             bail!("a workload item at {} comes after the chaos phase", late.at);
@@ -121,30 +137,25 @@ impl Plan {
                     .with_context(|| format!("in fault {nth}"))
             })
             .collect::<Result<_>>()?;
-        if let Some(inbox) = scenario.inbox {
-            ensure!(
-                inbox.places > 0 && inbox.per_second > 0,
-                "an inbox needs places, and somebody who empties it"
-            );
-        }
         let seeds = scenario
             .seeds
             .clone()
             .unwrap_or_else(|| (0..SEEDS.min(scenario.nodes)).collect());
         Ok(Self {
             name: scenario.name.clone(),
+            waits_for: scenario.waits_for,
             seed: scenario.seed,
             hosts: scenario.nodes,
             boots: planner.boots(),
             seeds: planner.known(seeds)?,
             heal,
-            end: heal + scenario.phases.quiet.get(),
+            end,
             settings: scenario.config,
             link: scenario.links.default,
             paths: planner.paths()?,
             clusters: planner.clusters()?,
             disk: scenario.disk,
-            inbox: scenario.inbox,
+            inbox: planner.inbox()?,
             images: trouble::images(&trouble),
             copies: trouble::copies(&trouble),
             reads: planner.reads()?,
@@ -154,6 +165,7 @@ impl Plan {
             false_downs_max: scenario.expect.false_downs_max,
             rejoins_max: scenario.expect.rejoins_max,
             sick: planner.sick()?,
+            core: planner.core()?,
             liars: trouble::liars(&trouble),
             ops,
             trouble,
@@ -164,6 +176,7 @@ impl Plan {
 struct Planner<'a> {
     scenario: &'a Scenario,
     heal: Timestamp,
+    end: Timestamp,
 }
 
 impl Planner<'_> {
@@ -196,6 +209,23 @@ impl Planner<'_> {
             .into_iter()
             .flatten()
             .collect())
+    }
+
+    fn inbox(&self) -> Result<Option<Inbox>> {
+        let inbox = self.scenario.inbox;
+        ensure!(
+            inbox.is_none_or(|inbox| inbox.places > 0 && inbox.per_second > 0),
+            "an inbox needs places, and somebody who empties it"
+        );
+        Ok(inbox)
+    }
+
+    fn core(&self) -> Result<Option<BTreeSet<usize>>> {
+        let core = self.scenario.core.as_ref();
+        let core = core.map(|hosts| self.hosts(hosts)).transpose();
+        Ok(core
+            .context("in core")?
+            .map(|hosts| hosts.into_iter().collect()))
     }
 
     fn known(&self, hosts: Vec<usize>) -> Result<Vec<usize>> {
@@ -360,6 +390,10 @@ mod tests {
             (
                 "[[fault]]\nkind = \"lie\"\nat = \"1s\"\nnode = 0\nabout = \"foreign-records\"\nof = 0",
                 "about itself",
+            ),
+            (
+                "[[fault]]\nkind = \"pause\"\nat = \"1s\"\nfor = \"ever\"\nnode = 0",
+                "`core`",
             ),
             (
                 "[[workload]]\nkind = \"deregister\"\nat = \"12s\"\nvia = 0\nid = \"a\"",

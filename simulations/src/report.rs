@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
-use crate::check::Violation;
+use crate::{check::Violation, mechanism::Mechanism};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -42,6 +42,8 @@ pub enum Verdict {
     Broken(Violation),
     /// Nothing can be said, for this reason.
     Undecided(String),
+    /// It was not run: the core is yet to have a mechanism that it needs.
+    Waiting(Mechanism),
 }
 
 impl Verdict {
@@ -51,13 +53,14 @@ impl Verdict {
             Self::Pass => "pass",
             Self::Broken(_) => "FAIL",
             Self::Undecided(_) => "UNDECIDED",
+            Self::Waiting(_) => "waiting",
         }
     }
 
     /// The exit code of a program that ran it.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Pass => 0,
+            Self::Pass | Self::Waiting(_) => 0,
             Self::Broken(_) => 1,
             Self::Undecided(_) => 2,
         }
@@ -67,6 +70,9 @@ impl Verdict {
 impl Report {
     /// One line.
     pub fn line(&self) -> String {
+        if let Verdict::Waiting(mechanism) = &self.verdict {
+            return format!("waiting   {:<32} for {mechanism}", self.name);
+        }
         let converged = self
             .converged
             .map_or_else(|| "-".to_owned(), |span| format!("{span:?}"));
@@ -86,7 +92,7 @@ impl Report {
     /// Why it did not pass, and how to see it again; `None` if it passed.
     pub fn failure(&self, file: &Path, settings: &[String]) -> Option<String> {
         let reason = match &self.verdict {
-            Verdict::Pass => return None,
+            Verdict::Pass | Verdict::Waiting(_) => return None,
             Verdict::Broken(violation) => violation.to_string(),
             Verdict::Undecided(reason) => reason.clone(),
         };
@@ -107,6 +113,10 @@ impl Report {
             Verdict::Broken(violation) => Some(violation),
             _ => None,
         };
+        let waits_for = match self.verdict {
+            Verdict::Waiting(mechanism) => Some(mechanism.as_str()),
+            _ => None,
+        };
         serde_json::json!({
             "name": self.name,
             "seed": self.seed,
@@ -118,6 +128,7 @@ impl Report {
             "rejoins": self.rejoins,
             "probes": self.probes,
             "verdict": self.verdict.as_str(),
+            "waits_for": waits_for,
             "invariant": violation.map(|violation| violation.invariant),
             "reason": violation.map(ToString::to_string),
             "trace": hex(&self.hash),

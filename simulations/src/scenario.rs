@@ -21,7 +21,7 @@ pub use self::{
     fault::{Cluster, CutLane, DiskFate, Fault, Goodbye, Lie, Restart, Way},
     work::{Repeat, Status, Work},
 };
-use crate::{link::Paths, span::Span};
+use crate::{link::Paths, mechanism::Mechanism, span::Span};
 
 /// A scenario as its file says it.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -31,6 +31,8 @@ pub struct Scenario {
     pub name: String,
     /// What it shows, in one or two sentences.
     pub about: String,
+    /// A mechanism that it needs and that the core is yet to have. Until then it is read and not run.
+    pub waits_for: Option<Mechanism>,
     /// Every draw derives from this.
     #[serde(default = "one", skip_serializing_if = "is_one")]
     pub seed: u64,
@@ -62,6 +64,9 @@ pub struct Scenario {
     /// What clients do.
     #[serde(default, skip_serializing_if = "is_default")]
     pub workload: Vec<Work>,
+    /// The hosts that the quiet phase heals and judges, where some fault lasts for ever outside of them;
+    /// all if absent.
+    pub core: Option<Hosts>,
     /// What goes wrong.
     #[serde(default, skip_serializing_if = "is_default")]
     pub fault: Vec<Fault>,
@@ -73,7 +78,7 @@ pub struct Scenario {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Phases {
-    /// Faults and workload happen; at its end every fault is healed.
+    /// Faults and workload happen; at its end every fault is healed that does not last for ever.
     pub chaos: Span,
     /// Nothing happens; what must come eventually comes here.
     pub quiet: Span,

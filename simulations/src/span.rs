@@ -2,7 +2,10 @@
 
 use std::{fmt, str::FromStr, time::Duration};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
+/// The word for a length of time without an end.
+const EVER: &str = "ever";
 
 /// A length of time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
@@ -10,6 +13,9 @@ use serde::{Deserialize, Serialize};
 pub struct Span(Duration);
 
 impl Span {
+    /// Longer than any run: what lasts as long has no end.
+    pub const EVER: Self = Self(Duration::MAX);
+
     /// That many milliseconds.
     pub const fn from_millis(ms: u64) -> Self {
         Self(Duration::from_millis(ms))
@@ -85,10 +91,26 @@ impl FromStr for Span {
     }
 }
 
+/// Reads how long something lasts: a length of time, or `"ever"`.
+///
+/// # Errors
+/// It is neither.
+pub fn or_ever<'de, D: Deserializer<'de>>(length: D) -> Result<Option<Span>, D::Error> {
+    Option::<String>::deserialize(length)?
+        .map(|text| match text.as_str() {
+            EVER => Ok(Span::EVER),
+            length => length.parse().map_err(D::Error::custom),
+        })
+        .transpose()
+}
+
 impl fmt::Display for Span {
     /// The shortest text that is read as the same length of time.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SECOND: u128 = 1_000_000_000;
+        if *self == Self::EVER {
+            return f.write_str(EVER);
+        }
         let nanos = self.0.as_nanos();
         let (unit, name) = match nanos {
             0 => (SECOND, "s"),
@@ -102,7 +124,7 @@ impl fmt::Display for Span {
         let mut rest = nanos % unit;
         if rest > 0 {
             let mut digits = unit.ilog10() as usize;
-            while rest % 10 == 0 {
+            while rest.is_multiple_of(10) {
                 (rest, digits) = (rest / 10, digits - 1);
             }
             write!(f, ".{rest:0digits$}")?;

@@ -170,7 +170,12 @@ impl World {
     }
 
     /// Runs to the end, or to the first broken invariant.
+    ///
+    /// What waits for a mechanism is not run.
     pub fn run(mut self) -> Report {
+        if let Some(mechanism) = self.plan.waits_for {
+            return self.report(0, Verdict::Waiting(mechanism));
+        }
         let mut events = 0;
         let mut result = Ok(());
         while let Some((at, _, event)) = self.heap.pop() {

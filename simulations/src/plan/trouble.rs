@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use tidings_types::Timestamp;
 
 use super::{Planner, moment};
@@ -11,6 +11,9 @@ use crate::{
     scenario::{Cluster, CutLane, DiskFate, Fault, Goodbye, Lie, Restart, Way},
     span::Span,
 };
+
+/// Where a fault without an end is put: no run gets there.
+const AFTER_THE_END: Duration = Duration::from_micros(1);
 
 /// One thing that goes wrong, from `at` to `until`.
 #[derive(Clone, Debug)]
@@ -70,11 +73,48 @@ pub struct Comeback {
 impl Planner<'_> {
     pub(super) fn trouble(&self, fault: &Fault) -> Result<Trouble> {
         let (at, length) = span_of(fault);
-        let until = length.map_or(self.heal, |length| at + length.get());
         ensure!(at <= self.heal, "it begins after the chaos phase");
-        ensure!(until <= self.heal, "it lasts longer than the chaos phase");
         let what = self.what(fault, at)?;
+        if length == Some(Span::EVER) {
+            self.spares_the_core(&what)?;
+            let until = self.end + AFTER_THE_END;
+            return Ok(Trouble { at, until, what });
+        }
+        let until = length.map_or(self.heal, |length| at + length.get());
+        ensure!(
+            until <= self.heal,
+            "it lasts longer than the chaos phase; one without an end lasts for \"ever\""
+        );
         Ok(Trouble { at, until, what })
+    }
+
+    /// What never ends leaves a core of hosts and the links among them alone.
+    fn spares_the_core(&self, what: &What) -> Result<()> {
+        let Some(core) = &self.scenario.core else {
+            bail!("it lasts for ever, so `core` has to name the hosts that it spares");
+        };
+        let core: BTreeSet<usize> = self.hosts(core)?.into_iter().collect();
+        let touched = match what {
+            What::Cut(links, _)
+            | What::Weather(links, _)
+            | What::SendErrors(links)
+            | What::Jam(links) => {
+                let within = |(a, b): &(usize, usize)| core.contains(a) && core.contains(b);
+                links.iter().find(|link| within(link)).map(|link| link.0)
+            }
+            What::Pause(hosts)
+            | What::Crash(hosts, _)
+            | What::Depart(hosts, ..)
+            | What::Clock(hosts, ..)
+            | What::DiskFull(hosts)
+            | What::SlowNode(hosts, _)
+            | What::Flood(_, hosts, _) => hosts.iter().copied().find(|host| core.contains(host)),
+            What::Lie(host, ..) => Some(*host).filter(|host| core.contains(host)),
+        };
+        match touched {
+            Some(host) => bail!("it lasts for ever, and host {host} is in the core"),
+            None => Ok(()),
+        }
     }
 
     fn what(&self, fault: &Fault, at: Timestamp) -> Result<What> {

@@ -5,10 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::{Hosts, is_default};
 use crate::{
     link::Link,
-    span::{Shift, Span},
+    span::{Shift, Span, or_ever},
 };
 
-/// One thing that goes wrong. Without `for` it lasts until the end of the chaos phase.
+/// One thing that goes wrong. Without `for` it lasts until the end of the chaos phase; `for = "ever"`
+/// keeps it in the quiet phase, which then judges a core that it does not touch.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(
     tag = "kind",
@@ -22,6 +23,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// From whom to whom.
         between: [Hosts; 2],
@@ -37,6 +39,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// From whom to whom.
         between: [Hosts; 2],
@@ -48,6 +51,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// Which hosts.
         node: Hosts,
@@ -78,6 +82,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// Which hosts.
         node: Hosts,
@@ -96,6 +101,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// Which hosts.
         node: Hosts,
@@ -107,6 +113,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// Which hosts.
         node: Hosts,
@@ -116,6 +123,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// From whom to whom.
         between: [Hosts; 2],
@@ -128,6 +136,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// Which hosts.
         node: Hosts,
@@ -139,6 +148,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// Who sends them.
         from: usize,
@@ -152,6 +162,7 @@ pub enum Fault {
         /// When.
         at: Span,
         /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
         r#for: Option<Span>,
         /// The liar.
         node: usize,

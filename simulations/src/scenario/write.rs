@@ -6,9 +6,23 @@ use toml::{Table, Value};
 use super::Scenario;
 
 /// The fields in the order in which a reader wants them; those that are not here come last.
-const ORDER: [&str; 14] = [
-    "name", "about", "seed", "kind", "at", "for", "every", "nodes", "via", "node", "groups",
-    "phases", "stagger", "seeds",
+const ORDER: [&str; 16] = [
+    "name",
+    "about",
+    "waits-for",
+    "seed",
+    "kind",
+    "at",
+    "for",
+    "every",
+    "nodes",
+    "via",
+    "node",
+    "groups",
+    "phases",
+    "stagger",
+    "seeds",
+    "core",
 ];
 /// The lists that are written as tables of their own, in this order.
 const LISTS: [&str; 2] = ["workload", "fault"];

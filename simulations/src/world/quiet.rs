@@ -126,11 +126,13 @@ impl World {
     }
 
     /// The hosts whose process is there and goes, and whose driver is honest: of each cluster that
-    /// has some.
+    /// has some, and of those that the scenario judges.
     fn cores(&self) -> Vec<Vec<usize>> {
         let mut cores = BTreeMap::<_, Vec<usize>>::new();
         for (host, state) in self.hosts.iter().enumerate() {
-            if state.is_running() && !self.plan.liars.contains(&host) {
+            let core = self.plan.core.as_ref();
+            let is_judged = core.is_none_or(|core| core.contains(&host));
+            if is_judged && state.is_running() && !self.plan.liars.contains(&host) {
                 cores.entry(state.cluster).or_default().push(host);
             }
         }
@@ -148,7 +150,7 @@ impl World {
 
     fn judge_membership(&self) -> Step {
         for core in self.cores() {
-            sees_its_cluster(&core, &self.hosts)
+            sees_its_cluster(&core, self.plan.core.is_some(), &self.hosts)
                 .map_err(|(host, text)| self.eventually("E3", Some(host), text))?;
         }
         Ok(())
