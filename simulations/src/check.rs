@@ -1,21 +1,31 @@
 //! The invariants, each in its own checker with its own words.
 //!
+//! *Always* is judged with each event or each second, *eventually* from a deadline in the quiet phase
+//! on, a *budget* over a whole run.
+//!
 //! | Id | Says | Where |
 //! |---|---|---|
 //! | A1 | no panic, no endless outputs, no timer that stands still | [`world`](crate::world) |
-//! | A2 | equal fingerprints mean equal content; equal positions mean equal sums | `agreement` |
+//! | A2 | merging is lawful; equal fingerprints mean equal content, and nothing else does | `laws`, `agreement` |
 //! | A3 | at one agent a record never goes back while its process lives | `monotonic` |
 //! | A4 | a client reads its own writes, from the answer on | `answers` |
 //! | A5 | what was deregistered is not served again, restarts included | `monotonic` |
-//! | A6 | each served record was written by its owner, and asked for by a client | `origin` |
+//! | A6 | each served record was written by its owner, and asked for by a client | `origin`, `lies` |
 //! | A7 | a dot is never used twice, grows, and is seen by nobody before it is durable | `origin` |
+//! | A8 | an owner that is up keeps its own records, and never holds itself for dead | `lease` |
 //! | A9 | an agent that is up answers, whatever the network does | `answers` |
 //! | A10 | every datagram fits | [`world`](crate::world) |
-//! | A11 | whatever a liar sends, what a peer holds of it is bounded | `lies` |
+//! | A11 | what an agent holds stays under caps that have names, whatever a liar sends | `bounds`, `lies` |
 //! | E1 | all running agents come to hold the same | `agreement` |
 //! | E2 | nothing acknowledged is lost | `survival` |
 //! | E3 | each running agent sees exactly the running agents | `agreement` |
+//! | E4 | a dead owner's instances leave every answer, and not before a suspicion's time | `dead` |
+//! | E5 | where nothing is asked, nobody talks about records, and nobody is suspected | `quiescence` |
+//! | E6 | what is published adds up to what is in force, deletions included | `watch` |
 //! | E7 | nothing of one cluster is ever seen in another | `apart` |
+//! | B2 | healthy nodes are not called down, nor made to rejoin | [`world`](crate::world) |
+//!
+//! Rare states that a set of runs must have met are noted in `rare`.
 //!
 //! Among honest hosts no change is refused and no two copies differ. What a dishonest host makes up
 //! may be shown for a while: A6 gives it five seconds, since its owner is there to be asked.
@@ -23,11 +33,17 @@
 mod agreement;
 mod answers;
 mod apart;
+mod bounds;
+mod dead;
+mod laws;
+mod lease;
 mod lies;
 mod monotonic;
 mod origin;
+mod quiescence;
 mod rare;
 mod survival;
+mod watch;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -39,12 +55,15 @@ use tidings_types::{Epoch, Key, MemberStatus, NodeId, Timestamp};
 
 pub(crate) use self::{
     agreement::{agree, disagreement, sees_its_cluster},
+    dead::answers_without_the_dead,
     monotonic::Floors,
+    quiescence::{suspicion, talk},
 };
 use crate::{
     history::History,
     host::Host,
     link::Network,
+    plan::Plan,
     scenario::{Cluster, EventName},
 };
 
@@ -81,19 +100,24 @@ pub(crate) struct Checks {
     clusters: BTreeMap<NodeId, Cluster>,
     sick: BTreeSet<usize>,
     liars: BTreeSet<usize>,
+    /// Whether two hosts hold one key at some time.
+    copies: bool,
     /// Where something is shown that nobody wrote, and since when.
     lies_shown: BTreeMap<(usize, Key), Timestamp>,
     seen: BTreeMap<EventName, u64>,
     rare: rare::Rare,
+    laws: laws::Judged,
+    deaths: dead::Deaths,
     false_downs: u64,
 }
 
 impl Checks {
     /// Checkers that have seen nothing yet.
-    pub(crate) fn new(sick: BTreeSet<usize>, liars: BTreeSet<usize>) -> Self {
+    pub(crate) fn new(plan: &Plan) -> Self {
         Self {
-            sick,
-            liars,
+            sick: plan.sick.clone(),
+            liars: plan.liars.clone(),
+            copies: plan.copies,
             ..Self::default()
         }
     }
@@ -155,7 +179,7 @@ impl Checks {
                         && network.passes(about, host)
                 });
                 self.false_downs += u64::from(is_false);
-                Ok(())
+                self.is_not_hasty(now, host, *node, hosts)
             }
             Event::Alarm { owner, peer } => self.alarm(now, host, (*owner, *peer), hosts),
             Event::Refused { peer, reason } => self.refused(now, host, *peer, reason, hosts),

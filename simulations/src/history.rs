@@ -258,6 +258,11 @@ impl History {
             .filter(move |s| s.host == host && s.at > from && s.at <= until)
     }
 
+    /// Whether a disk of `host` has lost something at any time.
+    pub fn has_setback(&self, host: usize) -> bool {
+        self.setbacks.iter().any(|setback| setback.host == host)
+    }
+
     /// `host` has forgotten what it has shown of others since `kept`.
     pub fn forgot(&mut self, host: usize, kept: Timestamp) {
         for write in self.writes.values_mut() {

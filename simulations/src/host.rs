@@ -241,15 +241,18 @@ impl Host {
         self.inheriting = None;
     }
 
+    /// Datagrams that wait for a standing process.
+    pub(crate) fn waiting(&self) -> usize {
+        let packets = self.inbox.iter();
+        packets.filter(|a| matches!(a, Arrival::Packet(_))).count()
+    }
+
     /// Keeps what reaches a standing process, as far as its socket buffer goes.
     pub(crate) fn wait(&mut self, arrival: Arrival) {
-        let is_datagram = |a: &Arrival| matches!(a, Arrival::Packet(_));
         let dropped = match &arrival {
             // The timer is asked for anew when it goes on.
             Arrival::Timer => true,
-            other if is_datagram(other) => {
-                self.inbox.iter().filter(|a| is_datagram(a)).count() >= SOCKET_BUFFER
-            }
+            Arrival::Packet(_) => self.waiting() >= SOCKET_BUFFER,
             _ => false,
         };
         if !dropped {

@@ -304,10 +304,8 @@ impl Planner<'_> {
 
     fn deadlines(&self) -> Result<Deadlines> {
         let deadlines = self.scenario.expect.eventually;
-        let latest = [deadlines.E1, deadlines.E2, deadlines.E3]
-            .into_iter()
-            .flatten()
-            .max();
+        let later = deadlines.later().map(|(_, deadline)| deadline);
+        let latest = later.into_iter().chain([deadlines.E1]).flatten().max();
         ensure!(
             latest.is_none_or(|latest| latest <= self.scenario.phases.quiet),
             "a deadline lies after the quiet phase"

@@ -120,6 +120,12 @@ impl Sessions {
         self.open.remove(&number)
     }
 
+    /// Sessions that a host has opened.
+    pub(crate) fn opened_by(&self, host: usize) -> usize {
+        let clients = self.open.values().map(|session| session.client.0);
+        clients.filter(|&client| client == host).count()
+    }
+
     /// Ends a session whose client has broken it off.
     pub(crate) fn abandon(&mut self, client: usize, exchange: Exchange) {
         self.open

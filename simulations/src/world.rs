@@ -52,6 +52,8 @@ const EVENTS: u64 = 400_000_000;
 const OUTPUTS: usize = 1_000_000;
 /// Timers that a node may have in one instant.
 const SPINS: u32 = 1_000;
+/// Every so many seconds one host is looked at closely.
+const CLOSER: usize = 5;
 /// How often convergence is looked at in the quiet phase.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -159,7 +161,7 @@ impl World {
             floods_sent: 0,
             lying: BTreeMap::new(),
             sessions: Sessions::default(),
-            checks: Checks::new(plan.sick.clone(), plan.liars.clone()),
+            checks: Checks::new(&plan),
             trace: Trace::new(sink),
             quiet: quiet::Quiet::default(),
             mutant,
@@ -301,9 +303,29 @@ impl World {
             .equal_fingerprints_mean_equal_content(self.now, &self.hosts)?;
         self.checks.lies_are_put_right(self.now)?;
         self.checks.liars_cost_little(self.now, &self.hosts)?;
+        self.look_closely()?;
         self.every_yield_ends()?;
         self.checks
             .every_call_is_answered(self.now, &self.hosts, self.plan.disk.max.get())
+    }
+
+    /// Judges what is dear to judge: of all hosts what is cheap, of one host in turn the rest.
+    fn look_closely(&mut self) -> Step {
+        for (host, state) in self.hosts.iter().enumerate() {
+            let sessions = self.sessions.opened_by(host);
+            self.checks.holds_little(self.now, host, state, sessions)?;
+        }
+        let seconds = self.trace.digests().len();
+        if !seconds.is_multiple_of(CLOSER) {
+            return Ok(());
+        }
+        let turn = seconds / CLOSER;
+        let host = turn % self.hosts.len();
+        let state = &self.hosts[host];
+        self.checks.holds_small_feeds(self.now, host, state)?;
+        self.checks.followers_see_it_all(self.now, host, state)?;
+        self.checks
+            .merging_is_lawful(self.now, turn, &self.hosts, liar::id_of)
     }
 
     /// Hands `input` to a host's node and carries out everything that follows.

@@ -13,9 +13,9 @@ use tidings_types::{Delta, Key, Outcome, Refusal, Transfer};
 use crate::{CommandId, Event, Node, Output};
 
 /// Batches that may wait for the disk; beyond, commands are refused as busy.
-pub(crate) const BATCHES: usize = 1_024;
+pub const BATCHES_WAITING: usize = 1_024;
 /// Commands that may wait for them, likewise. A client that has gone has left its command behind.
-const REPLIES: usize = 16_384;
+pub const REPLIES_WAITING: usize = 16_384;
 
 /// The batches on their way to the disk.
 #[derive(Debug, Default)]
@@ -51,7 +51,7 @@ impl Durable {
 
     /// Whether another batch may be begun.
     pub(crate) fn has_room(&self) -> bool {
-        self.in_flight.len() < BATCHES && self.replies < REPLIES
+        self.in_flight.len() < BATCHES_WAITING && self.replies < REPLIES_WAITING
     }
 
     /// Whether something that peers gave back is on its way.

@@ -23,7 +23,7 @@ use tidings_wire::{
 use crate::{Event, Exchange, Node, Output, reconcile::Taken};
 
 /// Requests of ours that may be open at once.
-const OPEN: usize = 32;
+pub const REQUESTS_OPEN: usize = 32;
 /// Bytes of feeds given in answer to one pull, after which no further feed is begun.
 const PULL_BYTES: usize = 8 << 20;
 
@@ -137,7 +137,7 @@ impl Node {
         purpose: Purpose,
     ) -> bool {
         let asks_itself = peer == self.me && !matches!(purpose, Purpose::Run);
-        if self.exchanges.open.len() >= OPEN || asks_itself {
+        if self.exchanges.open.len() >= REQUESTS_OPEN || asks_itself {
             return false;
         }
         let Ok(frame) = request.encode() else {

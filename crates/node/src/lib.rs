@@ -63,7 +63,9 @@ mod timers;
 
 pub use clone::registrations;
 pub use config::Config;
+pub use durable::{BATCHES_WAITING, REPLIES_WAITING};
 pub use event::{Counters, Event};
+pub use exchange::REQUESTS_OPEN;
 pub use input::{Boot, CommandId, Exchange, Input};
 pub use node::Node;
 pub use output::Output;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{EventName, Hosts, is_default};
 use crate::span::Span;
 
-/// What must come of it. The invariants A1-A7, A9-A11 and E7 hold always and are not named.
+/// What must come of it. The invariants A1-A11, E6 and E7 hold always and are not named.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Expect {
@@ -43,6 +43,23 @@ pub struct Deadlines {
     pub E2: Option<Span>,
     /// Each running agent sees exactly the running agents.
     pub E3: Option<Span>,
+    /// No answer has an instance of a dead owner.
+    pub E4: Option<Span>,
+    /// Nobody says or asks anything about records any more, and nobody is under suspicion.
+    pub E5: Option<Span>,
+}
+
+impl Deadlines {
+    /// Those that are judged once they have come and at the end, by the names of their invariants. E1
+    /// is judged all the time from its deadline on.
+    pub const fn later(&self) -> [(&'static str, Option<Span>); 4] {
+        [
+            ("E2", self.E2),
+            ("E3", self.E3),
+            ("E4", self.E4),
+            ("E5", self.E5),
+        ]
+    }
 }
 
 /// What a query must be answered at a moment.

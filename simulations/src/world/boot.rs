@@ -54,6 +54,7 @@ impl World {
             self.checks.saw(EventName::SnapshotRejected);
         }
         self.checks.booted(host, epoch);
+        self.checks.lives(me);
         self.checks.joined(me, cluster);
         self.trace.log(self.now, Some(host), || {
             format!("starts, run {run}, epoch {epoch:?}")
@@ -151,6 +152,7 @@ impl World {
         for batch in batches.iter().take_while(|batch| !batch.doomed) {
             self.make_durable(host, &batch.transfer)?;
         }
+        self.checks.killed(self.now, host, &self.hosts);
         self.trace.log(self.now, Some(host), || {
             format!("is killed, {kept} of {waiting} batches on disk")
         });

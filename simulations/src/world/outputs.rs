@@ -96,6 +96,8 @@ impl World {
     }
 
     fn publish(&mut self, host: usize, update: Update) -> Step {
+        self.checks
+            .keeps_its_own(self.now, host, &self.hosts[host], &update)?;
         let state = &mut self.hosts[host];
         let me = state.me();
         self.checks

@@ -1,12 +1,17 @@
 //! The quiet phase: everything is healed, nothing happens, and what must come eventually comes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use tidings_types::Timestamp;
 
 use super::{Event, LOOK, Step, World};
 use crate::{
-    check::{Violation, agree, disagreement, sees_its_cluster},
+    check::{
+        Violation, agree, answers_without_the_dead, disagreement, sees_its_cluster, suspicion, talk,
+    },
     plan::Query,
     report::Verdict,
     scenario::EventName,
@@ -18,8 +23,10 @@ pub(super) struct Quiet {
     begun: bool,
     /// The last look at which the running agents differed.
     differed: Option<Timestamp>,
-    /// Deadlines that have been judged: E2, E3.
-    judged: [bool; 2],
+    /// The invariants whose deadline has come.
+    judged: BTreeSet<&'static str>,
+    /// How much had been said about records when silence was due.
+    said: Option<u64>,
     nobody: bool,
 }
 
@@ -73,25 +80,56 @@ impl World {
                 return Err(self.eventually("E1", None, text));
             }
         }
-        let due = |deadline: Option<crate::span::Span>| deadline.is_some_and(|d| passed >= d.get());
-        if due(deadlines.E2) && !self.quiet.judged[0] {
-            self.quiet.judged[0] = true;
-            self.judge_survival()?;
-        }
-        if due(deadlines.E3) && !self.quiet.judged[1] {
-            self.quiet.judged[1] = true;
-            self.judge_membership()?;
+        for (invariant, deadline) in deadlines.later() {
+            let is_due = deadline.is_some_and(|deadline| passed >= deadline.get());
+            if is_due && self.quiet.judged.insert(invariant) {
+                self.judge(invariant)?;
+            }
         }
         Ok(())
     }
 
-    /// Judges once more what must still hold when the run ends, and which events there were.
-    pub(super) fn judge_end(&self) -> Step {
-        if self.quiet.judged[0] {
-            self.judge_survival()?;
+    /// Judges an invariant whose deadline has come.
+    fn judge(&mut self, invariant: &'static str) -> Step {
+        for core in self.cores() {
+            let hosts = &self.hosts;
+            let judged = match invariant {
+                "E2" => self.checks.nothing_is_lost(&core, hosts),
+                "E3" => sees_its_cluster(&core, self.plan.core.is_some(), hosts),
+                "E4" => answers_without_the_dead(&core, hosts),
+                _ => suspicion(&core, hosts).map_or(Ok(()), Err),
+            };
+            judged.map_err(|(host, text)| self.eventually(invariant, Some(host), text))?;
         }
-        if self.quiet.judged[1] {
-            self.judge_membership()?;
+        if invariant == "E5" {
+            self.judge_silence()?;
+        }
+        Ok(())
+    }
+
+    /// E5: nothing was said about records since silence was due.
+    fn judge_silence(&mut self) -> Step {
+        let cores = self.cores();
+        let said = cores.iter().map(|core| talk(core, &self.hosts)).sum();
+        match self.quiet.said.replace(said) {
+            Some(before) if before != said => {
+                let text = format!(
+                    "{} rumors, pulls and lists of heads went out after silence was due",
+                    said - before
+                );
+                Err(self.eventually("E5", None, text))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Judges once more what must still hold when the run ends, and which events there were.
+    pub(super) fn judge_end(&mut self) -> Step {
+        for invariant in self.quiet.judged.clone() {
+            self.judge(invariant)?;
+        }
+        for (host, state) in self.hosts.iter().enumerate() {
+            self.checks.followers_see_it_all(self.now, host, state)?;
         }
         let times = |name: &EventName| self.checks.seen(*name);
         if let Some(name) = self.plan.sometimes.iter().find(|name| times(name) == 0) {
@@ -137,23 +175,6 @@ impl World {
             }
         }
         cores.into_values().collect()
-    }
-
-    fn judge_survival(&self) -> Step {
-        for core in self.cores() {
-            self.checks
-                .nothing_is_lost(&core, &self.hosts)
-                .map_err(|(host, text)| self.eventually("E2", Some(host), text))?;
-        }
-        Ok(())
-    }
-
-    fn judge_membership(&self) -> Step {
-        for core in self.cores() {
-            sees_its_cluster(&core, self.plan.core.is_some(), &self.hosts)
-                .map_err(|(host, text)| self.eventually("E3", Some(host), text))?;
-        }
-        Ok(())
     }
 
     /// Asks a query whose answer the scenario knows.

@@ -1,0 +1,172 @@
+//! A2: merging two agents' feeds is commutative, associative and idempotent, and takes nothing away;
+//! two agents have equal fingerprints exactly when they hold the same.
+//!
+//! The laws are tried on live states: what hosts hold at this moment of the run is copied, and the
+//! copies are merged in each order. The run itself is not touched.
+
+use std::collections::BTreeMap;
+
+use tidings_registry::Registry;
+use tidings_types::{ClusterId, NodeId, Timestamp, Transfer};
+
+use super::{Checks, Violation};
+use crate::{host::Host, scenario::Cluster};
+
+/// States that are merged with each other.
+const STATES: usize = 3;
+
+/// The fingerprints under which each host's turn was judged last.
+#[derive(Debug, Default)]
+pub(super) struct Judged(BTreeMap<usize, Vec<u128>>);
+
+impl Checks {
+    /// The laws on the states of a few hosts, others each time; hosts of which nothing has changed
+    /// since their last turn are left out.
+    pub(crate) fn merging_is_lawful(
+        &mut self,
+        now: Timestamp,
+        turn: usize,
+        hosts: &[Host],
+        id_of: impl Fn(Cluster) -> ClusterId,
+    ) -> Result<(), Violation> {
+        let Some((host, cluster, states)) = self.pick(turn, hosts) else {
+            return Ok(());
+        };
+        let fingerprints = states.iter().map(|state| state.fingerprint()).collect();
+        if self.laws.0.get(&host) == Some(&fingerprints) {
+            return Ok(());
+        }
+        self.laws.0.insert(host, fingerprints);
+        judge(&states, id_of(cluster)).map_err(|text| Violation {
+            invariant: "A2",
+            at: now,
+            host: Some(host),
+            text,
+        })
+    }
+
+    /// The host whose turn it is, and the states of it and those after it in its cluster: honest,
+    /// whole, and with nothing that waits to be joined.
+    fn pick<'a>(
+        &self,
+        turn: usize,
+        hosts: &'a [Host],
+    ) -> Option<(usize, Cluster, Vec<&'a Registry>)> {
+        if !self.liars.is_empty() {
+            return None;
+        }
+        let first = turn % hosts.len();
+        let cluster = hosts[first].cluster;
+        let states: Vec<&Registry> = hosts[first..]
+            .iter()
+            .chain(&hosts[..first])
+            .filter(|state| state.cluster == cluster)
+            .filter_map(|state| Some(state.node.as_ref()?.registry()))
+            .filter(|state| state.damaged().next().is_none() && state.ahead().0 == 0)
+            .take(STATES)
+            .collect();
+        (states.len() == STATES).then_some((first, cluster, states))
+    }
+}
+
+fn judge(states: &[&Registry], cluster: ClusterId) -> Result<(), String> {
+    let &[a, b, c] = states else {
+        return Ok(());
+    };
+    equal_means_same(a, b)?;
+    if rebuilt(a, cluster).is_some_and(|rebuilt| rebuilt.fingerprint() != a.fingerprint()) {
+        return Err("its fingerprint is not that of its content".to_owned());
+    }
+    // A state that its own node would refuse, as after a rollback, is none to merge.
+    let (Some(ab), Some(ba), Some(bc)) = (merged(a, b), merged(b, a), merged(b, c)) else {
+        return Ok(());
+    };
+    same(&ab, &ba).map_err(|what| format!("merging is not commutative: {what}"))?;
+    if let (Some(left), Some(right)) = (merged(&ab, c), merged(a, &bc)) {
+        same(&left, &right).map_err(|what| format!("merging is not associative: {what}"))?;
+    }
+    for part in [a, b] {
+        takes_nothing_away(&ab, part)?;
+        if let Some(again) = with_all_of(&ab, part) {
+            same(&ab, &again).map_err(|what| format!("merging is not idempotent: {what}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Equal fingerprints and equal content go together.
+fn equal_means_same(a: &Registry, b: &Registry) -> Result<(), String> {
+    let is_same = holds_the_same(a, b);
+    if is_same == (a.fingerprint() == b.fingerprint()) {
+        return Ok(());
+    }
+    Err(if is_same {
+        "it holds the same as the next host, under another fingerprint".to_owned()
+    } else {
+        "its fingerprint is that of the next host, and it holds something else".to_owned()
+    })
+}
+
+/// Whether two merged states are one: by fingerprint, by content, and in what they answer.
+fn same(a: &Registry, b: &Registry) -> Result<(), String> {
+    if a.fingerprint() != b.fingerprint() || !holds_the_same(a, b) {
+        return Err(format!(
+            "the results differ in {:?}",
+            first_difference(a, b)
+        ));
+    }
+    let differs = a.keys().find(|key| a.in_force(key) != b.in_force(key));
+    match differs {
+        Some(key) => Err(format!("the results answer differently for {key:?}")),
+        None => Ok(()),
+    }
+}
+
+/// What was merged covers each part.
+fn takes_nothing_away(whole: &Registry, part: &Registry) -> Result<(), String> {
+    let lost = part
+        .owners()
+        .find(|&owner| !whole.lineage(owner).covers(&part.lineage(owner)));
+    match lost {
+        Some(owner) => Err(format!("merging went back in the feed of {owner:?}")),
+        None => Ok(()),
+    }
+}
+
+fn holds_the_same(a: &Registry, b: &Registry) -> bool {
+    first_difference(a, b).is_none()
+}
+
+/// The first feed that is not the same on both sides.
+fn first_difference(a: &Registry, b: &Registry) -> Option<NodeId> {
+    a.owners()
+        .chain(b.owners())
+        .find(|&owner| a.state(owner) != b.state(owner) || !a.changes(owner).eq(b.changes(owner)))
+}
+
+/// `into` with what it lacks of `from`; `None` if it would refuse that.
+fn merged(into: &Registry, from: &Registry) -> Option<Registry> {
+    let mut merged = into.clone();
+    for owner in from.owners() {
+        if let Some(transfer) = from.transfer(owner, &merged.held(owner)) {
+            merged.apply(transfer).ok()?;
+        }
+    }
+    Some(merged)
+}
+
+/// `into` with every feed of `from` once more.
+fn with_all_of(into: &Registry, from: &Registry) -> Option<Registry> {
+    let mut merged = into.clone();
+    for owner in from.owners() {
+        merged
+            .apply(Transfer::Snapshot(from.snapshot(owner)?))
+            .ok()?;
+    }
+    Some(merged)
+}
+
+/// The same feeds in a registry that has never held another state.
+fn rebuilt(state: &Registry, cluster: ClusterId) -> Option<Registry> {
+    with_all_of(&Registry::new(state.me(), cluster), state)
+}
