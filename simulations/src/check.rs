@@ -23,7 +23,10 @@
 //! | E5 | where nothing is asked, nobody talks about records, and nobody is suspected | `quiescence` |
 //! | E6 | what is published adds up to what is in force, deletions included | `watch` |
 //! | E7 | nothing of one cluster is ever seen in another | `apart` |
+//! | B1 | while nothing goes wrong, readers are behind by little | `staleness` |
 //! | B2 | healthy nodes are not called down, nor made to rejoin | [`world`](crate::world) |
+//! | B3 | quiet is cheap, a heal costs what differed, no storm is long | `traffic` |
+//! | B4 | a change costs about one copy per node, a heal few sessions | `work` |
 //!
 //! Rare states that a set of runs must have met are noted in `rare`.
 //!
@@ -42,8 +45,11 @@ mod monotonic;
 mod origin;
 mod quiescence;
 mod rare;
+mod staleness;
 mod survival;
+mod traffic;
 mod watch;
+mod work;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -58,7 +64,9 @@ pub(crate) use self::{
     dead::answers_without_the_dead,
     monotonic::Floors,
     quiescence::{suspicion, talk},
+    traffic::Traffic,
 };
+pub use self::{staleness::Staleness, work::Told};
 use crate::{
     history::History,
     host::Host,
@@ -108,6 +116,7 @@ pub(crate) struct Checks {
     rare: rare::Rare,
     laws: laws::Judged,
     deaths: dead::Deaths,
+    traffic: Traffic,
     false_downs: u64,
 }
 
@@ -130,6 +139,16 @@ impl Checks {
     /// Everything that was asked for and written, to add to it.
     pub(crate) const fn history_mut(&mut self) -> &mut History {
         &mut self.history
+    }
+
+    /// The bytes that were sent.
+    pub(crate) const fn traffic(&self) -> &Traffic {
+        &self.traffic
+    }
+
+    /// The bytes that were sent, to add to them.
+    pub(crate) const fn traffic_mut(&mut self) -> &mut Traffic {
+        &mut self.traffic
     }
 
     /// How often a healthy, connected node was called down.

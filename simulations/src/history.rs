@@ -200,6 +200,11 @@ impl History {
         None
     }
 
+    /// Every write, by dot.
+    pub fn writes(&self) -> impl Iterator<Item = &Write> {
+        self.writes.values()
+    }
+
     /// The write of that dot.
     pub fn write(&self, dot: Dot) -> Option<&Write> {
         self.writes.get(&dot)

@@ -20,12 +20,13 @@
 //! | [`mechanism`] | what the core is designed to have and may not have yet |
 //! | [`reads`], [`history`], [`check`] | what readers see, what is true, and what must hold |
 //! | [`trace`], [`meta`] | the proof that a run is repeatable |
-//! | [`report`], [`catalogue`] | what came of a run; where scenarios are |
+//! | [`report`], [`figures`], [`catalogue`] | what came of a run, and what it cost; where scenarios are |
 
 pub mod catalogue;
 pub mod check;
 pub mod clock;
 pub mod disk;
+pub mod figures;
 mod forgery;
 pub mod heap;
 pub mod history;

@@ -108,6 +108,8 @@ mod tests {
             converged: None,
             false_downs: 0,
             rejoins: 0,
+            figures: crate::figures::Figures::default(),
+            pending: None,
             probes: std::collections::BTreeMap::new(),
             verdict: Verdict::Pass,
             hash,

@@ -9,6 +9,7 @@ use tidings_types::Timestamp;
 
 pub use self::trouble::{Comeback, Trouble, What};
 use crate::{
+    figures::Budget,
     link::Link,
     mechanism::Mechanism,
     scenario::{Cluster, Deadlines, DiskSpeed, EventName, Hosts, Inbox, Scenario, Settings, Way},
@@ -74,6 +75,8 @@ pub struct Plan {
     pub core: Option<BTreeSet<usize>>,
     /// Hosts whose driver is dishonest at some time.
     pub liars: BTreeSet<usize>,
+    /// What the run may cost.
+    pub budget: Budget,
     /// How often a healthy, connected node may be called down.
     pub false_downs_max: Option<u64>,
     /// How often healthy nodes may have been made to rejoin.
@@ -162,6 +165,7 @@ impl Plan {
             deadlines: planner.deadlines()?,
             sometimes: scenario.expect.sometimes.clone(),
             never: scenario.expect.never.clone(),
+            budget: scenario.expect.budget,
             false_downs_max: scenario.expect.false_downs_max,
             rejoins_max: scenario.expect.rejoins_max,
             sick: planner.sick()?,

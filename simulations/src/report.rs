@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
-use crate::{check::Violation, mechanism::Mechanism};
+use crate::{check::Violation, figures::Figures, mechanism::Mechanism};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -23,6 +23,10 @@ pub struct Report {
     pub false_downs: u64,
     /// How often running nodes had to rejoin under a new identity.
     pub rejoins: u64,
+    /// What it cost.
+    pub figures: Figures,
+    /// What was not over when it ended, in words.
+    pub pending: Option<String>,
     /// How often each event and rare state was met; those that were not are there with 0.
     pub probes: BTreeMap<&'static str, u64>,
     /// Whether it passed.
@@ -96,7 +100,10 @@ impl Report {
             Verdict::Broken(violation) => violation.to_string(),
             Verdict::Undecided(reason) => reason.clone(),
         };
-        let mut text = format!("  {reason}\n  replay: cargo run --release -p tidings-sim -- run");
+        let pending = self.pending.as_deref();
+        let pending = pending.map_or_else(String::new, |what| format!("\n  pending: {what}"));
+        let mut text =
+            format!("  {reason}{pending}\n  replay: cargo run --release -p tidings-sim -- run");
         write!(text, " {} --seed {}", file.display(), self.seed)
             .expect("a string takes every text");
         for setting in settings {
@@ -127,6 +134,8 @@ impl Report {
             "false_downs": self.false_downs,
             "rejoins": self.rejoins,
             "probes": self.probes,
+            "figures": self.figures.json(),
+            "pending": self.pending,
             "verdict": self.verdict.as_str(),
             "waits_for": waits_for,
             "invariant": violation.map(|violation| violation.invariant),

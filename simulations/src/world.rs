@@ -36,7 +36,8 @@ use tidings_node::Input;
 use tidings_types::Timestamp;
 
 use crate::{
-    check::{Checks, Violation},
+    check::{Checks, Told, Violation},
+    figures::Figures,
     heap::EventHeap,
     host::{Arrival, Host, Packet},
     link::Network,
@@ -176,7 +177,7 @@ impl World {
     /// What waits for a mechanism is not run.
     pub fn run(mut self) -> Report {
         if let Some(mechanism) = self.plan.waits_for {
-            return self.report(0, Verdict::Waiting(mechanism));
+            return self.report(0, Figures::default(), Verdict::Waiting(mechanism));
         }
         let mut events = 0;
         let mut result = Ok(());
@@ -191,19 +192,40 @@ impl World {
                 break;
             }
         }
-        let result = result.and_then(|()| self.judge_end());
+        let figures = self.figures(events);
+        let result = result.and_then(|()| self.judge_end(&figures));
         let verdict = match result {
             Err(violation) => Verdict::Broken(violation),
             Ok(()) if events == EVENTS => Verdict::Undecided("it took too many events".to_owned()),
             Ok(()) => self.quiet.verdict(),
         };
-        self.report(events, verdict)
+        self.report(events, figures, verdict)
     }
 
-    fn report(self, events: u64, verdict: Verdict) -> Report {
+    /// What the run has cost so far.
+    fn figures(&self, events: u64) -> Figures {
+        let traffic = self.checks.traffic();
+        let (repair_bytes, lacking_bytes) = traffic.repair();
+        let running = self.hosts.iter().filter(|host| host.is_up()).count() as u64;
+        Figures {
+            staleness: self.checks.staleness(),
+            steady_bytes: traffic.steady() / running.max(1),
+            storm: traffic.storm(),
+            repair_bytes,
+            lacking_bytes,
+            sessions: traffic.sessions(),
+            told: Told::of(&self.hosts),
+            events_per_delivery: events as f64 / self.checks.delivered().max(1) as f64,
+        }
+    }
+
+    fn report(self, events: u64, figures: Figures, verdict: Verdict) -> Report {
         let rejoins = self.rejoins();
+        let pending = self.pending();
         Report {
             rejoins,
+            figures,
+            pending,
             name: self.plan.name,
             seed: self.plan.seed,
             hosts: self.plan.hosts,
@@ -297,6 +319,7 @@ impl World {
     /// What is looked at once a second.
     fn second(&mut self) -> Step {
         self.trace.second();
+        self.checks.traffic_mut().second();
         self.heap
             .push(self.now + Duration::from_secs(1), Event::Second);
         self.checks

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{EventName, Hosts, is_default};
-use crate::span::Span;
+use crate::{figures::Budget, span::Span};
 
 /// What must come of it. The invariants A1-A11, E6 and E7 hold always and are not named.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -25,6 +25,9 @@ pub struct Expect {
     /// and what becomes of them counts as neither false nor forced. What others take from them
     /// counts.
     pub sick: Option<Hosts>,
+    /// What the run may cost.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub budget: Budget,
     /// How often a healthy, connected node may be called down by another.
     pub false_downs_max: Option<u64>,
     /// How often healthy nodes that run in the end may have been made to rejoin under a new

@@ -179,6 +179,7 @@ impl World {
     }
 
     fn op(&mut self, host: usize, nth: usize) -> Step {
+        self.checks.traffic_mut().asked();
         self.read_clock(host)?;
         let op = self.plan.ops[nth].clone();
         let member = |of: usize| self.hosts[of].me();

@@ -144,6 +144,9 @@ impl World {
             self.arrive_at(self.now, host, finished(exchange, false));
             return;
         };
+        let traffic = self.checks.traffic_mut();
+        traffic.opened();
+        traffic.sent(frame.len(), true);
         let client = (host, self.hosts[host].run);
         let mut session = Session::new(client, exchange, target, to, self.now);
         session.send(
@@ -173,6 +176,9 @@ impl World {
         let Some(session) = self.sessions.get(number) else {
             return;
         };
+        if let Carried::Response(frame) = &carried {
+            self.checks.traffic_mut().sent(frame.len(), true);
+        }
         session.send(Towards::Client, carried);
         let (from, to) = session.ends(Towards::Client);
         let delay = self.network.frame(from, to);

@@ -12,6 +12,7 @@ use crate::{
     check::{
         Violation, agree, answers_without_the_dead, disagreement, sees_its_cluster, suspicion, talk,
     },
+    figures::Figures,
     plan::Query,
     report::Verdict,
     scenario::EventName,
@@ -55,6 +56,7 @@ impl World {
             "heals: nothing goes wrong from here on".to_owned()
         });
         self.quiet.begun = true;
+        self.checks.traffic_mut().healed(&self.hosts);
         self.heap.push(self.now, Event::Look);
         Ok(())
     }
@@ -124,7 +126,10 @@ impl World {
     }
 
     /// Judges once more what must still hold when the run ends, and which events there were.
-    pub(super) fn judge_end(&mut self) -> Step {
+    pub(super) fn judge_end(&mut self, figures: &Figures) -> Step {
+        if let Some((invariant, text)) = self.plan.budget.exceeded(figures) {
+            return Err(self.eventually(invariant, None, text));
+        }
         for invariant in self.quiet.judged.clone() {
             self.judge(invariant)?;
         }
@@ -153,6 +158,31 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// What is not over at this moment, in words.
+    pub(super) fn pending(&self) -> Option<String> {
+        let mut pending = Vec::new();
+        for core in self.cores() {
+            if !agree(&core, &self.hosts) {
+                let differ = disagreement(&core, &self.hosts);
+                pending.push(format!("agents differ, {differ}"));
+            }
+            if let Some((host, text)) = suspicion(&core, &self.hosts) {
+                pending.push(format!("n{host}: {text}"));
+            }
+            for &host in &core {
+                let calls = self.hosts[host].open.len();
+                if calls > 0 {
+                    pending.push(format!("n{host} has {calls} calls to answer"));
+                }
+                let asks = self.sessions.opened_by(host);
+                if asks > 0 {
+                    pending.push(format!("n{host} waits for {asks} peers"));
+                }
+            }
+        }
+        (!pending.is_empty()).then(|| pending.join("; "))
     }
 
     /// How often the healthy nodes that run had to take a new membership identity.

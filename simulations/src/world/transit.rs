@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tidings_node::Input;
-use tidings_types::{Delta, NodeId, Timestamp, limits::PAYLOAD_BYTES};
+use tidings_types::{
+    Delta, NodeId, Timestamp,
+    limits::{ENVELOPE_BYTES, PAYLOAD_BYTES},
+};
 use tidings_wire::{Datagram, datagram};
 
 use super::{Event, Step, World};
@@ -42,6 +45,8 @@ impl World {
             self.arrive_at(self.now, host, Arrival::Input(Input::SendFailed { to }));
             return Ok(());
         }
+        let bytes = payload.len() + ENVELOPE_BYTES;
+        self.checks.traffic_mut().sent(bytes, false);
         let fate = self.network.datagram(host, target);
         if self.network.is_cut(host, target, Lane::Datagram) {
             return Ok(());
