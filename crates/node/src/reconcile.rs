@@ -100,6 +100,10 @@ impl Node {
 
     /// A peer's heads came: pull the feeds that differ.
     pub(crate) fn on_heads(&mut self, peer: NodeId, addr: SocketAddr, heads: Vec<Head>) {
+        // A peer is rarely heard in a large cluster. Without this it would be asked again and again for
+        // what the heads have just shown to be equal.
+        let items = heads.iter().map(|head| head.item);
+        self.on_fingerprint(peer, items.fold(0, u128::wrapping_add));
         let differs = |head: &Head| self.registry.item(head.owner) != Some(head.item);
         let owners: Vec<NodeId> = heads
             .iter()
