@@ -12,6 +12,8 @@ use tidings_types::{
     Body, Change, Delta, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot, Transfer,
 };
 
+use crate::random::{Stream, below};
+
 /// What is on a disk.
 #[derive(Clone, Debug)]
 pub struct Disk {
@@ -192,6 +194,37 @@ impl Disk {
         }
         self.damaged.insert(self.node);
         rows > 0
+    }
+
+    /// Holds of others' feeds what `image` does.
+    pub fn forget_replicas_since(&mut self, image: &Self) {
+        self.replicas = image.replicas.clone();
+        self.members = image.members.clone();
+        self.damaged.retain(|owner| *owner == self.node);
+        let others = image.damaged.iter().filter(|owner| **owner != self.node);
+        self.damaged.extend(others);
+    }
+
+    /// Holds of its own feed what `image` does. The epoch stands in a file of its own.
+    pub fn forget_own_since(&mut self, image: &Self) {
+        self.own = image.own.clone();
+    }
+
+    /// Flips a bit in a row of about every second feed, as the draws of `nth` say. A checksum finds it
+    /// out: the row is left out and its feed marked. Whether the own feed is one of them.
+    pub fn flip_bits(&mut self, draws: Stream, nth: u64) -> bool {
+        let own = self.own.as_mut().map(|own| (self.node, own));
+        let replicas = self.replicas.iter_mut().map(|(&owner, feed)| (owner, feed));
+        for (part, (owner, feed)) in (0..).step_by(2).zip(own.into_iter().chain(replicas)) {
+            let rows = feed.slots.len() as u64;
+            if rows > 0 && draws.part(nth, part) % 2 == 0 {
+                let hit = usize::try_from(below(draws.part(nth, part + 1), rows)).unwrap_or(0);
+                let key = feed.slots.keys().nth(hit).cloned();
+                key.iter().for_each(|key| drop(feed.slots.remove(key)));
+                self.damaged.insert(owner);
+            }
+        }
+        self.is_own_damaged()
     }
 
     /// How far a replica is on disk.
@@ -385,6 +418,34 @@ mod tests {
         disk.persist(&Transfer::Snapshot(Snapshot { state, changes }))
             .unwrap();
         assert!(!disk.is_own_damaged());
+    }
+
+    #[test]
+    fn a_flipped_bit_costs_a_row_of_a_feed_that_is_marked() {
+        let mut disk = Disk::new(ME);
+        disk.persist(&batch(0, 2, &[(1, "a"), (2, "b")])).unwrap();
+        let draws = Stream::new(1, "flip");
+        let run = (0..).find(|&nth| disk.clone().flip_bits(draws, nth));
+        assert!(disk.flip_bits(draws, run.unwrap()) && disk.is_own_damaged());
+        assert_eq!(disk.own().unwrap().changes.len(), 1);
+    }
+
+    #[test]
+    fn a_stale_disk_keeps_the_own_feed_and_an_unsynced_one_the_others() {
+        let other = NodeId::from_bytes([2; 16]);
+        let (mut own, mut others) = (delta(0, 1, &[(1, "a")]), delta(0, 1, &[(1, "a")]));
+        own.state.owner = ME;
+        others.state.owner = other;
+        let image = Disk::new(ME);
+        let mut disk = image.clone();
+        disk.persist(&Transfer::Delta(own)).unwrap();
+        disk.save(vec![Transfer::Delta(others)], Vec::new())
+            .unwrap();
+        let (mut stale, mut unsynced) = (disk.clone(), disk);
+        stale.forget_replicas_since(&image);
+        unsynced.forget_own_since(&image);
+        assert!(stale.own().is_some() && stale.replicas().is_empty());
+        assert!(unsynced.own().is_none() && unsynced.replicas().len() == 1);
     }
 
     #[test]

@@ -10,8 +10,14 @@ use tidings_node::{CommandId, Exchange, Input, Node};
 use tidings_types::{Body, Command, Departure, Epoch, Key, NodeId, Timestamp, Transfer};
 
 use crate::{
-    check::Floors, clock::WallClock, disk::Disk, intake::Intake, plan::Comeback, random::Stream,
-    reads::Reads, scenario::Cluster,
+    check::Floors,
+    clock::{MonotonicClock, WallClock},
+    disk::Disk,
+    intake::Intake,
+    plan::Comeback,
+    random::Stream,
+    reads::Reads,
+    scenario::Cluster,
 };
 
 /// Datagrams that a standing process finds waiting, at most: its socket buffer.
@@ -24,8 +30,8 @@ pub(crate) struct Host {
     pub(crate) node: Option<Node>,
     /// Which run of the process it is.
     pub(crate) run: u64,
-    /// When the run began: the zero of its monotonic clock.
-    pub(crate) started: Timestamp,
+    /// The clock that its timers hang on.
+    pub(crate) monotonic: MonotonicClock,
     /// The epoch of the first run.
     pub(crate) first_epoch: Epoch,
     /// Which key the host holds; grows when the disk is lost.
@@ -171,7 +177,7 @@ impl Host {
         Self {
             node: None,
             run: 0,
-            started: Timestamp::ZERO,
+            monotonic: MonotonicClock::default(),
             first_epoch: Epoch::ZERO,
             identity: 0,
             cluster,
@@ -220,7 +226,7 @@ impl Host {
 
     /// The world's time on the process's monotonic clock.
     pub(crate) fn local(&self, now: Timestamp) -> Timestamp {
-        Timestamp::ZERO + now.since(self.started)
+        self.monotonic.read(now)
     }
 
     /// Forgets everything that lives in the process's memory.

@@ -1,12 +1,16 @@
 //! Directed links: what becomes of a packet on its way from one host to another.
 
+mod narrow;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tidings_types::Timestamp;
 
+use self::narrow::Backlog;
+pub use self::narrow::Narrow;
 use crate::{
-    random::{Stream, exponential, happens, uniform},
+    random::{Stream, exponential, happens, lognormal, uniform},
     scenario::is_default,
     span::Span,
 };
@@ -43,7 +47,7 @@ pub struct PathLink {
 }
 
 /// How one directed link behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Link {
     /// How long a packet takes.
@@ -61,18 +65,12 @@ pub struct Link {
     /// The probability that a packet is held back by up to ten times its latency.
     #[serde(skip_serializing_if = "is_default")]
     pub reorder: f64,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self {
-            latency: Latency::default(),
-            loss: 0.0,
-            bursts: None,
-            duplicate: 0.0,
-            reorder: 0.0,
-        }
-    }
+    /// How many bytes it carries; without a bound if absent.
+    #[serde(skip_serializing_if = "is_default")]
+    pub narrow: Option<Narrow>,
+    /// The probability, per frame, that its session breaks there.
+    #[serde(skip_serializing_if = "is_default")]
+    pub breaks: f64,
 }
 
 /// Loss in bursts: a link is in a good or a bad state and changes with each packet
@@ -110,6 +108,15 @@ pub enum Latency {
         base: Span,
         /// The mean of what is added.
         mean: Span,
+        /// The rare tail.
+        tail: Option<Tail>,
+    },
+    /// A time whose logarithm is normally distributed, as over long distances, with a rare tail.
+    Lognormal {
+        /// Half of the packets take less.
+        median: Span,
+        /// The standard deviation of the logarithm: 0.1 is narrow, 1 is wide.
+        sigma: f64,
         /// The rare tail.
         tail: Option<Tail>,
     },
@@ -167,6 +174,9 @@ struct Wire {
     refusals: u32,
     /// Jams in force.
     jams: u32,
+    backlog: Backlog,
+    /// After how long what passes comes once more.
+    echo: Option<Duration>,
 }
 
 /// The delays after which a packet arrives: none if it is lost, two if it is doubled.
@@ -185,6 +195,8 @@ impl Network {
             cuts: [0, 0],
             refusals: 0,
             jams: 0,
+            backlog: Backlog::default(),
+            echo: None,
         };
         Self {
             hosts,
@@ -263,6 +275,39 @@ impl Network {
             && !self.is_jammed(from, to)
     }
 
+    /// Makes what passes over a link come once more so much later, or no more.
+    pub fn echo(&mut self, from: usize, to: usize, after: Option<Duration>) {
+        self.wire(from, to).echo = after;
+    }
+
+    /// After how long what passes over a link now comes once more.
+    pub fn echoes(&self, from: usize, to: usize) -> Option<Duration> {
+        self.wires[from * self.hosts + to].echo
+    }
+
+    /// How long something of `bytes` waits for its turn on a link; `None` if there is no room for it
+    /// and it `may_drop`.
+    pub fn squeeze(
+        &mut self,
+        (from, to): (usize, usize),
+        now: Timestamp,
+        bytes: usize,
+        may_drop: bool,
+    ) -> Option<Duration> {
+        let wire = self.wire(from, to);
+        match wire.link.narrow.filter(|_| from != to) {
+            Some(narrow) => wire.backlog.pass(now, bytes, narrow, may_drop),
+            None => Some(Duration::ZERO),
+        }
+    }
+
+    /// Whether a session breaks with the frame that entered a link last.
+    pub fn breaks(&self, from: usize, to: usize) -> bool {
+        let wire = &self.wires[from * self.hosts + to];
+        let draw = wire.fates.part(u64::MAX - wire.frames, 2 * RETRANSMITS);
+        happens(draw, wire.link.breaks)
+    }
+
     /// What becomes of the next packet on a link, cuts and jams aside.
     pub fn datagram(&mut self, from: usize, to: usize) -> Arrivals {
         if from == to {
@@ -335,12 +380,19 @@ fn delay(latency: Latency, draw: u64, rare: u64) -> Duration {
         Latency::Const { value } => value.get(),
         Latency::Uniform { min, max } => uniform(draw, min.get(), max.get()),
         Latency::Exp { base, mean, tail } => {
-            let tail = tail.filter(|tail| happens(rare, tail.p));
-            base.get()
-                + exponential(draw, mean.get())
-                + tail.map_or(Duration::ZERO, |tail| tail.add.get())
+            base.get() + exponential(draw, mean.get()) + tail_of(tail, rare)
         }
+        Latency::Lognormal {
+            median,
+            sigma,
+            tail,
+        } => lognormal(draw, median.get(), sigma) + tail_of(tail, rare),
     }
+}
+
+fn tail_of(tail: Option<Tail>, rare: u64) -> Duration {
+    let tail = tail.filter(|tail| happens(rare, tail.p));
+    tail.map_or(Duration::ZERO, |tail| tail.add.get())
 }
 
 #[cfg(test)]

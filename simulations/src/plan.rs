@@ -130,16 +130,11 @@ impl Plan {
         if let Some(late) = ops.iter().find(|op| op.at > heal) {
             bail!("a workload item at {} comes after the chaos phase", late.at);
         }
-        let trouble: Vec<Trouble> = scenario
-            .fault
-            .iter()
-            .enumerate()
-            .map(|(nth, fault)| {
-                planner
-                    .trouble(fault)
-                    .with_context(|| format!("in fault {nth}"))
-            })
-            .collect::<Result<_>>()?;
+        let mut trouble = Vec::new();
+        for (nth, fault) in scenario.fault.iter().enumerate() {
+            let part = planner.troubles(fault);
+            trouble.extend(part.with_context(|| format!("in fault {nth}"))?);
+        }
         let seeds = scenario
             .seeds
             .clone()

@@ -55,6 +55,14 @@ pub fn exponential(draw: u64, mean: Duration) -> Duration {
     mean.mul_f64((-(1.0 - unit(draw)).ln()).min(20.0))
 }
 
+/// A time whose logarithm is normally distributed, with that median and deviation of the logarithm
+/// (Box and Muller, 1958); at most 20 times the median.
+pub fn lognormal(draw: u64, median: Duration, sigma: f64) -> Duration {
+    let radius = (-2.0 * (1.0 - unit(draw)).ln()).sqrt();
+    let angle = std::f64::consts::TAU * unit(mix(draw));
+    median.mul_f64((sigma * radius * angle.cos()).exp().min(20.0))
+}
+
 /// The draw as a number from 0 to below 1.
 fn unit(draw: u64) -> f64 {
     const STEPS: f64 = (1_u64 << 53) as f64;
@@ -94,6 +102,18 @@ mod tests {
         assert!(
             (18..22).contains(&sum.as_secs()),
             "{sum:?} for 10,000 of 2 ms"
+        );
+        let middle = Duration::from_millis(80);
+        let below_median = (0..10_000)
+            .filter(|&n| lognormal(stream.draw(n), middle, 0.3) < middle)
+            .count();
+        let within = (0..10_000)
+            .filter(|&n| lognormal(stream.draw(n), middle, 0.3) < middle.mul_f64(0.3_f64.exp()))
+            .count();
+        assert!((4_800..5_200).contains(&below_median), "{below_median}");
+        assert!(
+            (8_200..8_600).contains(&within),
+            "{within} within a deviation"
         );
         let (low, high) = (Duration::from_millis(1), Duration::from_millis(3));
         assert!((0..1_000).all(|n| {

@@ -400,7 +400,7 @@ impl World {
             .node
             .as_ref()
             .and_then(tidings_node::Node::poll_timeout);
-        let due = due.map(|due| (state.started + due.since(Timestamp::ZERO)).max(self.now));
+        let due = due.map(|due| state.monotonic.shows(due).max(self.now));
         if let Some(at) = due
             && state.timer != due
         {

@@ -51,6 +51,10 @@ pub enum What {
     SlowNode(Vec<usize>, Duration),
     /// A host sends idle datagrams to these, so many to each in a second.
     Flood(usize, Vec<usize>, u32),
+    /// What passes over these directed links comes once more so much later.
+    Replay(Vec<(usize, usize)>, Duration),
+    /// These monotonic clocks go fast, in parts per million.
+    Drift(Vec<usize>, i64),
     /// A host's driver lies, about the feed of another host if one is given.
     Lie(usize, Lie, Option<usize>),
 }
@@ -71,7 +75,46 @@ pub struct Comeback {
 }
 
 impl Planner<'_> {
-    pub(super) fn trouble(&self, fault: &Fault) -> Result<Trouble> {
+    /// What a fault comes to: mostly one thing.
+    pub(super) fn troubles(&self, fault: &Fault) -> Result<Vec<Trouble>> {
+        let Fault::CrashLoop {
+            at,
+            r#for,
+            node,
+            up,
+            down,
+        } = fault
+        else {
+            return Ok(vec![self.trouble(fault)?]);
+        };
+        let (at, round) = (moment(*at), up.get() + down.get());
+        ensure!(
+            round >= Duration::from_millis(1),
+            "a process that neither runs nor stays away crashes without end"
+        );
+        let restart = Restart {
+            after: *down,
+            disk: DiskFate::Intact,
+            image: None,
+            of: None,
+            cluster: Cluster::First,
+        };
+        let hosts = self.hosts(node)?;
+        let mut crashes = Vec::new();
+        let mut next = at;
+        while next < at + r#for.get() {
+            let comeback = self.comeback(next, &hosts, Some(restart))?;
+            crashes.push(Trouble {
+                at: next,
+                until: next,
+                what: What::Crash(hosts.clone(), comeback),
+            });
+            next = next + round;
+        }
+        Ok(crashes)
+    }
+
+    fn trouble(&self, fault: &Fault) -> Result<Trouble> {
         let (at, length) = span_of(fault);
         ensure!(at <= self.heal, "it begins after the chaos phase");
         let what = self.what(fault, at)?;
@@ -98,6 +141,7 @@ impl Planner<'_> {
             What::Cut(links, _)
             | What::Weather(links, _)
             | What::SendErrors(links)
+            | What::Replay(links, _)
             | What::Jam(links) => {
                 let within = |(a, b): &(usize, usize)| core.contains(a) && core.contains(b);
                 links.iter().find(|link| within(link)).map(|link| link.0)
@@ -108,6 +152,7 @@ impl Planner<'_> {
             | What::Clock(hosts, ..)
             | What::DiskFull(hosts)
             | What::SlowNode(hosts, _)
+            | What::Drift(hosts, _)
             | What::Flood(_, hosts, _) => hosts.iter().copied().find(|host| core.contains(host)),
             What::Lie(host, ..) => Some(*host).filter(|host| core.contains(host)),
         };
@@ -151,6 +196,28 @@ impl Planner<'_> {
             }
             Fault::DiskFull { node, .. } => What::DiskFull(self.hosts(node)?),
             Fault::Jam { between, way, .. } => What::Jam(self.links(between, *way)?),
+            Fault::Replay {
+                between,
+                way,
+                after,
+                r#for,
+                ..
+            } => {
+                let length = r#for.map_or(Duration::ZERO, Span::get);
+                ensure!(
+                    after.get() < self.heal.since(at + length.min(self.heal.since(at))),
+                    "the last of it comes again after the chaos phase"
+                );
+                What::Replay(self.links(between, *way)?, after.get())
+            }
+            Fault::Drift { node, rate_ppm, .. } => {
+                ensure!(
+                    (-500_000..=1_000_000).contains(rate_ppm),
+                    "a clock goes at half its speed to twice its speed"
+                );
+                What::Drift(self.hosts(node)?, *rate_ppm)
+            }
+            Fault::CrashLoop { .. } => unreachable!("a crash loop is made of crashes"),
             Fault::SlowNode { node, late, .. } => What::SlowNode(self.hosts(node)?, late.get()),
             Fault::Flood {
                 from,
@@ -194,8 +261,8 @@ impl Planner<'_> {
             "it restarts after the chaos phase"
         );
         ensure!(
-            image.is_some() == (disk == DiskFate::RolledBack),
-            "a rolled-back disk, and no other, names the moment of its image"
+            image.is_some() == disk.is_of_an_image(),
+            "a rolled-back, stale or unsynced disk, and no other, names the moment of its image"
         );
         ensure!(
             image.is_none_or(|image| image <= at),
@@ -236,7 +303,10 @@ fn span_of(fault: &Fault) -> (Timestamp, Option<Span>) {
         | Fault::Jam { at, r#for, .. }
         | Fault::SlowNode { at, r#for, .. }
         | Fault::Flood { at, r#for, .. }
+        | Fault::Replay { at, r#for, .. }
+        | Fault::Drift { at, r#for, .. }
         | Fault::Lie { at, r#for, .. } => (*at, *r#for),
+        Fault::CrashLoop { at, r#for, .. } => (*at, Some(*r#for)),
         Fault::Crash { at, .. } | Fault::Depart { at, .. } => (*at, None),
     };
     (moment(at), length)

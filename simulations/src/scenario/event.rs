@@ -57,6 +57,10 @@ pub enum EventName {
     Cloned,
     /// A process gave its key up and went on under a new one.
     Yielded,
+    /// A narrow link had no room for a datagram.
+    Squeezed,
+    /// A datagram came once more, long after it was sent.
+    Replayed,
     /// A suspect turned out to be alive.
     SuspicionRefuted,
     /// A member went down in somebody's view while its process ran.

@@ -131,6 +131,46 @@ pub enum Fault {
         #[serde(default, skip_serializing_if = "is_default")]
         way: Way,
     },
+    /// What passes from the first hosts to the second comes once more, long after it was sent.
+    Replay {
+        /// When the recording begins.
+        at: Span,
+        /// How long it goes on.
+        #[serde(default, deserialize_with = "or_ever")]
+        r#for: Option<Span>,
+        /// From whom to whom.
+        between: [Hosts; 2],
+        /// Which directions.
+        #[serde(default, skip_serializing_if = "is_default")]
+        way: Way,
+        /// How long after it was sent it comes again.
+        after: Span,
+    },
+    /// The process is killed again and again, and comes back each time with an intact disk.
+    CrashLoop {
+        /// When it is killed first.
+        at: Span,
+        /// How long it goes on.
+        r#for: Span,
+        /// Which hosts.
+        node: Hosts,
+        /// How long it runs each time.
+        up: Span,
+        /// How long it is gone each time.
+        down: Span,
+    },
+    /// The process's monotonic clock goes fast or slow: its timers are early or late.
+    Drift {
+        /// When.
+        at: Span,
+        /// How long.
+        #[serde(default, deserialize_with = "or_ever")]
+        r#for: Option<Span>,
+        /// Which hosts.
+        node: Hosts,
+        /// By how much it goes fast, in parts per million.
+        rate_ppm: i64,
+    },
     /// The process handles whatever reaches it late, in order. Its own timers are on time.
     SlowNode {
         /// When.
@@ -223,7 +263,7 @@ pub struct Restart {
     /// What its disk holds then.
     #[serde(default, skip_serializing_if = "is_default")]
     pub disk: DiskFate,
-    /// Of a rolled-back disk: the moment of the run whose content it holds.
+    /// Of a rolled-back, stale or unsynced disk: the moment of the run whose content it holds.
     pub image: Option<Span>,
     /// Of a copied disk: the host whose disk it is a copy of.
     pub of: Option<usize>,
@@ -256,11 +296,24 @@ pub enum DiskFate {
     Empty,
     /// What it held at an earlier moment, epoch included.
     RolledBack,
+    /// All of its own feed, and of others what it held at an earlier moment.
+    Stale,
+    /// Of its own feed what it held at an earlier moment, though it had said that all was written.
+    Unsynced,
+    /// What was durable, less rows of which a bit has flipped: they are found out and marked.
+    Flipped,
     /// What another host's holds when this one stops: two processes have one key.
     Copied,
     /// What was durable, and part of what was not: the crash met it while it saved. What is broken
     /// is marked as damaged, or its whole file was set aside.
     Torn,
+}
+
+impl DiskFate {
+    /// Whether it holds something as it was at an earlier moment.
+    pub const fn is_of_an_image(self) -> bool {
+        matches!(self, Self::RolledBack | Self::Stale | Self::Unsynced)
+    }
 }
 
 /// Whether a node that departs means to come back.

@@ -28,7 +28,7 @@ impl World {
         let seed = self.plan.seed;
         let state = &mut self.hosts[host];
         state.run += 1;
-        state.started = self.now;
+        state.monotonic.start(self.now);
         let wall_ms = state.clock.read(self.now);
         let random = Stream::new(seed, &format!("epoch/{host}")).draw(state.run);
         state.disk.epoch = Epoch::after(state.disk.epoch, wall_ms, random);
@@ -232,13 +232,29 @@ impl World {
                 state.floors = floors;
                 Timestamp::ZERO
             }
-            DiskFate::RolledBack => {
+            DiskFate::RolledBack | DiskFate::Stale | DiskFate::Unsynced => {
                 let at = comeback.image.unwrap_or(Timestamp::ZERO);
-                if let Some((disk, floors)) = state.images.get(&at) {
-                    state.disk = disk.clone();
+                if let Some((image, floors)) = state.images.get(&at) {
                     state.floors = floors.clone();
+                    match comeback.disk {
+                        DiskFate::Stale => state.disk.forget_replicas_since(image),
+                        DiskFate::Unsynced => state.disk.forget_own_since(image),
+                        _ => state.disk = image.clone(),
+                    }
+                }
+                if comeback.disk == DiskFate::Stale {
+                    // What it wrote itself is all there.
+                    return;
                 }
                 at
+            }
+            DiskFate::Flipped => {
+                let draws = Stream::new(seed, &format!("flip/{host}"));
+                state.floors = Floors::default();
+                if !state.disk.flip_bits(draws, state.run) {
+                    return;
+                }
+                Timestamp::ZERO
             }
         };
         let at = self.now;

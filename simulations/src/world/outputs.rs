@@ -147,6 +147,7 @@ impl World {
         let traffic = self.checks.traffic_mut();
         traffic.opened();
         traffic.sent(frame.len(), true);
+        let bytes = frame.len();
         let client = (host, self.hosts[host].run);
         let mut session = Session::new(client, exchange, target, to, self.now);
         session.send(
@@ -155,7 +156,9 @@ impl World {
         );
         // One round trip for the handshake, then the question itself.
         let handshake = self.network.frame(host, target) + self.network.frame(target, host);
-        let delay = handshake + self.network.frame(host, target);
+        let link = (host, target);
+        let waits = self.network.squeeze(link, self.now, bytes, false);
+        let delay = handshake + self.network.frame(host, target) + waits.unwrap_or_default();
         let at = in_order(&mut session.last[Towards::Server.index()], self.now, delay);
         let number = self.sessions.open(session);
         self.heap.push(
@@ -176,12 +179,15 @@ impl World {
         let Some(session) = self.sessions.get(number) else {
             return;
         };
-        if let Carried::Response(frame) = &carried {
-            self.checks.traffic_mut().sent(frame.len(), true);
-        }
+        let bytes = match &carried {
+            Carried::Response(frame) => frame.len(),
+            Carried::Request(..) | Carried::Finish(_) => 0,
+        };
+        self.checks.traffic_mut().sent(bytes, true);
         session.send(Towards::Client, carried);
         let (from, to) = session.ends(Towards::Client);
-        let delay = self.network.frame(from, to);
+        let waits = self.network.squeeze((from, to), self.now, bytes, false);
+        let delay = self.network.frame(from, to) + waits.unwrap_or_default();
         let at = in_order(&mut session.last[Towards::Client.index()], self.now, delay);
         self.heap.push(
             at,
@@ -220,7 +226,7 @@ impl World {
         };
         let stranger = towards == Towards::Server && self.hosts[to].me() != session.to;
         let foreign = self.hosts[from].cluster != self.hosts[to].cluster;
-        if run != expected || stranger || foreign {
+        if run != expected || stranger || foreign || self.network.breaks(from, to) {
             if foreign {
                 self.checks.saw(EventName::ForeignCluster);
             }

@@ -51,6 +51,11 @@ impl World {
         if self.network.is_cut(host, target, Lane::Datagram) {
             return Ok(());
         }
+        let turn = self.network.squeeze((host, target), self.now, bytes, true);
+        let Some(waits) = turn else {
+            self.checks.saw(EventName::Squeezed);
+            return Ok(());
+        };
         let packet = self.sealed(host, receiver, payload);
         if self.network.is_jammed(host, target) {
             let held = self.held.entry((host, target)).or_default();
@@ -60,7 +65,11 @@ impl World {
             return Ok(());
         }
         for delay in fate.into_iter().flatten() {
-            self.deliver(self.now + delay, target, packet.clone());
+            self.deliver(self.now + waits + delay, target, packet.clone());
+            if let Some(after) = self.network.echoes(host, target) {
+                self.checks.saw(EventName::Replayed);
+                self.deliver(self.now + waits + delay + after, target, packet.clone());
+            }
         }
         Ok(())
     }

@@ -68,6 +68,12 @@ impl World {
             What::SlowNode(hosts, late) => {
                 hosts.iter().for_each(|&host| self.hosts[host].late = late);
             }
+            What::Replay(links, after) => {
+                links
+                    .iter()
+                    .for_each(|&(from, to)| self.network.echo(from, to, Some(after)));
+            }
+            What::Drift(hosts, rate_ppm) => self.drift(&hosts, rate_ppm),
             What::Flood(..) => self.heap.push(self.now, Event::Flood(nth)),
             What::Lie(host, about, of) => self.begin_lying(nth, host, about, of),
         }
@@ -126,10 +132,24 @@ impl World {
                     self.hosts[host].late = Duration::ZERO;
                 }
             }
+            What::Replay(links, _) => {
+                links
+                    .iter()
+                    .for_each(|&(from, to)| self.network.echo(from, to, None));
+            }
+            What::Drift(hosts, _) => self.drift(&hosts, 0),
             What::Flood(..) => {}
             What::Lie(host, ..) => {
                 self.lying.remove(&host);
             }
+        }
+    }
+
+    /// Lets monotonic clocks go at another speed, with the timers that hang on them.
+    fn drift(&mut self, hosts: &[usize], rate_ppm: i64) {
+        for &host in hosts {
+            self.hosts[host].monotonic.turn(self.now, rate_ppm);
+            self.set_timer(host);
         }
     }
 }
