@@ -217,7 +217,7 @@ impl Disk {
         let replicas = self.replicas.iter_mut().map(|(&owner, feed)| (owner, feed));
         for (part, (owner, feed)) in (0..).step_by(2).zip(own.into_iter().chain(replicas)) {
             let rows = feed.slots.len() as u64;
-            if rows > 0 && draws.part(nth, part) % 2 == 0 {
+            if rows > 0 && draws.part(nth, part).is_multiple_of(2) {
                 let hit = usize::try_from(below(draws.part(nth, part + 1), rows)).unwrap_or(0);
                 let key = feed.slots.keys().nth(hit).cloned();
                 key.iter().for_each(|key| drop(feed.slots.remove(key)));

@@ -1,4 +1,5 @@
-//! A2, E1 and E3: what agents have to have in common.
+//! A2, E1 and E3: agents with equal fingerprints show the same; once links work all come to hold the
+//! same; and each sees exactly those that run.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -79,3 +79,17 @@ fn within(now: Timestamp, host: usize, held: &[(&str, usize, usize)]) -> Result<
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_above_its_cap_is_named() {
+        assert_eq!(within(Timestamp::ZERO, 0, &[("feeds", 3, 3)]), Ok(()));
+        let held = [("feeds", 3, 3), ("requests", 33, REQUESTS_OPEN)];
+        let broken = within(Timestamp::ZERO, 1, &held).unwrap_err();
+        assert_eq!((broken.invariant, broken.host), ("A11", Some(1)));
+        assert!(broken.text.contains("33 requests"), "{}", broken.text);
+    }
+}

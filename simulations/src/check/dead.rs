@@ -88,3 +88,28 @@ pub(crate) fn answers_without_the_dead(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_without_a_suspicion_is_hasty_and_one_after_it_is_not() {
+        let node = NodeId::from_bytes([1; 16]);
+        let mut checks = Checks::default();
+        checks
+            .deaths
+            .0
+            .insert(node, Timestamp::from_micros(5_000_000));
+        let judge = |checks: &Checks, at| {
+            let at = Timestamp::from_micros(at);
+            checks
+                .is_not_hasty(at, 0, node, &[])
+                .map_err(|v| v.invariant)
+        };
+        assert_eq!(judge(&checks, 6_900_000), Err("E4"));
+        assert_eq!(judge(&checks, 7_000_000), Ok(()));
+        checks.lives(node);
+        assert_eq!(judge(&checks, 6_900_000), Ok(()));
+    }
+}

@@ -170,3 +170,47 @@ fn with_all_of(into: &Registry, from: &Registry) -> Option<Registry> {
 fn rebuilt(state: &Registry, cluster: ClusterId) -> Option<Registry> {
     with_all_of(&Registry::new(state.me(), cluster), state)
 }
+
+#[cfg(test)]
+mod tests {
+    use tidings_registry::Writer;
+    use tidings_types::{Body, CheckStatus, Epoch, Key, ServiceId};
+
+    use super::*;
+    use crate::workload::{check, check_id};
+
+    const CLUSTER: ClusterId = ClusterId::from_bytes([1; 16]);
+    const OTHER: ClusterId = ClusterId::from_bytes([2; 16]);
+
+    /// A node's registry that holds what it wrote itself.
+    fn registry(node: u8, cluster: ClusterId, ids: &[&str]) -> Registry {
+        let me = NodeId::from_bytes([node; 16]);
+        let mut registry = Registry::new(me, cluster);
+        let mut writer = Writer::new(me, Epoch::from_bits(1));
+        for id in ids {
+            let service = ServiceId::new(*id).unwrap();
+            let key = Key::Check(me, check_id(&service));
+            let body = Body::Check(check(&service, CheckStatus::Passing));
+            writer.register(&registry, key, body).unwrap();
+        }
+        if let Some(batch) = writer.take_batch(&registry) {
+            writer.commit(&mut registry, batch);
+        }
+        registry
+    }
+
+    #[test]
+    fn sound_states_pass_and_each_law_can_fail() {
+        let (a, b) = (registry(1, CLUSTER, &["a"]), registry(2, CLUSTER, &["b"]));
+        let c = registry(3, CLUSTER, &["c", "d"]);
+        assert_eq!(judge(&[&a, &b, &c], CLUSTER), Ok(()));
+        let ab = merged(&a, &b).unwrap();
+        assert!(same(&ab, &a).is_err());
+        assert!(takes_nothing_away(&a, &ab).is_err());
+        assert!(takes_nothing_away(&ab, &a).is_ok());
+        // The same content has another fingerprint in another cluster.
+        let elsewhere = registry(1, OTHER, &["a"]);
+        assert!(equal_means_same(&a, &elsewhere).is_err());
+        assert!(judge(&[&a, &b, &c], OTHER).is_err());
+    }
+}

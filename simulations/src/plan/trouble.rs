@@ -8,7 +8,7 @@ use tidings_types::Timestamp;
 use super::{Planner, moment};
 use crate::{
     link::{Lane, Link},
-    scenario::{Cluster, CutLane, DiskFate, Fault, Goodbye, Lie, Restart, Way},
+    scenario::{Cluster, CutLane, DiskFate, Fault, Goodbye, Hosts, Lie, Restart, Way},
     span::Span,
 };
 
@@ -202,21 +202,8 @@ impl Planner<'_> {
                 after,
                 r#for,
                 ..
-            } => {
-                let length = r#for.map_or(Duration::ZERO, Span::get);
-                ensure!(
-                    after.get() < self.heal.since(at + length.min(self.heal.since(at))),
-                    "the last of it comes again after the chaos phase"
-                );
-                What::Replay(self.links(between, *way)?, after.get())
-            }
-            Fault::Drift { node, rate_ppm, .. } => {
-                ensure!(
-                    (-500_000..=1_000_000).contains(rate_ppm),
-                    "a clock goes at half its speed to twice its speed"
-                );
-                What::Drift(self.hosts(node)?, *rate_ppm)
-            }
+            } => What::Replay(self.links(between, *way)?, self.echo(at, *r#for, *after)?),
+            Fault::Drift { node, rate_ppm, .. } => self.drift(node, *rate_ppm)?,
             Fault::CrashLoop { .. } => unreachable!("a crash loop is made of crashes"),
             Fault::SlowNode { node, late, .. } => What::SlowNode(self.hosts(node)?, late.get()),
             Fault::Flood {
@@ -237,6 +224,25 @@ impl Planner<'_> {
                 What::Lie(*node, *about, *of)
             }
         })
+    }
+
+    /// How much later what passed from `at` on comes again: before the chaos phase is over.
+    fn echo(&self, at: Timestamp, length: Option<Span>, after: Span) -> Result<Duration> {
+        let left = self.heal.since(at);
+        let length = length.map_or(left, Span::get);
+        ensure!(
+            length.saturating_add(after.get()) <= left,
+            "the last of it comes again after the chaos phase"
+        );
+        Ok(after.get())
+    }
+
+    fn drift(&self, node: &Hosts, rate_ppm: i64) -> Result<What> {
+        ensure!(
+            (-500_000..=1_000_000).contains(&rate_ppm),
+            "a monotonic clock goes at half its speed to twice its speed"
+        );
+        Ok(What::Drift(self.hosts(node)?, rate_ppm))
     }
 
     fn comeback(
