@@ -117,7 +117,7 @@ fn take_all(held: &mut Registry, other: &Registry) -> u64 {
         if held.apply(transfer.clone()).is_err() {
             continue;
         }
-        for part in FeedPart::split(transfer).unwrap_or_default() {
+        for part in FeedPart::split(transfer).flatten() {
             let frame = Response::Feed(Box::new(part)).encode();
             bytes += frame.map_or(0, |frame| frame.len() as u64);
         }
