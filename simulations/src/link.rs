@@ -1,5 +1,6 @@
 //! Directed links: what becomes of a packet on its way from one host to another.
 
+mod latency;
 mod narrow;
 
 use std::time::Duration;
@@ -7,12 +8,14 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tidings_types::Timestamp;
 
-use self::narrow::Backlog;
-pub use self::narrow::Narrow;
+use self::{latency::delay, narrow::Backlog};
+pub use self::{
+    latency::{Latency, Tail},
+    narrow::Narrow,
+};
 use crate::{
-    random::{Stream, exponential, happens, lognormal, uniform},
+    random::{Stream, happens, uniform},
     scenario::is_default,
-    span::Span,
 };
 
 /// Time until a lost session frame is sent again; doubles with each loss.
@@ -84,62 +87,6 @@ pub struct Bursts {
     pub end: f64,
     /// The probability that a packet is lost in it.
     pub loss: f64,
-}
-
-/// How long a packet takes.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(tag = "dist", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum Latency {
-    /// Always as long.
-    Const {
-        /// How long.
-        value: Span,
-    },
-    /// Evenly between two times.
-    Uniform {
-        /// At least.
-        min: Span,
-        /// At most.
-        max: Span,
-    },
-    /// A least time and an exponentially distributed one, with a rare tail.
-    Exp {
-        /// At least.
-        base: Span,
-        /// The mean of what is added.
-        mean: Span,
-        /// The rare tail.
-        tail: Option<Tail>,
-    },
-    /// A time whose logarithm is normally distributed, as over long distances, with a rare tail.
-    Lognormal {
-        /// Half of the packets take less.
-        median: Span,
-        /// The standard deviation of the logarithm: 0.1 is narrow, 1 is wide.
-        sigma: f64,
-        /// The rare tail.
-        tail: Option<Tail>,
-    },
-}
-
-impl Default for Latency {
-    fn default() -> Self {
-        Self::Exp {
-            base: Span::from_millis(1),
-            mean: Span::from_millis(1),
-            tail: None,
-        }
-    }
-}
-
-/// A rare, long delay.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Tail {
-    /// How probable.
-    pub p: f64,
-    /// How long.
-    pub add: Span,
 }
 
 /// The two lanes that a cut may tell apart.
@@ -373,26 +320,6 @@ const fn at(lane: Lane) -> usize {
         Lane::Datagram => 0,
         Lane::Session => 1,
     }
-}
-
-fn delay(latency: Latency, draw: u64, rare: u64) -> Duration {
-    match latency {
-        Latency::Const { value } => value.get(),
-        Latency::Uniform { min, max } => uniform(draw, min.get(), max.get()),
-        Latency::Exp { base, mean, tail } => {
-            base.get() + exponential(draw, mean.get()) + tail_of(tail, rare)
-        }
-        Latency::Lognormal {
-            median,
-            sigma,
-            tail,
-        } => lognormal(draw, median.get(), sigma) + tail_of(tail, rare),
-    }
-}
-
-fn tail_of(tail: Option<Tail>, rare: u64) -> Duration {
-    let tail = tail.filter(|tail| happens(rare, tail.p));
-    tail.map_or(Duration::ZERO, |tail| tail.add.get())
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@
 //! | `trouble` | begins and ends faults |
 //! | `liar` | lets a dishonest driver alter what its node sends, and make things up |
 //! | `tear` | leaves of a disk what a crash in the middle of a save leaves |
+//! | `seconds` | judges what is looked at once a second, and adds up what a run has cost
 //! | `quiet` | judges what must come eventually |
 
 mod arrivals;
@@ -21,6 +22,7 @@ mod clone;
 mod liar;
 mod outputs;
 mod quiet;
+mod seconds;
 mod tear;
 mod transit;
 mod trouble;
@@ -36,7 +38,7 @@ use tidings_node::Input;
 use tidings_types::Timestamp;
 
 use crate::{
-    check::{Checks, Told, Violation},
+    check::{Checks, Violation},
     figures::Figures,
     heap::EventHeap,
     host::{Arrival, Host, Packet},
@@ -53,8 +55,6 @@ const EVENTS: u64 = 400_000_000;
 const OUTPUTS: usize = 1_000_000;
 /// Timers that a node may have in one instant.
 const SPINS: u32 = 1_000;
-/// Every so many seconds one host is looked at closely.
-const CLOSER: usize = 5;
 /// How often convergence is looked at in the quiet phase.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -202,23 +202,6 @@ impl World {
         self.report(events, figures, verdict)
     }
 
-    /// What the run has cost so far.
-    fn figures(&self, events: u64) -> Figures {
-        let traffic = self.checks.traffic();
-        let (repair_bytes, lacking_bytes) = traffic.repair();
-        let running = self.hosts.iter().filter(|host| host.is_up()).count() as u64;
-        Figures {
-            staleness: self.checks.staleness(),
-            steady_bytes: traffic.steady() / running.max(1),
-            storm: traffic.storm(),
-            repair_bytes,
-            lacking_bytes,
-            sessions: traffic.sessions(),
-            told: Told::of(&self.hosts),
-            events_per_delivery: events as f64 / self.checks.delivered().max(1) as f64,
-        }
-    }
-
     fn report(self, events: u64, figures: Figures, verdict: Verdict) -> Report {
         let rejoins = self.rejoins();
         let pending = self.pending();
@@ -314,41 +297,6 @@ impl World {
             Event::Heal => self.heal(),
             Event::Look => self.look(),
         }
-    }
-
-    /// What is looked at once a second.
-    fn second(&mut self) -> Step {
-        self.trace.second();
-        self.checks.traffic_mut().second();
-        self.heap
-            .push(self.now + Duration::from_secs(1), Event::Second);
-        self.checks
-            .equal_fingerprints_mean_equal_content(self.now, &self.hosts)?;
-        self.checks.lies_are_put_right(self.now)?;
-        self.checks.liars_cost_little(self.now, &self.hosts)?;
-        self.look_closely()?;
-        self.every_yield_ends()?;
-        self.checks
-            .every_call_is_answered(self.now, &self.hosts, self.plan.disk.max.get())
-    }
-
-    /// Judges what is dear to judge: of all hosts what is cheap, of one host in turn the rest.
-    fn look_closely(&mut self) -> Step {
-        for (host, state) in self.hosts.iter().enumerate() {
-            let sessions = self.sessions.opened_by(host);
-            self.checks.holds_little(self.now, host, state, sessions)?;
-        }
-        let seconds = self.trace.digests().len();
-        if !seconds.is_multiple_of(CLOSER) {
-            return Ok(());
-        }
-        let turn = seconds / CLOSER;
-        let host = turn % self.hosts.len();
-        let state = &self.hosts[host];
-        self.checks.holds_small_feeds(self.now, host, state)?;
-        self.checks.followers_see_it_all(self.now, host, state)?;
-        self.checks
-            .merging_is_lawful(self.now, turn, &self.hosts, liar::id_of)
     }
 
     /// Hands `input` to a host's node and carries out everything that follows.

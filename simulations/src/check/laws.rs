@@ -74,7 +74,7 @@ fn judge(states: &[&Registry], cluster: ClusterId) -> Result<(), String> {
         return Ok(());
     };
     equal_means_same(a, b)?;
-    if rebuilt(a, cluster).is_some_and(|rebuilt| rebuilt.fingerprint() != a.fingerprint()) {
+    if rebuilt(a, cluster).is_none_or(|rebuilt| rebuilt.fingerprint() != a.fingerprint()) {
         return Err("its fingerprint is not that of its content".to_owned());
     }
     // A state that its own node would refuse, as after a rollback, is none to merge.
@@ -139,9 +139,14 @@ fn holds_the_same(a: &Registry, b: &Registry) -> bool {
 
 /// The first feed that is not the same on both sides.
 fn first_difference(a: &Registry, b: &Registry) -> Option<NodeId> {
-    a.owners()
-        .chain(b.owners())
-        .find(|&owner| a.state(owner) != b.state(owner) || !a.changes(owner).eq(b.changes(owner)))
+    // Without the sum, which is judged against the content.
+    let position = |registry: &Registry, owner| {
+        let state = registry.state(owner)?;
+        Some((state.lineage, state.watermark, state.needs))
+    };
+    a.owners().chain(b.owners()).find(|&owner| {
+        position(a, owner) != position(b, owner) || !a.changes(owner).eq(b.changes(owner))
+    })
 }
 
 /// `into` with what it lacks of `from`; `None` if it would refuse that.
@@ -166,7 +171,8 @@ fn with_all_of(into: &Registry, from: &Registry) -> Option<Registry> {
     Some(merged)
 }
 
-/// The same feeds in a registry that has never held another state.
+/// The same feeds in a registry that has never held another state; `None` if it would refuse one of
+/// them.
 fn rebuilt(state: &Registry, cluster: ClusterId) -> Option<Registry> {
     with_all_of(&Registry::new(state.me(), cluster), state)
 }
