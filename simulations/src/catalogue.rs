@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{Mutant, Plan, Report, Scenario, World, trace::Sink};
+use crate::{Mutant, Plan, Recording, Report, Scenario, World, trace::Sink};
 
 /// The scenarios that ship with the simulator.
 pub const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
@@ -72,4 +72,17 @@ pub fn run(
     sink: Option<Sink>,
 ) -> Result<Report> {
     Ok(World::new(load(file, seed, settings)?, mutant, sink).run())
+}
+
+/// Runs a scenario's file and takes down what happens.
+///
+/// # Errors
+/// Says what in the file is wrong.
+pub fn record(
+    file: &Path,
+    seed: Option<u64>,
+    settings: &[String],
+    mutant: Mutant,
+) -> Result<(Report, Recording)> {
+    Ok(World::new(load(file, seed, settings)?, mutant, None).record())
 }

@@ -17,6 +17,7 @@ use crate::{
     plan::Comeback,
     random::Stream,
     reads::Reads,
+    recording::Track,
     scenario::Cluster,
 };
 
@@ -135,6 +136,8 @@ pub(crate) struct Packet {
     /// Who alone can open it; any member if absent.
     pub(crate) receiver: Option<NodeId>,
     pub(crate) payload: Vec<u8>,
+    /// What a recording knows it by.
+    pub(crate) track: Option<Track>,
 }
 
 /// A batch of the own feed on its way to the disk.
@@ -164,6 +167,14 @@ impl Arrival {
             self,
             Self::Packet(_) | Self::OldRun { .. } | Self::Request { .. }
         )
+    }
+
+    /// What a recording knows it by, if it is a packet.
+    pub(crate) const fn track(&self) -> Option<Track> {
+        match self {
+            Self::Packet(packet) => packet.track,
+            _ => None,
+        }
     }
 
     /// Whether the process itself makes it happen, and nothing that reaches it.

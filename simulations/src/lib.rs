@@ -20,6 +20,7 @@
 //! | [`mechanism`] | what the core is designed to have and may not have yet |
 //! | [`reads`], [`history`], [`check`] | what readers see, what is true, and what must hold |
 //! | [`trace`], [`meta`] | the proof that a run is repeatable |
+//! | [`recording`], [`page`] | what happened in a run, taken down and drawn |
 //! | [`report`], [`figures`], [`catalogue`] | what came of a run, and what it cost; where scenarios are |
 
 pub mod catalogue;
@@ -37,9 +38,11 @@ pub mod mechanism;
 pub mod meta;
 #[cfg(feature = "mutants")]
 pub mod mutants;
+pub mod page;
 pub mod plan;
 pub mod random;
 pub mod reads;
+pub mod recording;
 pub mod report;
 pub mod scenario;
 mod session;
@@ -49,6 +52,7 @@ pub mod workload;
 pub mod world;
 
 pub use plan::Plan;
+pub use recording::Recording;
 pub use report::{Report, Verdict};
 pub use scenario::Scenario;
 pub use world::{Mutant, World};

@@ -27,6 +27,8 @@ const SEEDS: usize = 3;
 pub struct Plan {
     /// The scenario's name.
     pub name: String,
+    /// What it shows.
+    pub about: String,
     /// The mechanism that it needs and that the core is yet to have.
     pub waits_for: Option<Mechanism>,
     /// Every draw derives from this.
@@ -141,6 +143,7 @@ impl Plan {
             .unwrap_or_else(|| (0..SEEDS.min(scenario.nodes)).collect());
         Ok(Self {
             name: scenario.name.clone(),
+            about: scenario.about.clone(),
             waits_for: scenario.waits_for,
             seed: scenario.seed,
             hosts: scenario.nodes,

@@ -92,6 +92,11 @@ impl Reads {
         &self.roster
     }
 
+    /// The membership view, to keep.
+    pub const fn shared_roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
     /// The node's figures.
     pub const fn status(&self) -> Option<&Status> {
         self.status.as_ref()

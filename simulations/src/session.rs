@@ -5,6 +5,8 @@ use std::{collections::BTreeMap, collections::VecDeque, time::Duration};
 use tidings_node::Exchange;
 use tidings_types::{NodeId, Timestamp};
 
+use crate::recording::Track;
+
 /// A session breaks when nothing of it arrived for this long.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a frame that cannot pass is tried again.
@@ -29,7 +31,7 @@ pub(crate) struct Session {
     /// Whom the client wants to talk to.
     pub(crate) to: NodeId,
     /// Frames on their way: to the server, to the client.
-    queues: [VecDeque<Carried>; 2],
+    queues: [VecDeque<(Carried, Option<Track>)>; 2],
     /// When the last frame of each direction arrives: the next one may not overtake it.
     pub(crate) last: [Timestamp; 2],
     /// When something arrived last.
@@ -91,12 +93,12 @@ impl Session {
     }
 
     /// Puts a frame on its way.
-    pub(crate) fn send(&mut self, towards: Towards, carried: Carried) {
-        self.queues[towards.index()].push_back(carried);
+    pub(crate) fn send(&mut self, towards: Towards, carried: Carried, track: Option<Track>) {
+        self.queues[towards.index()].push_back((carried, track));
     }
 
     /// Takes the next frame that arrives: in order, whichever event brought it.
-    pub(crate) fn receive(&mut self, towards: Towards) -> Option<Carried> {
+    pub(crate) fn receive(&mut self, towards: Towards) -> Option<(Carried, Option<Track>)> {
         self.queues[towards.index()].pop_front()
     }
 }

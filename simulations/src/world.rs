@@ -44,6 +44,7 @@ use crate::{
     host::{Arrival, Host, Packet},
     link::Network,
     plan::{Comeback, Plan},
+    recording::{Recorder, Recording},
     report::{Report, Verdict},
     session::{Sessions, Towards},
     trace::{Sink, Trace},
@@ -92,6 +93,7 @@ pub struct World {
     sessions: Sessions,
     checks: Checks,
     trace: Trace,
+    recorder: Recorder,
     quiet: quiet::Quiet,
 }
 
@@ -164,6 +166,7 @@ impl World {
             sessions: Sessions::default(),
             checks: Checks::new(&plan),
             trace: Trace::new(sink),
+            recorder: Recorder::default(),
             quiet: quiet::Quiet::default(),
             mutant,
             plan,
@@ -176,8 +179,22 @@ impl World {
     ///
     /// What waits for a mechanism is not run.
     pub fn run(mut self) -> Report {
+        let (events, figures, verdict) = self.run_to_end();
+        self.report(events, figures, verdict)
+    }
+
+    /// Runs as [`World::run`] does, and takes down what happens.
+    pub fn record(mut self) -> (Report, Recording) {
+        self.recorder = Recorder::new(&self.plan, &self.hosts);
+        let (events, figures, verdict) = self.run_to_end();
+        let recording = std::mem::take(&mut self.recorder).finish(self.now);
+        let recording = recording.expect("it was recording from the first event on");
+        (self.report(events, figures, verdict), recording)
+    }
+
+    fn run_to_end(&mut self) -> (u64, Figures, Verdict) {
         if let Some(mechanism) = self.plan.waits_for {
-            return self.report(0, Figures::default(), Verdict::Waiting(mechanism));
+            return (0, Figures::default(), Verdict::Waiting(mechanism));
         }
         let mut events = 0;
         let mut result = Ok(());
@@ -188,6 +205,7 @@ impl World {
             self.now = at;
             events += 1;
             result = self.happen(event);
+            self.recorder.look(at, &self.hosts);
             if result.is_err() {
                 break;
             }
@@ -199,7 +217,7 @@ impl World {
             Ok(()) if events == EVENTS => Verdict::Undecided("it took too many events".to_owned()),
             Ok(()) => self.quiet.verdict(),
         };
-        self.report(events, figures, verdict)
+        (events, figures, verdict)
     }
 
     fn report(self, events: u64, figures: Figures, verdict: Verdict) -> Report {

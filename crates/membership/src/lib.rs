@@ -16,6 +16,7 @@
 //! | [`id`] | [`MemberId`]: a node's identity within one run, as foca sees it |
 //! | [`config`] | [`Config`]: every interval, fan-out and limit |
 //! | [`members`] | [`Member`], [`MemberState`]: the member list as state |
+//! | [`glance`] | [`Glance`]: what a packet says, for those who only watch |
 //! | `codec` | packets to bytes and back, under hard limits |
 //! | `effects` | collects what foca asks for while it runs |
 //! | `timers` | foca's timers and ours, in one ordered queue |
@@ -41,6 +42,7 @@ mod codec;
 pub mod config;
 mod effects;
 mod exchange;
+pub mod glance;
 pub mod id;
 mod local_health;
 pub mod members;
@@ -55,6 +57,7 @@ mod timers;
 mod watchdog;
 
 pub use config::{Config, ConfigError};
+pub use glance::{Glance, Purpose};
 pub use id::MemberId;
 pub use members::{Member, MemberState, State};
 pub use membership::Membership;

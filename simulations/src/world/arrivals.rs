@@ -11,6 +11,7 @@ use crate::{
     host::{Arrival, Packet, Saved},
     plan::Comeback,
     random::Stream,
+    recording::Fate,
     workload::Call,
 };
 
@@ -21,9 +22,12 @@ impl World {
     pub(super) fn arrive(&mut self, host: usize, run: Option<u64>, arrival: Arrival) -> Step {
         let state = &mut self.hosts[host];
         if !state.is_up() || run.is_some_and(|run| run != state.run) {
+            let track = arrival.track();
+            self.recorder.arrived(self.now, track, Fate::NobodyThere);
             return Ok(());
         }
         if state.paused {
+            self.recorder.arrived(self.now, arrival.track(), Fate::Unread);
             state.wait(arrival);
             return Ok(());
         }
@@ -50,8 +54,10 @@ impl World {
                     from,
                     sender,
                     payload,
+                    track,
                     ..
                 } = packet;
+                self.recorder.taken(self.now, host, track);
                 self.feed(
                     host,
                     Input::Datagram {
@@ -225,6 +231,7 @@ impl World {
         self.trace.log(self.now, Some(host), || {
             format!("is asked {id:?}: {command:?}")
         });
+        self.recorder.asked(self.now, host, id, &command);
         self.feed(host, Input::Command { id, command })
     }
 

@@ -10,6 +10,7 @@ use crate::{
     host::{Arrival, Batch, Saved},
     link::{Lane, in_order},
     random::uniform,
+    recording::Fate,
     scenario::EventName,
     session::{Carried, RETRY, Session, TIMEOUT, Towards},
     workload::host_at,
@@ -78,6 +79,7 @@ impl World {
             Output::Event(event) => {
                 self.trace
                     .log(self.now, Some(host), || format!("{event:?}"));
+                self.recorder.said(self.now, host, &event);
                 self.cloned(host, &event)?;
                 self.checks
                     .event(self.now, host, &event, &self.hosts, &self.network)?;
@@ -90,6 +92,7 @@ impl World {
         let open = self.hosts[host].open.remove(&id);
         let line = || format!("answers {id:?}: {result:?}");
         self.trace.log(self.now, Some(host), line);
+        self.recorder.answered(self.now, host, id, result);
         self.inherited(host, id, result.is_ok());
         let state = &self.hosts[host];
         self.checks.reply(self.now, host, state, open, result)
@@ -150,10 +153,11 @@ impl World {
         let bytes = frame.len();
         let client = (host, self.hosts[host].run);
         let mut session = Session::new(client, exchange, target, to, self.now);
-        session.send(
-            Towards::Server,
-            Carried::Request(self.hosts[host].me(), frame),
-        );
+        let carried = Carried::Request(self.hosts[host].me(), frame);
+        let track = self
+            .recorder
+            .frame(self.now, (host, target), &carried, Fate::Underway);
+        session.send(Towards::Server, carried, track);
         // One round trip for the handshake, then the question itself.
         let handshake = self.network.frame(host, target) + self.network.frame(target, host);
         let link = (host, target);
@@ -184,8 +188,11 @@ impl World {
             Carried::Request(..) | Carried::Finish(_) => 0,
         };
         self.checks.traffic_mut().sent(bytes, true);
-        session.send(Towards::Client, carried);
         let (from, to) = session.ends(Towards::Client);
+        let track = self
+            .recorder
+            .frame(self.now, (from, to), &carried, Fate::Underway);
+        session.send(Towards::Client, carried, track);
         let waits = self.network.squeeze((from, to), self.now, bytes, false);
         let delay = self.network.frame(from, to) + waits.unwrap_or_default();
         let at = in_order(&mut session.last[Towards::Client.index()], self.now, delay);
@@ -233,9 +240,10 @@ impl World {
             self.break_off(number);
             return;
         }
-        let Some(carried) = session.receive(towards) else {
+        let Some((carried, track)) = session.receive(towards) else {
             return;
         };
+        self.recorder.taken(self.now, to, track);
         session.progress = self.now;
         session.server.1.get_or_insert(run);
         let exchange = session.exchange;

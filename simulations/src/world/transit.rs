@@ -14,6 +14,7 @@ use crate::{
     host::{Arrival, Packet},
     link::Lane,
     plan::What,
+    recording::{Fate, Track},
     scenario::EventName,
     workload::{gossip_addr, host_at},
 };
@@ -42,6 +43,7 @@ impl World {
             return Ok(());
         };
         if self.network.is_refused(host, target) {
+            self.note((host, target), &payload, Fate::SendError);
             self.arrive_at(self.now, host, Arrival::Input(Input::SendFailed { to }));
             return Ok(());
         }
@@ -49,29 +51,54 @@ impl World {
         self.checks.traffic_mut().sent(bytes, false);
         let fate = self.network.datagram(host, target);
         if self.network.is_cut(host, target, Lane::Datagram) {
+            self.note((host, target), &payload, Fate::Cut);
             return Ok(());
         }
         let turn = self.network.squeeze((host, target), self.now, bytes, true);
         let Some(waits) = turn else {
+            self.note((host, target), &payload, Fate::Dropped);
             self.checks.saw(EventName::Squeezed);
             return Ok(());
         };
-        let packet = self.sealed(host, receiver, payload);
-        if self.network.is_jammed(host, target) {
-            let held = self.held.entry((host, target)).or_default();
-            let room = HELD.saturating_sub(held.len());
-            let copies = fate.into_iter().flatten().map(|_| packet.clone());
-            held.extend(copies.take(room));
+        if fate[0].is_none() {
+            self.note((host, target), &payload, Fate::Lost);
             return Ok(());
         }
+        let is_jammed = self.network.is_jammed(host, target);
+        let packet = self.sealed(host, receiver, payload);
         for delay in fate.into_iter().flatten() {
-            self.deliver(self.now + waits + delay, target, packet.clone());
+            if is_jammed {
+                self.hold((host, target), packet.clone());
+                continue;
+            }
+            let at = self.now + waits + delay;
+            self.deliver_noted(at, (host, target), packet.clone());
             if let Some(after) = self.network.echoes(host, target) {
                 self.checks.saw(EventName::Replayed);
-                self.deliver(self.now + waits + delay + after, target, packet.clone());
+                self.deliver_noted(at + after, (host, target), packet.clone());
             }
         }
         Ok(())
+    }
+
+    fn deliver_noted(&mut self, at: Timestamp, ends: (usize, usize), packet: Packet) {
+        let track = self.note(ends, &packet.payload, Fate::Underway);
+        self.deliver(at, ends.1, Packet { track, ..packet });
+    }
+
+    /// Lets a jammed link hold a packet, if it holds not too many.
+    fn hold(&mut self, ends: (usize, usize), packet: Packet) {
+        let is_full = self.held.get(&ends).is_some_and(|held| held.len() >= HELD);
+        let fate = if is_full { Fate::Dropped } else { Fate::Jammed };
+        let track = self.note(ends, &packet.payload, fate);
+        if !is_full {
+            let packet = Packet { track, ..packet };
+            self.held.entry(ends).or_default().push(packet);
+        }
+    }
+
+    fn note(&mut self, ends: (usize, usize), payload: &[u8], fate: Fate) -> Option<Track> {
+        self.recorder.datagram(self.now, ends, payload, fate)
     }
 
     pub(super) fn sealed(&self, host: usize, receiver: Option<NodeId>, payload: Vec<u8>) -> Packet {
@@ -82,6 +109,7 @@ impl World {
             cluster: self.hosts[host].cluster,
             receiver,
             payload,
+            track: None,
         }
     }
 
@@ -110,7 +138,14 @@ impl World {
     pub(super) fn take_in(&mut self, host: usize, arrival: Arrival) -> Option<Arrival> {
         let (now, inbox) = (self.now, self.plan.inbox);
         let arrival = match arrival {
-            Arrival::Packet(packet) => self.open(host, packet)?,
+            Arrival::Packet(packet) => {
+                let track = packet.track;
+                let Some(opened) = self.open(host, packet) else {
+                    self.recorder.arrived(now, track, Fate::Stranger);
+                    return None;
+                };
+                opened
+            }
             arrival => arrival,
         };
         let state = &mut self.hosts[host];
@@ -124,6 +159,7 @@ impl World {
             let may_wait = matches!(arrival, Arrival::Request { .. });
             let Some(turn) = state.intake.take_in(now, inbox, may_wait) else {
                 self.checks.saw(EventName::Shed);
+                self.recorder.arrived(now, arrival.track(), Fate::Dropped);
                 return None;
             };
             at = turn;
@@ -203,7 +239,7 @@ impl World {
             if self.network.passes(from, target) {
                 let receiver = Some(self.hosts[target].me());
                 let packet = self.sealed(from, receiver, payload.clone());
-                self.deliver(self.now + FLOOD_DELAY, target, packet);
+                self.deliver_noted(self.now + FLOOD_DELAY, (from, target), packet);
             }
         }
         Ok(())

@@ -1,0 +1,163 @@
+//! What happened in one run, taken down as it goes, to be looked at afterwards.
+//!
+//! A recording changes nothing: it draws nothing, schedules nothing, and takes no part in the
+//! trace's hash. It is bounded: packets are thinned above [`PACKETS`], and above [`MOMENTS`] it
+//! stops, and says when.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | `recorder` | what the world tells, as it goes |
+//! | `packet` | packets, their kinds and fates; how many are kept |
+//! | `decode` | what a payload or a frame is |
+//! | `words` | faults, calls and events, for people |
+//! | `sides` | how the plan's faults split the network, and when |
+//! | `timeline` | from when to when agents held the same and saw each other |
+//! | `story` | the whole, in sentences |
+//! | `lines` | the whole, as JSON lines |
+
+mod decode;
+mod lines;
+pub(crate) mod packet;
+mod recorder;
+pub(crate) mod sides;
+pub(crate) mod story;
+pub(crate) mod timeline;
+pub(crate) mod words;
+
+use tidings_types::{Liveness, MemberStatus, Timestamp};
+
+pub use self::{lines::lines, packet::PACKETS, story::Story};
+pub(crate) use self::{
+    packet::{Fate, Track},
+    recorder::Recorder,
+};
+use crate::{
+    plan::{Plan, Trouble},
+    scenario::Cluster,
+};
+
+/// Moments that are kept of a run, at most; what comes after them is not taken down.
+pub const MOMENTS: usize = 200_000;
+
+/// Everything that was taken down of one run.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    pub(crate) name: String,
+    pub(crate) about: String,
+    pub(crate) hosts: usize,
+    /// The cluster in which each host starts.
+    pub(crate) clusters: Vec<Cluster>,
+    /// Hosts whose driver is dishonest at some time.
+    pub(crate) liars: Vec<usize>,
+    /// When the quiet phase begins.
+    pub(crate) heal: Timestamp,
+    /// When the run was to end.
+    pub(crate) planned_end: Timestamp,
+    /// When it ended.
+    pub(crate) end: Timestamp,
+    pub(crate) troubles: Vec<Trouble>,
+    /// By time.
+    pub(crate) moments: Vec<Moment>,
+    pub(crate) packets: packet::Packets,
+    /// What is in packets, each text once.
+    pub(crate) details: Vec<String>,
+    /// From when on nothing was taken down any more.
+    pub(crate) full: Option<Timestamp>,
+}
+
+/// Something that happened at a host.
+#[derive(Clone, Debug)]
+pub(crate) struct Moment {
+    pub(crate) at: Timestamp,
+    pub(crate) host: usize,
+    pub(crate) what: Happening,
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Happening {
+    /// Its process is so from now on.
+    Process(Process),
+    /// It belongs to another cluster from now on.
+    Moved(Cluster),
+    /// It takes another host's node for this from now on.
+    Sees { of: usize, view: View },
+    /// It takes itself for an island, or no longer does.
+    Island(bool),
+    /// What it holds: equal numbers for equal fingerprints and equal content.
+    Holds(usize),
+    /// A client asks for something.
+    Asked { call: u64, text: String },
+    /// A client is answered: with a refusal, or with success.
+    Answered { call: u64, refusal: Option<String> },
+    /// Its node says something about itself.
+    Said(String),
+}
+
+/// A host's process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Process {
+    /// It is not there.
+    Gone,
+    /// It goes; which run it is.
+    Runs(u64),
+    /// It stands still.
+    Paused,
+}
+
+/// What one node takes another for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    /// What the failure detector says; `None` if it does not know the other.
+    pub(crate) status: Option<MemberStatus>,
+    /// How the overlay treats what the other owns.
+    pub(crate) overlay: Liveness,
+}
+
+impl View {
+    /// Before a node has met another.
+    pub(crate) const UNKNOWN: Self = Self {
+        status: None,
+        overlay: Liveness::Stale,
+    };
+
+    /// The word for it.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self.status {
+            None => "unknown",
+            Some(status) => status.as_str(),
+        }
+    }
+
+    pub(crate) fn is_reachable(self) -> bool {
+        self.status.is_some_and(MemberStatus::is_reachable)
+    }
+}
+
+impl Recording {
+    /// Nothing yet, of a run of `plan`.
+    fn new(plan: &Plan) -> Self {
+        Self {
+            name: plan.name.clone(),
+            about: plan.about.clone(),
+            hosts: plan.hosts,
+            clusters: plan.clusters.clone(),
+            liars: plan.liars.iter().copied().collect(),
+            heal: plan.heal,
+            planned_end: plan.end,
+            end: Timestamp::ZERO,
+            troubles: plan.trouble.clone(),
+            moments: Vec::new(),
+            packets: packet::Packets::new(plan.hosts, plan.end),
+            details: vec![String::new()],
+            full: None,
+        }
+    }
+
+    /// Keeps half of the packets that are kept. Returns whether there were any.
+    pub(crate) fn halve_packets(&mut self) -> bool {
+        let before = self.packets.kept();
+        self.packets.halve();
+        before > 0
+    }
+}
