@@ -39,6 +39,9 @@ use crate::{
 /// Moments that are kept of a run, at most; what comes after them is not taken down.
 pub const MOMENTS: usize = 200_000;
 
+/// So little is not worth being thinned.
+const FEW: usize = 100;
+
 /// Everything that was taken down of one run.
 #[derive(Clone, Debug)]
 pub struct Recording {
@@ -51,8 +54,6 @@ pub struct Recording {
     pub(crate) liars: Vec<usize>,
     /// When the quiet phase begins.
     pub(crate) heal: Timestamp,
-    /// When the run was to end.
-    pub(crate) planned_end: Timestamp,
     /// When it ended.
     pub(crate) end: Timestamp,
     pub(crate) troubles: Vec<Trouble>,
@@ -61,6 +62,8 @@ pub struct Recording {
     pub(crate) packets: packet::Packets,
     /// What is in packets, each text once.
     pub(crate) details: Vec<String>,
+    /// Changes closer than this, in microseconds, are drawn as one; zero draws each.
+    pub(crate) resolution: u64,
     /// From when on nothing was taken down any more.
     pub(crate) full: Option<Timestamp>,
 }
@@ -144,20 +147,41 @@ impl Recording {
             clusters: plan.clusters.clone(),
             liars: plan.liars.iter().copied().collect(),
             heal: plan.heal,
-            planned_end: plan.end,
             end: Timestamp::ZERO,
             troubles: plan.trouble.clone(),
             moments: Vec::new(),
             packets: packet::Packets::new(plan.hosts, plan.end),
             details: vec![String::new()],
+            resolution: 0,
             full: None,
         }
     }
 
-    /// Keeps half of the packets that are kept. Returns whether there were any.
-    pub(crate) fn halve_packets(&mut self) -> bool {
-        let before = self.packets.kept();
-        self.packets.halve();
-        before > 0
+    /// Keeps half of the packets; without packets, half of what clients and nodes say; without that,
+    /// draws together what changes within ever longer times. Returns whether anything was left out.
+    pub(crate) fn thin(&mut self) -> bool {
+        if self.packets.kept() > FEW {
+            self.packets.halve();
+            return true;
+        }
+        let before = self.moments.len();
+        self.moments.retain(Self::every_second_word());
+        if self.moments.len() + FEW < before {
+            return true;
+        }
+        let end = self.end.as_micros();
+        self.resolution = (self.resolution * 2).max(end / 50_000 + 1);
+        self.resolution < end / 50
+    }
+
+    fn every_second_word() -> impl FnMut(&Moment) -> bool {
+        let mut words = 0_u64;
+        move |moment| match moment.what {
+            Happening::Said(_) | Happening::Asked { .. } | Happening::Answered { .. } => {
+                words += 1;
+                words.is_multiple_of(2)
+            }
+            _ => true,
+        }
     }
 }

@@ -31,6 +31,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
+    str::FromStr,
     time::Duration,
 };
 
@@ -73,6 +74,40 @@ pub enum Mutant {
     NoAbstaining,
     /// With tombstones and overrides that hold nothing down.
     NoTombstones,
+}
+
+impl Mutant {
+    /// Every mutant, and the core as it is.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::NoWatchdog,
+        Self::NoTurnUndeadFilter,
+        Self::NoAbstaining,
+        Self::NoTombstones,
+    ];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::NoWatchdog => "no-watchdog",
+            Self::NoTurnUndeadFilter => "no-turn-undead-filter",
+            Self::NoAbstaining => "no-abstaining",
+            Self::NoTombstones => "no-tombstones",
+        }
+    }
+}
+
+impl FromStr for Mutant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|mutant| mutant.name() == text);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("there is no mutant {text:?}; there are {names}")
+        })
+    }
 }
 
 /// One run of one plan.

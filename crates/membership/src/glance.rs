@@ -50,9 +50,7 @@ impl Glance {
             Message::PingReq { target: third, .. }
             | Message::IndirectPing { origin: third, .. }
             | Message::IndirectAck { target: third, .. }
-            | Message::ForwardedAck { origin: third, .. } => {
-                (Purpose::Indirect, Some(third.node))
-            }
+            | Message::ForwardedAck { origin: third, .. } => (Purpose::Indirect, Some(third.node)),
             Message::Announce => (Purpose::Announce, None),
             Message::Feed => (Purpose::Feed, None),
             Message::Gossip | Message::Broadcast => (Purpose::Gossip, None),

@@ -23,9 +23,8 @@ pub(super) fn datagram(payload: &[u8], names: &Names) -> Content {
         return unreadable();
     };
     match datagram.body {
-        Body::Membership(packet) => {
-            Glance::into_packet(&packet).map_or_else(unreadable, |glance| membership(&glance, names))
-        }
+        Body::Membership(packet) => Glance::into_packet(&packet)
+            .map_or_else(unreadable, |glance| membership(&glance, names)),
         Body::Rumors(deltas) => Content {
             kind: Kind::Rumors,
             text: list(deltas.iter().map(|delta| changes(delta, names))),
@@ -68,7 +67,11 @@ pub(super) fn response(frame: &[u8], names: &Names) -> Content {
     let text = match Response::decode(frame) {
         Err(_) => return unreadable(),
         Ok(Response::Feed(part)) => {
-            let form = if part.from.is_some() { "delta" } else { "snapshot" };
+            let form = if part.from.is_some() {
+                "delta"
+            } else {
+                "snapshot"
+            };
             let owner = names.of(part.state.owner);
             let (count, head) = (part.changes.len(), head(&part.state.lineage));
             return Content {
@@ -106,7 +109,9 @@ fn membership(glance: &Glance, names: &Names) -> Content {
         Purpose::Gossip => Kind::Gossip,
         Purpose::TurnUndead => Kind::TurnUndead,
     };
-    let third = glance.third.map(|third| format!("about {}", names.of(third)));
+    let third = glance
+        .third
+        .map(|third| format!("about {}", names.of(third)));
     let news = glance.updates.iter().map(|&(node, state)| {
         let word = match state {
             State::Alive => "alive",
@@ -130,9 +135,10 @@ fn changes(delta: &Delta, names: &Names) -> String {
 
 /// The head in a feed's last run.
 fn head(lineage: &Lineage) -> String {
-    lineage
-        .last_epoch()
-        .map_or_else(|| "nothing".to_owned(), |epoch| format!("#{}", lineage.head(epoch)))
+    lineage.last_epoch().map_or_else(
+        || "nothing".to_owned(),
+        |epoch| format!("#{}", lineage.head(epoch)),
+    )
 }
 
 fn list(items: impl Iterator<Item = String>) -> String {

@@ -450,7 +450,9 @@ mod tests {
     #[test]
     fn a_packet_learns_its_fate_even_after_others_were_thinned() {
         let mut packets = Packets::new(2, Timestamp::from_micros(100));
-        let tracks: Vec<_> = (0..10).map(|at| packets.sent(packet(at, Kind::Ack))).collect();
+        let tracks: Vec<_> = (0..10)
+            .map(|at| packets.sent(packet(at, Kind::Ack)))
+            .collect();
         packets.halve();
         for track in tracks.into_iter().flatten() {
             packets.arrived(track, Timestamp::from_micros(50), Fate::Delivered);
@@ -462,8 +464,23 @@ mod tests {
 
     #[test]
     fn the_lists_of_kinds_and_fates_are_in_their_own_order() {
-        assert!(Kind::ALL.iter().enumerate().all(|(at, &kind)| kind as usize == at));
-        assert!(Fate::ALL.iter().enumerate().all(|(at, &fate)| fate as usize == at));
-        assert!(Group::ALL.iter().enumerate().all(|(at, &group)| group as usize == at));
+        assert!(
+            Kind::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, &kind)| kind as usize == at)
+        );
+        assert!(
+            Fate::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, &fate)| fate as usize == at)
+        );
+        assert!(
+            Group::ALL
+                .iter()
+                .enumerate()
+                .all(|(at, &group)| group as usize == at)
+        );
     }
 }

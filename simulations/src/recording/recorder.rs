@@ -139,7 +139,14 @@ impl Recorder {
     ) {
         if let Some(tape) = &mut self.0 {
             let refusal = result.as_ref().err().map(ToString::to_string);
-            tape.note(now, host, Happening::Answered { call: id.0, refusal });
+            tape.note(
+                now,
+                host,
+                Happening::Answered {
+                    call: id.0,
+                    refusal,
+                },
+            );
         }
     }
 

@@ -114,7 +114,8 @@ fn sides(
     if sides.is_empty() {
         return None;
     }
-    let is_half_open = |&(a, b): &(usize, usize)| side_of[a] != side_of[b] && !closed.contains(&(b, a));
+    let is_half_open =
+        |&(a, b): &(usize, usize)| side_of[a] != side_of[b] && !closed.contains(&(b, a));
     Some((sides, closed.iter().any(is_half_open)))
 }
 
@@ -154,7 +155,13 @@ mod tests {
         );
         let found: Vec<_> = splits(&[first, second], &THREE)
             .into_iter()
-            .map(|split| (split.from.as_micros(), split.until.as_micros(), split.sides.len()))
+            .map(|split| {
+                (
+                    split.from.as_micros(),
+                    split.until.as_micros(),
+                    split.sides.len(),
+                )
+            })
             .collect();
         assert_eq!(found, [(10, 20, 2), (20, 30, 3), (30, 40, 2)]);
     }

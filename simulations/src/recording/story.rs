@@ -136,7 +136,12 @@ impl Story {
             });
             !parted && !out && !blocked
         };
-        self.timeline.downs.iter().filter(explained).copied().collect()
+        self.timeline
+            .downs
+            .iter()
+            .filter(explained)
+            .copied()
+            .collect()
     }
 }
 
@@ -147,8 +152,12 @@ fn split_stories(recording: &Recording, timeline: &Timeline) -> Vec<SplitStory> 
         let next = splits.get(nth + 1).map_or(recording.end, |next| next.from);
         let over = split.until <= recording.end;
         let until = recording.end.max(split.until);
-        let whole = timeline.whole(split.until, next.max(split.until)).filter(|_| over);
-        let agreed = timeline.agreed(split.until, next.max(split.until)).filter(|_| over);
+        let whole = timeline
+            .whole(split.until, next.max(split.until))
+            .filter(|_| over);
+        let agreed = timeline
+            .agreed(split.until, next.max(split.until))
+            .filter(|_| over);
         let declared_until = whole.unwrap_or(until).min(next.max(split.until));
         SplitStory {
             downs: first_downs(split, declared_until, timeline),
@@ -168,7 +177,10 @@ fn first_downs(split: &Split, until: Timestamp, timeline: &Timeline) -> Vec<Down
         .iter()
         .filter(|down| (split.from..=until).contains(&down.at) && split.parts(down.by, down.of));
     for &down in within {
-        if !first.iter().any(|known| (known.by, known.of) == (down.by, down.of)) {
+        if !first
+            .iter()
+            .any(|known| (known.by, known.of) == (down.by, down.of))
+        {
             first.push(down);
         }
     }

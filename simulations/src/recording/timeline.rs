@@ -72,7 +72,10 @@ impl Timeline {
 
     /// When the running agents held the same, the first time from `from` on and before `until`.
     pub(crate) fn agreed(&self, from: Timestamp, until: Timestamp) -> Option<Timestamp> {
-        let points = self.divergence.iter().map(|point| (point.at, point.states == 1));
+        let points = self
+            .divergence
+            .iter()
+            .map(|point| (point.at, point.states == 1));
         first_true(points, from, until)
     }
 
@@ -143,7 +146,11 @@ impl<'a> Reader<'a> {
             Happening::Sees { of, view } => {
                 let down = Some(MemberStatus::Down);
                 if view.status == down && self.views[host][*of].status != down {
-                    let down = Down { at, by: host, of: *of };
+                    let down = Down {
+                        at,
+                        by: host,
+                        of: *of,
+                    };
                     self.timeline.downs.push(down);
                 }
                 self.views[host][*of] = *view;
@@ -177,7 +184,9 @@ impl<'a> Reader<'a> {
 
     fn open_outage(&mut self, host: usize) -> Option<&mut Outage> {
         let outages = self.timeline.outages.iter_mut().rev();
-        outages.filter(|outage| outage.until.is_none()).find(|outage| outage.host == host)
+        outages
+            .filter(|outage| outage.until.is_none())
+            .find(|outage| outage.host == host)
     }
 
     fn runs(&self, host: usize) -> bool {
@@ -188,10 +197,17 @@ impl<'a> Reader<'a> {
         let (states, nodes) = self.apart();
         let is_new = |last: &Divergence| (last.states, last.nodes) != (states, nodes);
         if self.timeline.divergence.last().is_none_or(is_new) {
-            self.timeline.divergence.push(Divergence { at, states, nodes });
+            self.timeline
+                .divergence
+                .push(Divergence { at, states, nodes });
         }
         let whole = self.is_whole();
-        if self.timeline.whole.last().is_none_or(|last| last.1 != whole) {
+        if self
+            .timeline
+            .whole
+            .last()
+            .is_none_or(|last| last.1 != whole)
+        {
             self.timeline.whole.push((at, whole));
         }
     }
@@ -236,7 +252,12 @@ mod tests {
 
     #[test]
     fn what_holds_already_is_found_at_once() {
-        let points = [(at(10), false), (at(20), true), (at(40), false), (at(50), true)];
+        let points = [
+            (at(10), false),
+            (at(20), true),
+            (at(40), false),
+            (at(50), true),
+        ];
         let first = |from, until| first_true(points.into_iter(), at(from), at(until));
         assert_eq!(first(30, 100), Some(at(30)));
         assert_eq!(first(20, 100), Some(at(20)));

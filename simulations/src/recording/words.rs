@@ -70,7 +70,11 @@ pub(crate) fn hosts(hosts: &[usize]) -> String {
         _ => format!("n{first}\u{2013}n{last}"),
     };
     let named: Vec<String> = ranges.iter().take(NAMED).map(range).collect();
-    let more = if ranges.len() > NAMED { " \u{2026}" } else { "" };
+    let more = if ranges.len() > NAMED {
+        " \u{2026}"
+    } else {
+        ""
+    };
     format!("{}{more}", named.join(", "))
 }
 
@@ -131,7 +135,11 @@ pub(crate) fn fault(trouble: &Trouble) -> String {
         }
         What::Weather(bad, link) => {
             let loss = link.loss * 100.0;
-            let bursts = if link.bursts.is_some() { ", bursts" } else { "" };
+            let bursts = if link.bursts.is_some() {
+                ", bursts"
+            } else {
+                ""
+            };
             format!("bad weather: {}, loss {loss:.0} %{bursts}", links(bad))
         }
         What::Pause(who) => format!("{} stand still", hosts(who)),
@@ -163,7 +171,10 @@ pub(crate) fn fault(trouble: &Trouble) -> String {
         What::Jam(jammed) => format!("jam: {}", links(jammed)),
         What::SlowNode(who, late) => format!("{} handle all {} late", hosts(who), span(*late)),
         What::Flood(from, to, per_second) => {
-            format!("flood from n{from} to {}, {per_second} a second each", hosts(to))
+            format!(
+                "flood from n{from} to {}, {per_second} a second each",
+                hosts(to)
+            )
         }
         What::Replay(again, after) => {
             format!("replay after {}: {}", span(*after), links(again))
@@ -185,9 +196,10 @@ pub(crate) fn fault(trouble: &Trouble) -> String {
 /// The hosts that a fault touches.
 pub(crate) fn touched(what: &What) -> Vec<usize> {
     let mut hosts = match what {
-        What::Cut(links, _) | What::Weather(links, _) | What::Replay(links, _) | What::SendErrors(links) | What::Jam(links) => {
-            links.iter().flat_map(|&(from, to)| [from, to]).collect()
-        }
+        What::Cut(links, _)
+        | What::Weather(links, _)
+        | What::SendErrors(links)
+        | What::Jam(links) => links.iter().flat_map(|&(from, to)| [from, to]).collect(),
         What::Pause(hosts)
         | What::Crash(hosts, _)
         | What::Depart(hosts, ..)
@@ -220,8 +232,9 @@ fn links(links: &[(usize, usize)]) -> String {
     let Some(&first) = from.first() else {
         return "nothing".to_owned();
     };
-    let (far, near): (Vec<usize>, Vec<usize>) =
-        from.iter().partition(|&&host| links.contains(&(first, host)));
+    let (far, near): (Vec<usize>, Vec<usize>) = from
+        .iter()
+        .partition(|&&host| links.contains(&(first, host)));
     if near.len() * far.len() * 2 == links.len() {
         format!("{} | {}", hosts(&near), hosts(&far))
     } else {
@@ -252,7 +265,10 @@ fn back(comeback: Option<Comeback>) -> String {
 pub(crate) fn command(command: &Command, names: &Names) -> String {
     match command {
         Command::RegisterService { id, instance, .. } => {
-            format!("register {id} ({}, port {})", instance.service, instance.port)
+            format!(
+                "register {id} ({}, port {})",
+                instance.service, instance.port
+            )
         }
         Command::DeregisterService { id } => format!("deregister {id}"),
         Command::RegisterCheck { id, .. } => format!("register check {id}"),
@@ -284,7 +300,10 @@ pub(crate) fn event(event: &Event, names: &Names) -> Option<String> {
             format!("repaired {feeds} feeds from {}", names.of(*peer))
         }
         Event::Relearned { peer, records } => {
-            format!("relearned {records} records of its own from {}", names.of(*peer))
+            format!(
+                "relearned {records} records of its own from {}",
+                names.of(*peer)
+            )
         }
         Event::Refused { peer, reason } => {
             format!("refused a change that {} gave: {reason}", names.of(*peer))

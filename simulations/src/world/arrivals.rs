@@ -27,7 +27,8 @@ impl World {
             return Ok(());
         }
         if state.paused {
-            self.recorder.arrived(self.now, arrival.track(), Fate::Unread);
+            self.recorder
+                .arrived(self.now, arrival.track(), Fate::Unread);
             state.wait(arrival);
             return Ok(());
         }

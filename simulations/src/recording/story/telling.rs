@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tidings_types::Timestamp;
 
-use super::{Down, Happening, Line, Recording, SURPRISES, SplitStory, Story, Timeline, Tone, words};
+use super::{
+    Down, Happening, Line, Recording, SURPRISES, SplitStory, Story, Timeline, Tone, words,
+};
 use crate::{
     plan::{Trouble, What},
     recording::{sides::blocked, timeline::Outage},
@@ -90,10 +92,16 @@ fn never(what: &str, next: Option<&SplitStory>, recording: &Recording) -> Line {
 fn declared_across(story: &SplitStory) -> Option<Line> {
     let sides = &story.split.sides;
     let all: usize = sides.iter().map(Vec::len).sum();
-    let pairs: usize = sides.iter().map(|side| side.len() * (all - side.len())).sum();
+    let pairs: usize = sides
+        .iter()
+        .map(|side| side.len() * (all - side.len()))
+        .sum();
     let (first, last) = (story.downs.first()?, story.downs.last()?);
     let text = if story.downs.len() == 1 {
-        format!("n{} declared n{} down; nobody else did so.", first.by, first.of)
+        format!(
+            "n{} declared n{} down; nobody else did so.",
+            first.by, first.of
+        )
     } else {
         let count = story.downs.len();
         let how_many = if count == pairs {
@@ -162,7 +170,11 @@ pub(super) fn outages(timeline: &Timeline, recording: &Recording, lines: &mut Ve
     }
     for (outage, hosts) in told {
         let who = words::hosts(&hosts);
-        let what = if outage.paused { "stands still" } else { "is stopped" };
+        let what = if outage.paused {
+            "stands still"
+        } else {
+            "is stopped"
+        };
         let until = match outage.until {
             Some(until) => format!("goes on at {}", words::moment(until)),
             None => "does not go on before the end".to_owned(),
@@ -173,12 +185,7 @@ pub(super) fn outages(timeline: &Timeline, recording: &Recording, lines: &mut Ve
     }
 }
 
-fn noticed(
-    outage: &Outage,
-    hosts: &[usize],
-    timeline: &Timeline,
-    recording: &Recording,
-) -> String {
+fn noticed(outage: &Outage, hosts: &[usize], timeline: &Timeline, recording: &Recording) -> String {
     let until = outage.until.unwrap_or(recording.end);
     let downs: Vec<&Down> = timeline
         .downs
@@ -187,7 +194,11 @@ fn noticed(
         .collect();
     match downs.as_slice() {
         [] => "Nobody declared it down in that time.".to_owned(),
-        [only] => format!("n{} declared it down at {}.", only.by, words::moment(only.at)),
+        [only] => format!(
+            "n{} declared it down at {}.",
+            only.by,
+            words::moment(only.at)
+        ),
         [first, .., last] => format!(
             "First declared down at {} (by n{}), last at {} (by n{}).",
             words::moment(first.at),
