@@ -55,7 +55,7 @@ pub(super) fn json(recording: &Recording, story: &Story, report: &Report) -> Val
         "packets": packets(recording),
         "details": recording.details,
         "kinds": Kind::ALL.map(|kind| json!([kind.as_str(), kind.group() as usize])),
-        "groups": Group::ALL.map(Group::as_str),
+        "groups": Group::ALL.map(|group| [group.as_str(), group.meaning()]),
         "fates": Fate::ALL.map(Fate::as_str),
     })
 }

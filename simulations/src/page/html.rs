@@ -21,6 +21,8 @@ const SCRIPTS: &[&str] = &[
     include_str!("script/events.js"),
     include_str!("script/page.js"),
 ];
+/// Letters of a sentence, at most; what is broken stands above in full.
+const SENTENCE: usize = 180;
 /// Sentences that a page tells, at most.
 const LINES: usize = 120;
 
@@ -47,6 +49,7 @@ fn page(recording: &Recording, story: &Story, report: &Report, command: &str) ->
         "ABOUT" => escaped(&recording.about),
         "VERDICT" => escaped(&verdict(report)),
         "VERDICT_CLASS" => report.verdict.as_str().to_lowercase(),
+        "BANNER" => banner(report),
         "FACTS" => escaped(&facts(recording, report, command)),
         "STORY" => sentences(story),
         "DECLARED" => table::declared(recording, story),
@@ -74,6 +77,19 @@ fn verdict(report: &Report) -> String {
         Verdict::Pass => "passed".to_owned(),
         Verdict::Broken(violation) => format!("{} broken", violation.invariant),
         Verdict::Undecided(_) => "undecided".to_owned(),
+    }
+}
+
+/// What is broken, in full.
+fn banner(report: &Report) -> String {
+    match &report.verdict {
+        Verdict::Broken(violation) => {
+            format!(
+                "<p id=\"violation\">{}</p>",
+                escaped(&violation.to_string())
+            )
+        }
+        _ => String::new(),
     }
 }
 
@@ -113,7 +129,7 @@ fn sentences(story: &Story) -> String {
              <span class=\"tone tone-{tone}\">{tone}</span><span>{}</span></li>",
             line.at.as_micros(),
             words::moment(line.at),
-            escaped(&line.text),
+            escaped(&words::cut(&line.text, SENTENCE)),
             tone = line.tone.as_str(),
         )
         .expect("a string takes every text");

@@ -14,6 +14,8 @@ const WIDTH: f64 = 1200.0;
 /// Left of the time axis: names.
 const GUTTER: f64 = 92.0;
 const RIGHT: f64 = 16.0;
+/// Letters of a sentence that find room.
+const SENTENCE: usize = 190;
 /// Sentences that are written above the drawing, at most.
 const LINES: usize = 24;
 const ROW: f64 = 16.0;
@@ -109,7 +111,7 @@ impl<'a> Picture<'a> {
         for line in story.lines.iter().take(LINES) {
             self.y += ROW;
             self.text(12.0, self.y, "b", &words::moment(line.at));
-            self.text(GUTTER, self.y, "", &line.text);
+            self.text(GUTTER, self.y, "", &words::cut(&line.text, SENTENCE));
         }
         if story.lines.len() > LINES {
             self.y += ROW;

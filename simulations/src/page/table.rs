@@ -10,17 +10,14 @@ use crate::recording::{Recording, Story, story::SplitStory, timeline::Down, word
 /// Columns that a table has, at most.
 const COLUMNS: usize = 10;
 
-/// The table of the run's longest split, or of the whole run if it was never split.
+/// The table of the split with most declarations, or of the whole run if it was never split.
 pub(super) fn declared(recording: &Recording, story: &Story) -> String {
-    let longest = story
-        .splits
-        .iter()
-        .max_by_key(|split| split.split.until.since(split.split.from));
-    let downs = longest.map_or(&story.timeline.downs, |split| &split.downs);
+    let greatest = story.splits.iter().max_by_key(|split| split.downs.len());
+    let downs = greatest.map_or(&story.timeline.downs, |split| &split.downs);
     if downs.is_empty() {
         return String::new();
     }
-    let caption = match longest {
+    let caption = match greatest {
         Some(SplitStory { split, .. }) => format!(
             "Who declared whom down in the split of {} to {}",
             words::moment(split.from),
@@ -29,13 +26,17 @@ pub(super) fn declared(recording: &Recording, story: &Story) -> String {
         None => "Who declared whom down first, and when".to_owned(),
     };
     let table = if recording.hosts <= COLUMNS {
-        by_pair(recording.hosts, longest, downs, &caption)
+        by_pair(recording.hosts, greatest, downs, &caption)
     } else {
-        by_row(recording.hosts, longest, downs, &caption)
+        by_row(recording.hosts, greatest, downs, &caption)
     };
     let more = match story.splits.len() {
-        0 | 1 => String::new(),
-        count => format!("<p>The longest of {count} splits; the others are in the drawing.</p>"),
+        0 => String::new(),
+        1 => "<p>By row: who declares. Grey: on the same side.</p>".to_owned(),
+        count => format!(
+            "<p>By row: who declares. Grey: on the same side. Of {count} splits, the one with most declarations; \
+             the others are in the drawing.</p>"
+        ),
     };
     format!("{table}{more}")
 }
@@ -75,8 +76,8 @@ fn cell(by: usize, of: usize, split: Option<&SplitStory>, downs: &[Down]) -> Str
                 words::moment(down.at)
             )
         }
-        None if is_same_side => "<td class=\"same\">same side</td>".to_owned(),
-        None => "<td class=\"same\">\u{2013}</td>".to_owned(),
+        None if is_same_side => "<td class=\"same\" title=\"same side\"></td>".to_owned(),
+        None => "<td class=\"never\">never</td>".to_owned(),
     }
 }
 

@@ -76,17 +76,35 @@ impl Group {
         Self::Feed,
     ];
 
-    /// The words for it.
+    /// The word for it.
     pub(crate) const fn as_str(self) -> &'static str {
         match self {
-            Self::Probe => "probe and answer",
-            Self::Indirect => "probe through another",
-            Self::Members => "news of members, announce",
-            Self::Rejection => "\u{201c}you are down\u{201d}",
-            Self::Rumor => "rumor: new records",
-            Self::Have => "have: acknowledgement, offer",
-            Self::Session => "session: question, list",
-            Self::Feed => "session: part of a feed",
+            Self::Probe => "probe",
+            Self::Indirect => "indirect probe",
+            Self::Members => "members",
+            Self::Rejection => "rejection",
+            Self::Rumor => "rumor",
+            Self::Have => "have",
+            Self::Session => "session",
+            Self::Feed => "feed",
+        }
+    }
+
+    /// What it is, in a few words.
+    pub(crate) const fn meaning(self) -> &'static str {
+        match self {
+            Self::Probe => "ping and ack",
+            Self::Indirect => "a ping or its answer through a third node",
+            Self::Members => "news and lists of members, announces",
+            Self::Rejection => {
+                "\u{201c}I take you for down\u{201d}, \u{201c}I know a later run of you\u{201d}"
+            }
+            Self::Rumor => "new records, pushed at once",
+            Self::Have => "how much of a feed is held: an acknowledgement or an offer",
+            Self::Session => {
+                "a question on a session, a list that answers it, the end of an answer"
+            }
+            Self::Feed => "a part of a feed on a session",
         }
     }
 }

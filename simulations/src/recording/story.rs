@@ -93,8 +93,12 @@ impl Story {
     fn tell(&mut self, recording: &Recording, report: &Report) {
         let mut lines = Vec::new();
         for (nth, split) in self.splits.iter().enumerate() {
-            let next = self.splits.get(nth + 1);
-            telling::split(split, next, recording, &mut lines);
+            let around = [
+                nth.checked_sub(1)
+                    .and_then(|before| self.splits.get(before)),
+                self.splits.get(nth + 1),
+            ];
+            telling::split(split, around, self.agreed_for_good, recording, &mut lines);
         }
         telling::other_faults(recording, &mut lines);
         telling::outages(&self.timeline, recording, &mut lines);

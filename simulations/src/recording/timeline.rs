@@ -18,6 +18,8 @@ pub(crate) struct Timeline {
     pub(crate) downs: Vec<Down>,
     /// When processes that had started were not there, or stood still.
     pub(crate) outages: Vec<Outage>,
+    /// When the last host started for the first time.
+    begun: Timestamp,
 }
 
 /// How far the running agents are apart from now on.
@@ -84,10 +86,16 @@ impl Timeline {
         first_true(self.whole.iter().copied(), from, until)
     }
 
-    /// The time at which most different things were held at once.
+    /// When most different things were held at once, after the cluster had come together.
     pub(crate) fn most_divergent(&self) -> Option<Divergence> {
-        let most = self.divergence.iter().map(|point| point.states).max()?;
-        let first = self.divergence.iter().find(|point| point.states == most);
+        let end = Timestamp::from_micros(u64::MAX);
+        let together = self.agreed(self.whole(self.begun, end)?, end)?;
+        let mut begun = self
+            .divergence
+            .iter()
+            .skip_while(|point| point.at < together);
+        let most = begun.clone().map(|point| point.states).max()?;
+        let first = begun.find(|point| point.states == most);
         first.copied().filter(|point| point.states > 1)
     }
 }
@@ -179,7 +187,10 @@ impl<'a> Reader<'a> {
                 paused: process == Process::Paused,
             });
         }
-        self.begun[host] |= process != Process::Gone;
+        if process != Process::Gone && !self.begun[host] {
+            self.begun[host] = true;
+            self.timeline.begun = at;
+        }
     }
 
     fn open_outage(&mut self, host: usize) -> Option<&mut Outage> {

@@ -78,6 +78,14 @@ pub(crate) fn hosts(hosts: &[usize]) -> String {
     format!("{}{more}", named.join(", "))
 }
 
+/// The beginning of a text that is too long.
+pub(crate) fn cut(text: &str, letters: usize) -> String {
+    match text.char_indices().nth(letters) {
+        Some((at, _)) => format!("{} \u{2026}", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
 /// A moment of the run: `19.243 s`, or `1 h 12 min 3.5 s` in a long one.
 pub(crate) fn moment(at: Timestamp) -> String {
     span(at.since(Timestamp::ZERO))

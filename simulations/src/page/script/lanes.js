@@ -4,7 +4,7 @@ const MANY = run.shares;
 const HEAD = MANY ? 1 : 12;
 const PROCESS = 9;
 const STRIPE = MANY ? 13 : run.hosts <= 8 ? 7 : 4;
-const RAIL = MANY ? 10 : 18;
+const RAIL = MANY ? 12 : 20;
 const STRIPES = MANY ? STRIPE : STRIPE * (run.hosts - 1);
 const LANE = HEAD + PROCESS + 4 + STRIPES + RAIL + 5;
 
@@ -21,23 +21,27 @@ function drawLane(host, top) {
   const y = laneTop(host, top);
   const parts = [shape("path", { d: `M0 ${y - 2}H${shown.width}`, stroke: "var(--line)" })];
   parts.push(label(8, y + HEAD + 9, node(host), { "font-weight": 700, "font-size": 13 }));
-  parts.push(...drawSides(host, y));
+  const sides = drawSides(host, y);
+  parts.push(...sides.flatMap(({ made }) => made));
   parts.push(...drawProcess(host, y + HEAD));
   parts.push(...(MANY ? drawShares(host, y + HEAD + PROCESS + 4) : drawViews(host, y + HEAD + PROCESS + 4)));
   if (!packetsFit()) parts.push(...drawStrip(host, railOf(host, top)));
-  parts.push(...drawMarks(host, y));
+  parts.push(...drawMarks(host, y, sides.map(({ room }) => room)));
   return parts;
 }
 
 /** A tint and a letter over the time in which the node is on a side. */
 function drawSides(host, y) {
-  return run.splits.flatMap((split) => {
+  return run.splits.flatMap((split, nth) => {
+    const before = run.splits[nth - 1];
     const side = split.sides.findIndex((side) => side.includes(host));
     const tint = side === -1 ? null : bar(split.from, split.until, y, LANE - 3, { fill: sideColour(side), "fill-opacity": 0.1, "pointer-events": "none" });
     if (!tint) return [];
     const px = Math.max(x(split.from), GUTTER) + 3;
-    const words = MANY ? "" : `side ${sideLetter(side)}`;
-    return [tint, label(px, y + 10, words, { style: `fill:${sideColour(side)};font-weight:700`, "font-size": 10, "pointer-events": "none" })];
+    const goesOn = before?.until === split.from && before.sides[side]?.includes(host) && isShown(before.from, before.until);
+    const words = MANY || goesOn || x(split.until) - px < 34 ? "" : `side ${sideLetter(side)}`;
+    const letter = label(px, y + 10, words, { style: `fill:${sideColour(side)};font-weight:700`, "font-size": 10, "pointer-events": "none" });
+    return [{ made: [tint, letter], room: [px, px + words.length * 6.2] }];
   });
 }
 
@@ -94,12 +98,17 @@ function drawShares(host, y) {
   });
 }
 
-const busiest = Math.max(1, ...run.counts.taken.flat(), ...run.counts.stopped.flat());
+/** A busy slice; the few that are busier, as when all start at once, would make the rest vanish. */
+const busy = quantile([...run.counts.taken.flat(), ...run.counts.stopped.flat()].filter((count) => count > 0), 0.97);
+
+function quantile(counts, share) {
+  return counts.sort((a, b) => a - b)[Math.floor(counts.length * share)] ?? 1;
+}
 
 /** Packets counted: taken upwards, stopped on their way out downwards. */
 function drawStrip(host, rail) {
   const { slice, taken, stopped } = run.counts;
-  const high = (count) => Math.sqrt(count / busiest) * (RAIL / 2 - 1);
+  const high = (count) => Math.min(1, Math.sqrt(count / busy)) * (RAIL / 2 - 1);
   const parts = [];
   const first = Math.max(0, Math.floor(shown.from / slice));
   const last = Math.min(taken[host].length - 1, Math.floor(shown.until / slice));
@@ -122,23 +131,36 @@ const MARKS = {
   note: (px, y) => shape("path", { d: `M${px} ${y}l4 4.5l-4 4.5l-4 -4.5z`, fill: "var(--side0)", stroke: "var(--paper)", "stroke-width": 0.8 }),
 };
 
-function drawMarks(host, y) {
+function drawMarks(host, y, taken) {
   const events = rows[ROWS.lanes + host];
   const parts = [];
   for (const kind of ["call", "open", "refused", "note", "down"]) {
     const px = kind === "call" ? 2 : 9;
     for (const cluster of clustered(events.filter((event) => event.kind === kind), px)) {
       const at = x(cluster[0].at);
-      parts.push(mark(cluster[0], clusterWords(cluster), MARKS[kind](at, y + HEAD), downLabel(kind, cluster, at, y)));
+      parts.push(mark(cluster[0], clusterWords(cluster), MARKS[kind](at, y + HEAD)));
     }
   }
-  return parts;
+  return MANY ? parts : [...parts, ...drawDownLabels(events, y, taken)];
 }
 
-/** Beside a declaration: of whom. */
-function downLabel(kind, cluster, px, y) {
-  if (kind !== "down" || MANY) return null;
-  const of = cluster.map((event) => node(event.of)).join(" ");
-  const words = cluster.length > 6 ? `${cluster.length} down` : `${of} down`;
-  return label(px + 6, y + 10, words, { style: "fill:var(--bad);font-weight:600", "font-size": 10 });
+/** Behind declarations that are close to each other: of whom. What finds no room is left to the tip. */
+function drawDownLabels(events, y, taken) {
+  return clustered(events.filter((event) => event.kind === "down"), 60).map((cluster) => {
+    const of = cluster.map((event) => node(event.of)).join(" ");
+    const words = cluster.length > 6 ? `${cluster.length} declared down` : `${of} declared down`;
+    const px = roomFrom(x(cluster.at(-1).at) + 7, words.length * 6.4, taken);
+    return px === null ? null : label(px, y + 10, words, { class: "bad", "font-size": 10 });
+  });
+}
+
+/** The first place from `px` on, not far from it, where nothing of that width is written; it is then taken. */
+function roomFrom(px, width, taken) {
+  let left = px;
+  for (const [from, until] of taken.toSorted((a, b) => a[0] - b[0])) {
+    if (left < until && from < left + width) left = until + 6;
+  }
+  if (left > px + 90) return null;
+  taken.push([left, left + width]);
+  return left;
 }

@@ -23,7 +23,7 @@ function drawTurns(y, bottom) {
   for (const turn of turningPoints().filter((turn) => isShown(turn.at))) {
     const colour = TURN_COLOURS[turn.kind];
     const words = `${turn.word} ${clock(turn.at)}`;
-    const width = words.length * 6.4 + 10;
+    const width = words.length * 6.8 + 12;
     const left = Math.min(x(turn.at), GUTTER + plotWidth() - width);
     const tier = ends.findIndex((end) => end < left);
     const dash = turn.kind === "agreed" ? "2 3" : turn.kind === "split" ? "6 3" : "none";
@@ -97,7 +97,7 @@ function drawFaults(y) {
 
 function drawRegistries(y) {
   const most = Math.max(2, ...divergence.map(({ values }) => values[0]));
-  const height = (states) => ((states - 1) / (most - 1)) * (CURVE - 4);
+  const height = (states) => Math.sqrt((states - 1) / (most - 1)) * (CURVE - 4);
   const parts = [label(8, y + 11, "registries"), label(8, y + 24, `1 to ${most} different`, { class: "soft", "font-size": 9.5 })];
   parts.push(shape("path", { d: `M${GUTTER} ${y + CURVE}h${plotWidth()}`, stroke: "var(--line)" }));
   for (const event of rows[ROWS.registries]) {

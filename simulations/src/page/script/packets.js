@@ -1,6 +1,7 @@
 // Single packets, as arrows between lanes. There can be tens of thousands, so they are painted.
 
-const FIT = 2500;
+/** Packets that are drawn one by one: so many per pixel that each can be told from the next. */
+const DENSITY = 0.55;
 const canvas = document.getElementById("packets");
 const brush = canvas.getContext("2d");
 const hidden = new Set();
@@ -13,15 +14,19 @@ function packetsShown() {
   const first = lowerBound(packets.sent, shown.from - longest);
   const last = lowerBound(packets.sent, shown.until);
   const found = [];
-  for (let p = first; p < last && found.length <= FIT; p++) {
+  for (let p = first; p < last && found.length <= fit(); p++) {
     const arrived = packets.sent[p] + (packets.took[p] ?? 0);
     if (arrived >= shown.from && !hidden.has(run.kinds[packets.kind[p]][1])) found.push(p);
   }
   return found;
 }
 
+function fit() {
+  return plotWidth() * DENSITY;
+}
+
 function packetsFit() {
-  return drawn.length <= FIT;
+  return drawn.length <= fit();
 }
 
 function paintPackets(top, height) {
@@ -59,7 +64,7 @@ function paintPacket(p, top, colours) {
   const { x1, y1, x2, y2 } = wayOf(p, top);
   const delivered = packets.fate[p] === 0;
   brush.strokeStyle = brush.fillStyle = colours[run.kinds[packets.kind[p]][1]];
-  brush.lineWidth = p === chosen ? 3 : 1.1;
+  brush.lineWidth = p === chosen ? 3 : 1;
   brush.setLineDash(delivered ? [] : [4, 3]);
   brush.beginPath();
   brush.moveTo(x1, y1);

@@ -204,14 +204,15 @@ function legend() {
   const parts = [];
   const sign = (colour, words) => parts.push(signed(document.createElement("label"), colour, words));
   sign("var(--run)", "runs");
-  for (const status of ["alive", "suspect", "down", "left"]) sign(statusColour(status), status === "left" ? "left or restarting" : `seen as ${status}`);
-  sign("var(--bad)", "▼ declares down");
-  sign("var(--stopped)", "packets stopped");
-  const line = document.createElement("span");
-  line.className = "break";
-  parts.push(line);
-  run.groups.forEach((words, group) => parts.push(choice(words, group)));
-  document.getElementById("legend").append(...parts);
+  for (const status of ["alive", "suspect", "down"]) sign(statusColour(status), `seen as ${status}`);
+  sign("var(--left)", "left, restarting");
+  sign("var(--bad)", "▼ declares down, ▬ cut off");
+  document.getElementById("signs").append(...parts);
+  document.getElementById("kinds").append("packets: ", ...run.groups.map(choice));
+  parts.length = 0;
+  sign("var(--taken)", "taken");
+  sign("var(--stopped)", "stopped on their way out");
+  document.getElementById("kinds").append("counted: ", ...parts);
 }
 
 function signed(made, colour, words) {
@@ -233,7 +234,14 @@ function choice(words, group) {
     redraw();
   });
   made.append(box);
-  return signed(made, `var(--group${group})`, words);
+  made.title = words[1];
+  return signed(made, `var(--group${group})`, words[0]);
+}
+
+/** A link to a part of the run: `page.html#18.5-24` shows these seconds. */
+function showAsked() {
+  const [from, until] = location.hash.slice(1).split("-").map((seconds) => Number(seconds) * 1e6);
+  if (until > from) show(from, until);
 }
 
 function listen() {
@@ -246,6 +254,7 @@ function listen() {
   }
   addEventListener("keydown", press);
   addEventListener("resize", redraw);
+  addEventListener("hashchange", showAsked);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   chart.addEventListener("pointermove", point);
   chart.addEventListener("pointerleave", untell);
@@ -257,4 +266,5 @@ function listen() {
 
 legend();
 listen();
+showAsked();
 draw();

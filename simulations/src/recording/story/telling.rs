@@ -32,7 +32,8 @@ pub(super) fn touches_link(trouble: &Trouble, a: usize, b: usize) -> bool {
 /// A split, what came of it, and its end.
 pub(super) fn split(
     story: &SplitStory,
-    next: Option<&SplitStory>,
+    [before, next]: [Option<&SplitStory>; 2],
+    for_good: Option<Timestamp>,
     recording: &Recording,
     lines: &mut Vec<Line>,
 ) {
@@ -44,7 +45,11 @@ pub(super) fn split(
     } else {
         ""
     };
-    let text = format!("The network is split: {sides}.{one_way}");
+    let text = if before.is_some_and(|before| before.split.until == split.from) {
+        format!("The split changes: {sides}.{one_way}")
+    } else {
+        format!("The network is split: {sides}.{one_way}")
+    };
     lines.push(line(split.from, Tone::Split, text));
     lines.extend(declared_across(story));
     if split.until > recording.end {
@@ -71,8 +76,13 @@ pub(super) fn split(
     }
     match story.agreed {
         Some(at) => {
+            let to_the_end = if for_good == Some(at) {
+                ", and to the end"
+            } else {
+                ""
+            };
             let text = format!(
-                "All running agents hold the same again, {} after the heal.",
+                "All running agents hold the same again, {} after the heal{to_the_end}.",
                 since(at)
             );
             lines.push(line(at, Tone::Agreed, text));
@@ -256,14 +266,21 @@ pub(super) fn divergence(story: &Story, recording: &Recording, lines: &mut Vec<L
         );
         lines.push(line(most.at, Tone::Note, text));
     }
-    let (at, text) = match story.agreed_for_good {
-        Some(at) => (at, "From here to the end all running agents hold the same."),
+    let told = |at| story.splits.iter().any(|split| split.agreed == Some(at));
+    let (at, tone, text) = match story.agreed_for_good {
+        Some(at) if told(at) => return,
+        Some(at) => (
+            at,
+            Tone::Agreed,
+            "From here to the end all running agents hold the same.",
+        ),
         None => (
             recording.end,
+            Tone::Note,
             "The running agents do not hold the same at the end.",
         ),
     };
-    lines.push(line(at, Tone::Agreed, text.to_owned()));
+    lines.push(line(at, tone, text.to_owned()));
 }
 
 const fn line(at: Timestamp, tone: Tone, text: String) -> Line {
