@@ -31,7 +31,7 @@ pub(super) fn declared(recording: &Recording, story: &Story) -> String {
         by_row(recording.hosts, greatest, downs, &caption)
     };
     let more = match story.splits.len() {
-        0 => String::new(),
+        0 => "<p>By row: who declares. Empty: never.</p>".to_owned(),
         1 => "<p>By row: who declares. Grey: on the same side.</p>".to_owned(),
         count => format!(
             "<p>By row: who declares. Grey: on the same side. Of {count} splits, the one with most declarations; \
@@ -68,6 +68,7 @@ fn cell(by: usize, of: usize, split: Option<&SplitStory>, downs: &[Down]) -> Str
     }
     let first = downs.iter().find(|down| (down.by, down.of) == (by, of));
     let is_same_side = split.is_some_and(|split| !split.split.parts(by, of));
+    let is_down_before = split.is_some_and(|split| split.before.contains(&(by, of)));
     match first {
         Some(down) => {
             let at = down.at.as_micros();
@@ -77,6 +78,8 @@ fn cell(by: usize, of: usize, split: Option<&SplitStory>, downs: &[Down]) -> Str
             )
         }
         None if is_same_side => "<td class=\"same\" title=\"same side\"></td>".to_owned(),
+        None if split.is_none() => "<td></td>".to_owned(),
+        None if is_down_before => "<td class=\"never\">before</td>".to_owned(),
         None => "<td class=\"never\">never</td>".to_owned(),
     }
 }

@@ -1,6 +1,8 @@
 //! What happened in a run, in sentences: what a reader should know before looking at any line.
 
-use tidings_types::Timestamp;
+use std::collections::BTreeSet;
+
+use tidings_types::{MemberStatus, Timestamp};
 
 use super::{
     Happening, Recording,
@@ -33,6 +35,8 @@ pub(crate) struct SplitStory {
     pub(crate) split: Split,
     /// Of each two hosts on different sides, when the first declared the second down, if it did.
     pub(crate) downs: Vec<Down>,
+    /// Who held whom for down when it began.
+    pub(crate) before: BTreeSet<(usize, usize)>,
     /// When every running node saw every running node as reachable again.
     pub(crate) whole: Option<Timestamp>,
     /// When all running agents held the same again.
@@ -92,14 +96,7 @@ impl Story {
 
     fn tell(&mut self, recording: &Recording, report: &Report) {
         let mut lines = Vec::new();
-        for (nth, split) in self.splits.iter().enumerate() {
-            let around = [
-                nth.checked_sub(1)
-                    .and_then(|before| self.splits.get(before)),
-                self.splits.get(nth + 1),
-            ];
-            telling::split(split, around, self.agreed_for_good, recording, &mut lines);
-        }
+        telling::splits(self, recording, &mut lines);
         telling::other_faults(recording, &mut lines);
         telling::outages(&self.timeline, recording, &mut lines);
         telling::surprises(&self.surprises(recording), &mut lines);
@@ -164,6 +161,7 @@ fn split_stories(recording: &Recording, timeline: &Timeline) -> Vec<SplitStory> 
             .filter(|_| over);
         let declared_until = whole.unwrap_or(until).min(next.max(split.until));
         SplitStory {
+            before: held_for_down(recording, split.from),
             downs: first_downs(split, declared_until, timeline),
             split: split.clone(),
             whole,
@@ -189,4 +187,19 @@ fn first_downs(split: &Split, until: Timestamp, timeline: &Timeline) -> Vec<Down
         }
     }
     first
+}
+
+/// Who held whom for down at a moment.
+fn held_for_down(recording: &Recording, at: Timestamp) -> BTreeSet<(usize, usize)> {
+    let mut held = BTreeSet::new();
+    for moment in recording.moments.iter().take_while(|moment| moment.at < at) {
+        if let Happening::Sees { of, view } = moment.what {
+            if view.status == Some(MemberStatus::Down) {
+                held.insert((moment.host, of));
+            } else {
+                held.remove(&(moment.host, of));
+            }
+        }
+    }
+    held
 }

@@ -11,6 +11,8 @@ use crate::{
     scenario::{Cluster, DiskFate, Goodbye, Lie},
 };
 
+/// From here on times are told in hours and minutes.
+const LONG_MS: u64 = 600_000;
 /// Hosts that a text names one by one, at most.
 const NAMED: usize = 8;
 
@@ -86,28 +88,48 @@ pub(crate) fn cut(text: &str, letters: usize) -> String {
     }
 }
 
-/// A moment of the run: `19.243 s`, or `1 h 12 min 3.5 s` in a long one.
+/// A moment of the run: `19.243 s`, or `27:00:00.159` in a long one.
 pub(crate) fn moment(at: Timestamp) -> String {
-    span(at.since(Timestamp::ZERO))
+    let ms = at.as_micros() / 1_000;
+    if ms < LONG_MS {
+        return seconds(ms);
+    }
+    let text = format!(
+        "{}:{:02}:{:02}.{:03}",
+        ms / 3_600_000,
+        ms / 60_000 % 60,
+        ms / 1_000 % 60,
+        ms % 1_000
+    );
+    without_zeros(&text).to_owned()
 }
 
-/// A length of time, to the millisecond.
+/// A length of time, to the millisecond: `0.119 s`, `26 h`, `10 min 1 s`.
 pub(crate) fn span(length: Duration) -> String {
-    let ms = length.as_millis();
-    let seconds = |ms: u128| {
-        let text = format!("{}.{:03}", ms / 1_000, ms % 1_000);
-        format!("{} s", text.trim_end_matches('0').trim_end_matches('.'))
-    };
-    match ms {
-        0..600_000 => seconds(ms),
-        600_000..3_600_000 => format!("{} min {}", ms / 60_000, seconds(ms % 60_000)),
-        _ => format!(
-            "{} h {} min {}",
-            ms / 3_600_000,
-            ms / 60_000 % 60,
-            seconds(ms % 60_000)
-        ),
+    let ms = u64::try_from(length.as_millis()).unwrap_or(u64::MAX);
+    if ms < LONG_MS {
+        return seconds(ms);
     }
+    let parts = [
+        (ms / 3_600_000, format!("{} h", ms / 3_600_000)),
+        (ms / 60_000 % 60, format!("{} min", ms / 60_000 % 60)),
+        (ms % 60_000, seconds(ms % 60_000)),
+    ];
+    let parts = parts.into_iter().filter(|(amount, _)| *amount > 0);
+    let parts: Vec<String> = parts.map(|(_, text)| text).collect();
+    parts.join(" ")
+}
+
+fn seconds(ms: u64) -> String {
+    format!(
+        "{} s",
+        without_zeros(&format!("{}.{:03}", ms / 1_000, ms % 1_000))
+    )
+}
+
+/// A number with three digits behind its point, without those that say nothing.
+fn without_zeros(number: &str) -> &str {
+    number.trim_end_matches('0').trim_end_matches('.')
 }
 
 /// What kind of fault it is, in one word for labels.
@@ -150,14 +172,14 @@ pub(crate) fn fault(trouble: &Trouble) -> String {
             };
             format!("bad weather: {}, loss {loss:.0} %{bursts}", links(bad))
         }
-        What::Pause(who) => format!("{} stand still", hosts(who)),
-        What::Crash(who, comeback) => format!("{} killed{}", hosts(who), back(*comeback)),
+        What::Pause(who) => format!("pause: {}", hosts(who)),
+        What::Crash(who, comeback) => format!("crash: {}{}", hosts(who), back(*comeback)),
         What::Depart(who, how, comeback) => {
             let how = match how {
-                Goodbye::Left => "leave",
-                Goodbye::Restarting => "restart",
+                Goodbye::Left => "leaves for good",
+                Goodbye::Restarting => "restarts",
             };
-            format!("{} {how}{}", hosts(who), back(*comeback))
+            format!("goodbye: {} {how}{}", hosts(who), back(*comeback))
         }
         What::Clock(who, offset_ms, rate_ppm, frozen) => {
             let mut wrong = Vec::new();
@@ -172,15 +194,17 @@ pub(crate) fn fault(trouble: &Trouble) -> String {
             if *frozen {
                 wrong.push("frozen".to_owned());
             }
-            format!("wall clock of {}: {}", hosts(who), wrong.join(", "))
+            format!("wall clock: {} {}", hosts(who), wrong.join(", "))
         }
         What::SendErrors(refused) => format!("send errors: {}", links(refused)),
         What::DiskFull(who) => format!("disk full: {}", hosts(who)),
         What::Jam(jammed) => format!("jam: {}", links(jammed)),
-        What::SlowNode(who, late) => format!("{} handle all {} late", hosts(who), span(*late)),
+        What::SlowNode(who, late) => {
+            format!("slow: {}, all is handled {} late", hosts(who), span(*late))
+        }
         What::Flood(from, to, per_second) => {
             format!(
-                "flood from n{from} to {}, {per_second} a second each",
+                "flood: n{from} \u{2192} {}, {per_second} a second each",
                 hosts(to)
             )
         }
@@ -196,7 +220,7 @@ pub(crate) fn fault(trouble: &Trouble) -> String {
                 Lie::EndlessEpochs => "its runs",
             };
             let of = of.map_or_else(String::new, |of| format!(" of n{of}"));
-            format!("n{host} lies about {about}{of}")
+            format!("lie: n{host} about {about}{of}")
         }
     }
 }
@@ -347,6 +371,12 @@ mod tests {
         assert_eq!(moment(Timestamp::from_micros(19_243_999)), "19.243 s");
         assert_eq!(span(Duration::from_secs(601)), "10 min 1 s");
         assert_eq!(span(Duration::from_millis(7_384_500)), "2 h 3 min 4.5 s");
+        assert_eq!(span(Duration::from_secs(26 * 3_600)), "26 h");
+        assert_eq!(
+            moment(Timestamp::from_micros(97_200_159_000)),
+            "27:00:00.159"
+        );
+        assert_eq!(moment(Timestamp::from_micros(3_600_000_000)), "1:00:00");
     }
 
     #[test]

@@ -16,19 +16,24 @@ function node(host) {
   return "n" + host;
 }
 
-/** A moment or a length of time, as the story writes it. */
+const LONG = 600e6;
+
+function seconds(us) {
+  return Math.floor(us / 1000) / 1000 + " s";
+}
+
+/** A moment, as the story writes it. */
 function clock(us) {
-  const ms = Math.floor(us / 1000);
-  const seconds = (ms) => String(ms / 1000) + " s";
-  if (ms < 600000) return seconds(ms);
-  const minutes = Math.floor(ms / 60000);
-  if (minutes < 60) return minutes + " min " + seconds(ms % 60000);
-  return Math.floor(minutes / 60) + " h " + (minutes % 60) + " min " + seconds(ms % 60000);
+  if (us < LONG) return seconds(us);
+  const two = (number) => String(number).padStart(2, "0");
+  const rest = Math.floor(us / 1000) % 60000;
+  const point = rest % 1000 === 0 ? "" : String(rest % 1000 / 1000).slice(1);
+  return `${Math.floor(us / 3600e6)}:${two(Math.floor(us / 60e6) % 60)}:${two(Math.floor(rest / 1000))}${point}`;
 }
 
 /** A short length of time, down to the microsecond. */
 function fine(us) {
-  return us < 1000 ? us + " µs" : us < 1e6 ? us / 1000 + " ms" : clock(us);
+  return us < 1000 ? us + " µs" : us < 1e6 ? us / 1000 + " ms" : seconds(us);
 }
 
 function sideLetter(side) {
@@ -76,5 +81,5 @@ function packetWords(p) {
 }
 
 function clockFine(us) {
-  return us < 600e6 ? us / 1e6 + " s" : clock(us);
+  return us < LONG ? us / 1e6 + " s" : clock(us);
 }

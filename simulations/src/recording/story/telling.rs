@@ -29,66 +29,77 @@ pub(super) fn touches_link(trouble: &Trouble, a: usize, b: usize) -> bool {
     links.is_some_and(|links| links.contains(&(a, b)) || links.contains(&(b, a)))
 }
 
-/// A split, what came of it, and its end.
-pub(super) fn split(
-    story: &SplitStory,
-    [before, next]: [Option<&SplitStory>; 2],
-    for_good: Option<Timestamp>,
-    recording: &Recording,
-    lines: &mut Vec<Line>,
-) {
-    let SplitStory { split, .. } = story;
+/// Every split, what came of it, and its end.
+pub(super) fn splits(story: &Story, recording: &Recording, lines: &mut Vec<Line>) {
+    let mut begun = Timestamp::ZERO;
+    for (nth, split) in story.splits.iter().enumerate() {
+        let (from, until) = (split.split.from, split.split.until);
+        let before = nth.checked_sub(1).and_then(|nth| story.splits.get(nth));
+        let goes_on = before.is_some_and(|before| before.split.until == from);
+        if !goes_on {
+            begun = from;
+        }
+        lines.push(beginning(split, goes_on));
+        lines.extend(declared_across(split));
+        let next = story.splits.get(nth + 1);
+        if until > recording.end {
+            let text = "The run ends before the split does.".to_owned();
+            lines.push(line(recording.end, Tone::Note, text));
+        } else if next.is_none_or(|next| next.split.from > until) {
+            let lasted = words::span(until.since(begun));
+            let text = format!("The split is healed, after {lasted}: all can reach each other.");
+            lines.push(line(until, Tone::Heal, text));
+            lines.push(whole_again(split, next, recording));
+            lines.push(agreed_again(split, next, story.agreed_for_good, recording));
+        }
+    }
+}
+
+fn beginning(SplitStory { split, .. }: &SplitStory, goes_on: bool) -> Line {
     let sides: Vec<String> = split.sides.iter().map(|side| words::hosts(side)).collect();
     let sides = sides.join(" | ");
+    let what = if goes_on {
+        "The split changes"
+    } else {
+        "The network is split"
+    };
     let one_way = if split.one_way {
-        " Some of it is in one direction only."
+        " Something still passes in one direction."
     } else {
         ""
     };
-    let text = if before.is_some_and(|before| before.split.until == split.from) {
-        format!("The split changes: {sides}.{one_way}")
-    } else {
-        format!("The network is split: {sides}.{one_way}")
+    let text = format!("{what}: {sides}.{one_way}");
+    line(split.from, Tone::Split, text)
+}
+
+fn whole_again(story: &SplitStory, next: Option<&SplitStory>, recording: &Recording) -> Line {
+    let Some(at) = story.whole else {
+        return never("see all others as reachable", next, recording);
     };
-    lines.push(line(split.from, Tone::Split, text));
-    lines.extend(declared_across(story));
-    if split.until > recording.end {
-        let text = "The run ends before the split does.".to_owned();
-        lines.push(line(recording.end, Tone::Note, text));
-        return;
-    }
-    if next.is_some_and(|next| next.split.from == split.until) {
-        return; // It becomes another split, which is told next.
-    }
-    let lasted = words::span(split.until.since(split.from));
-    let text = format!("The split is healed, after {lasted}: {sides} can reach each other again.");
-    lines.push(line(split.until, Tone::Heal, text));
-    let since = |at: Timestamp| words::span(at.since(split.until));
-    match story.whole {
-        Some(at) => {
-            let text = format!(
-                "Every running node sees all others as reachable again, {} after the heal.",
-                since(at)
-            );
-            lines.push(line(at, Tone::Agreed, text));
-        }
-        None => lines.push(never("see all others as reachable", next, recording)),
-    }
-    match story.agreed {
-        Some(at) => {
-            let to_the_end = if for_good == Some(at) {
-                ", and to the end"
-            } else {
-                ""
-            };
-            let text = format!(
-                "All running agents hold the same again, {} after the heal{to_the_end}.",
-                since(at)
-            );
-            lines.push(line(at, Tone::Agreed, text));
-        }
-        None => lines.push(never("hold the same", next, recording)),
-    }
+    let after = words::span(at.since(story.split.until));
+    let text =
+        format!("Every running node sees all others as reachable again, {after} after the heal.");
+    line(at, Tone::Agreed, text)
+}
+
+fn agreed_again(
+    story: &SplitStory,
+    next: Option<&SplitStory>,
+    for_good: Option<Timestamp>,
+    recording: &Recording,
+) -> Line {
+    let Some(at) = story.agreed else {
+        return never("hold the same", next, recording);
+    };
+    let after = words::span(at.since(story.split.until));
+    let to_the_end = if for_good == Some(at) {
+        ", and to the end"
+    } else {
+        ""
+    };
+    let text =
+        format!("All running agents hold the same again, {after} after the heal{to_the_end}.");
+    line(at, Tone::Agreed, text)
 }
 
 fn never(what: &str, next: Option<&SplitStory>, recording: &Recording) -> Line {
@@ -142,12 +153,7 @@ pub(super) fn other_faults(recording: &Recording, lines: &mut Vec<Line>) {
     };
     for trouble in recording.troubles.iter().filter(is_told) {
         if trouble.at <= recording.end {
-            let mut text = words::fault(trouble).replace(&words::hosts(&all), "all");
-            if let Some(first) = text.get(..1).map(str::to_uppercase)
-                && !text.starts_with('n')
-            {
-                text.replace_range(..1, &first);
-            }
+            let text = words::fault(trouble).replace(&words::hosts(&all), "all");
             let until = words::moment(trouble.until);
             let text = format!("{text}, until {until}.");
             lines.push(line(trouble.at, Tone::Fault, text));
