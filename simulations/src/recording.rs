@@ -32,7 +32,7 @@ pub(crate) use self::{
     recorder::Recorder,
 };
 use crate::{
-    plan::{Plan, Trouble},
+    plan::{Plan, Trouble, What},
     scenario::Cluster,
 };
 
@@ -137,6 +137,16 @@ impl View {
     }
 }
 
+/// The fault, as long as its consequences were planned to last: who is stopped is gone until it is
+/// back.
+fn lasting(fault: &Trouble, plan: &Plan) -> Trouble {
+    let mut fault = fault.clone();
+    if let What::Crash(_, comeback) | What::Depart(_, _, comeback) = &fault.what {
+        fault.until = comeback.map_or(plan.end, |comeback| fault.at + comeback.after);
+    }
+    fault
+}
+
 impl Recording {
     /// Nothing yet, of a run of `plan`.
     fn new(plan: &Plan) -> Self {
@@ -148,13 +158,28 @@ impl Recording {
             liars: plan.liars.iter().copied().collect(),
             heal: plan.heal,
             end: Timestamp::ZERO,
-            troubles: plan.trouble.clone(),
+            troubles: plan
+                .trouble
+                .iter()
+                .map(|fault| lasting(fault, plan))
+                .collect(),
             moments: Vec::new(),
             packets: packet::Packets::new(plan.hosts, plan.end),
             details: vec![String::new()],
             resolution: 0,
             full: None,
         }
+    }
+
+    /// The cluster of each host at a moment.
+    pub(crate) fn clusters_at(&self, at: Timestamp) -> Vec<Cluster> {
+        let mut clusters = self.clusters.clone();
+        for moment in self.moments.iter().take_while(|moment| moment.at <= at) {
+            if let Happening::Moved(cluster) = moment.what {
+                clusters[moment.host] = cluster;
+            }
+        }
+        clusters
     }
 
     /// Keeps half of the packets; without packets, half of what clients and nodes say; without that,

@@ -20,6 +20,8 @@ const SENTENCE: usize = 190;
 const LINES: usize = 24;
 const ROW: f64 = 16.0;
 const CURVE: f64 = 34.0;
+/// Two rows for the names of turning points.
+const TAGS: f64 = 34.0;
 /// Rows of faults, at most; more are drawn in the last one.
 const FAULT_ROWS: usize = 8;
 
@@ -118,8 +120,33 @@ impl<'a> Picture<'a> {
             let more = format!("{} more", story.lines.len() - LINES);
             self.text(GUTTER, self.y, "s", &more);
         }
-        self.y += 22.0;
+        self.y += 26.0;
+        self.axis();
         self.top = self.y;
+        self.y += TAGS;
+    }
+
+    fn axis(&mut self) {
+        for step in 0..=10_u64 {
+            let at = Timestamp::from_micros(self.recording.end.as_micros() / 10 * step);
+            let (x, y, label) = (self.x(at), self.y, words::moment(at));
+            let anchor = if step == 10 { "end" } else { "middle" };
+            self.put(&format!(
+                "<text x=\"{x:.1}\" y=\"{y:.1}\" class=\"s\" text-anchor=\"{anchor}\">{label}</text>"
+            ));
+        }
+        self.y += 6.0;
+    }
+
+    /// Writes as much of a text as finds room.
+    fn fitted(&mut self, x: f64, y: f64, room: f64, class: &str, text: &str) {
+        let mut letters = text.chars().count();
+        while letters > 2 && width_of(letters) > room {
+            letters -= 1;
+        }
+        if letters > 2 {
+            self.text(x, y, class, &words::cut(text, letters));
+        }
     }
 
     fn network(&mut self, story: &Story) {
@@ -136,7 +163,8 @@ impl<'a> Picture<'a> {
             let sides = sides.join(" | ");
             let until = split.split.until.min(self.recording.end);
             self.bar((split.split.from, until), (self.y, 14.0), "#f2d9a8", &sides);
-            self.text(self.x(split.split.from) + 3.0, self.y + 11.0, "b", &sides);
+            let (from, y) = (self.x(split.split.from) + 3.0, self.y + 11.0);
+            self.fitted(from, y, self.x(until) - from, "b", &sides);
         }
         self.y += ROW + 4.0;
     }
@@ -319,7 +347,8 @@ impl<'a> Picture<'a> {
 
     /// Lines through everything at the turning points.
     fn moments(&mut self, story: &Story) {
-        let (top, end) = (self.top - 6.0, self.y - 34.0);
+        let end = self.y - 34.0;
+        let mut written = [0.0; 2];
         for line in &story.lines {
             let colour = match line.tone {
                 Tone::Split => "#a06a00",
@@ -328,19 +357,17 @@ impl<'a> Picture<'a> {
                 _ => continue,
             };
             let x = self.x(line.at);
-            self.put(&format!(
-                "<path d=\"M{x:.1} {top:.1}V{end:.1}\" stroke=\"{colour}\" stroke-dasharray=\"4 3\"/>"
-            ));
             let label = format!("{} {}", line.tone.as_str(), words::moment(line.at));
-            self.text(x.min(WIDTH - 110.0) + 2.0, top, "b", &label);
-        }
-        for step in 0..=10_u64 {
-            let at = Timestamp::from_micros(self.recording.end.as_micros() / 10 * step);
-            let x = self.x(at);
-            let label = words::moment(at);
+            let width = width_of(label.len());
+            let left = (x + 3.0).min(WIDTH - RIGHT - width);
+            let free = written.iter().position(|&until| until < left);
+            let row = self.top + ROW * if free == Some(1) { 1.0 } else { 0.0 };
+            if let Some(tier) = free {
+                written[tier] = left + width;
+                self.text(left, row + 11.0, "b", &label);
+            }
             self.put(&format!(
-                "<text x=\"{x:.1}\" y=\"{:.1}\" class=\"s\" text-anchor=\"middle\">{label}</text>",
-                end + 10.0
+                "<path d=\"M{x:.1} {row:.1}V{end:.1}\" stroke=\"{colour}\" stroke-dasharray=\"4 3\"/>"
             ));
         }
     }
@@ -353,6 +380,12 @@ impl<'a> Picture<'a> {
             self.body
         )
     }
+}
+
+/// How wide so many letters are, at most.
+#[expect(clippy::cast_precision_loss, reason = "no text has that many letters")]
+fn width_of(letters: usize) -> f64 {
+    letters as f64 * 6.6
 }
 
 /// Down before suspect before the rest.

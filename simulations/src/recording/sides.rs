@@ -19,19 +19,32 @@ pub(crate) struct Split {
     pub(crate) sides: Vec<Vec<usize>>,
     /// Whether something still passes in one direction.
     pub(crate) one_way: bool,
+    /// The cluster of each host then.
+    clusters: Vec<Cluster>,
 }
 
 impl Split {
-    /// Whether two hosts are on different sides.
+    /// Whether it keeps two hosts of one cluster apart.
     pub(crate) fn parts(&self, a: usize, b: usize) -> bool {
         let side = |host| self.sides.iter().position(|side| side.contains(&host));
-        matches!((side(a), side(b)), (Some(a), Some(b)) if a != b)
+        self.clusters[a] == self.clusters[b]
+            && matches!((side(a), side(b)), (Some(a), Some(b)) if a != b)
+    }
+
+    /// How many hosts it keeps apart from how many, each counted from both sides.
+    pub(crate) fn pairs(&self) -> usize {
+        let hosts = 0..self.clusters.len();
+        let apart = |a| hosts.clone().filter(|&b| self.parts(a, b)).count();
+        hosts.clone().map(apart).sum()
     }
 }
 
 /// Every split that the faults make among hosts of one cluster, by time. Links that lose packets
 /// split nothing: what is cut, jammed or refused does.
-pub(crate) fn splits(troubles: &[Trouble], clusters: &[Cluster]) -> Vec<Split> {
+pub(crate) fn splits(
+    troubles: &[Trouble],
+    clusters_at: impl Fn(Timestamp) -> Vec<Cluster>,
+) -> Vec<Split> {
     let changes: BTreeSet<Timestamp> = troubles
         .iter()
         .filter(|trouble| blocked(&trouble.what).is_some())
@@ -42,7 +55,8 @@ pub(crate) fn splits(troubles: &[Trouble], clusters: &[Cluster]) -> Vec<Split> {
     for pair in changes.windows(2) {
         let (from, until) = (pair[0], pair[1]);
         let closed = closed_at(troubles, from);
-        let Some((sides, one_way)) = sides(&closed, clusters) else {
+        let clusters = clusters_at(from);
+        let Some((sides, one_way)) = sides(&closed, &clusters) else {
             continue;
         };
         match splits.last_mut() {
@@ -54,6 +68,7 @@ pub(crate) fn splits(troubles: &[Trouble], clusters: &[Cluster]) -> Vec<Split> {
                 until,
                 sides,
                 one_way,
+                clusters,
             }),
         }
     }
@@ -135,16 +150,21 @@ mod tests {
         pairs.iter().flat_map(|&(a, b)| [(a, b), (b, a)]).collect()
     }
 
+    fn splits_of(troubles: &[Trouble], clusters: [Cluster; 3]) -> Vec<Split> {
+        splits(troubles, |_| clusters.to_vec())
+    }
+
     const THREE: [Cluster; 3] = [Cluster::First; 3];
 
     #[test]
     fn a_cut_between_all_of_two_sides_splits_and_one_link_does_not() {
         let aside = cut(10, 20, &both(&[(0, 2), (1, 2)]));
-        let split = splits(&[aside], &THREE);
+        let split = splits_of(&[aside], THREE);
         assert_eq!(split.len(), 1);
         assert_eq!(split[0].sides, [vec![0, 1], vec![2]]);
+        assert_eq!(split[0].pairs(), 4);
         assert!(!split[0].one_way && split[0].parts(0, 2) && !split[0].parts(0, 1));
-        assert_eq!(splits(&[cut(10, 20, &both(&[(0, 2)]))], &THREE), []);
+        assert_eq!(splits_of(&[cut(10, 20, &both(&[(0, 2)]))], THREE).len(), 0);
     }
 
     #[test]
@@ -153,7 +173,7 @@ mod tests {
             cut(10, 30, &both(&[(0, 2), (1, 2)])),
             cut(20, 40, &both(&[(0, 1), (0, 2)])),
         );
-        let found: Vec<_> = splits(&[first, second], &THREE)
+        let found: Vec<_> = splits_of(&[first, second], THREE)
             .into_iter()
             .map(|split| {
                 (
@@ -169,7 +189,7 @@ mod tests {
     #[test]
     fn a_link_that_is_open_one_way_does_not_hold_a_side_together() {
         let deaf = cut(0, 5, &[(0, 2), (1, 2)]);
-        let found = splits(&[deaf], &THREE);
+        let found = splits_of(&[deaf], THREE);
         assert!(found[0].one_way);
         assert_eq!(found[0].sides, [vec![0, 1], vec![2]]);
     }
@@ -178,8 +198,8 @@ mod tests {
     fn clusters_that_never_were_one_are_not_split() {
         let apart = [Cluster::First, Cluster::First, Cluster::Second];
         let across = cut(0, 5, &both(&[(0, 2), (1, 2)]));
-        assert_eq!(splits(&[across], &apart), []);
+        assert_eq!(splits_of(&[across], apart).len(), 0);
         let within = cut(0, 5, &both(&[(0, 1)]));
-        assert_eq!(splits(&[within], &apart)[0].sides, [vec![0], vec![1]]);
+        assert_eq!(splits_of(&[within], apart)[0].sides, [vec![0], vec![1]]);
     }
 }

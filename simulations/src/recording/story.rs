@@ -147,7 +147,7 @@ impl Story {
 }
 
 fn split_stories(recording: &Recording, timeline: &Timeline) -> Vec<SplitStory> {
-    let mut splits = splits(&recording.troubles, &recording.clusters);
+    let mut splits = splits(&recording.troubles, |at| recording.clusters_at(at));
     splits.retain(|split| split.from < recording.end);
     let story = |(nth, split): (usize, &Split)| {
         let next = splits.get(nth + 1).map_or(recording.end, |next| next.from);

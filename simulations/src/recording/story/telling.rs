@@ -111,12 +111,7 @@ fn never(what: &str, next: Option<&SplitStory>, recording: &Recording) -> Line {
 }
 
 fn declared_across(story: &SplitStory) -> Option<Line> {
-    let sides = &story.split.sides;
-    let all: usize = sides.iter().map(Vec::len).sum();
-    let pairs: usize = sides
-        .iter()
-        .map(|side| side.len() * (all - side.len()))
-        .sum();
+    let pairs = story.split.pairs();
     let (first, last) = (story.downs.first()?, story.downs.last()?);
     let text = if story.downs.len() == 1 {
         format!(
@@ -165,7 +160,7 @@ fn parts_sides(trouble: &Trouble, recording: &Recording) -> bool {
     let Some(links) = blocked(&trouble.what) else {
         return false;
     };
-    super::splits(&recording.troubles, &recording.clusters)
+    super::splits(&recording.troubles, |at| recording.clusters_at(at))
         .iter()
         .filter(|split| split.from < trouble.until && trouble.at < split.until)
         .any(|split| links.iter().any(|&(a, b)| split.parts(a, b)))
