@@ -34,7 +34,9 @@ function drawTurns(y, bottom) {
     ends[tier] = left + width;
     const box = shape("rect", { x: left, y: y + tier * 13, width, height: 12.5, fill: colour, rx: 2 });
     const text = label(left + 5, y + tier * 13 + 10, words, { style: "fill:var(--paper);font-weight:600" });
-    parts.push(saying(turn.say, shape("g", {}, box, text)));
+    // A split's own mark is its bar.
+    const made = turn.kind === "split" ? saying(turn.say, shape("g", {}, box, text)) : mark({ row: ROWS.network, at: turn.at }, turn.say, box, text);
+    parts.push(made);
   }
   return parts;
 }

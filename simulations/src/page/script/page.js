@@ -27,12 +27,13 @@ function draw() {
   const height = lanesTop + run.hosts * LANE + 4;
   const lanes = Array.from({ length: run.hosts }, (_, host) => drawLane(host, lanesTop)).flat();
   const parts = [hatching(), ...drawAxis(0, height), ...drawNetwork(top), ...faults.parts, ...drawRegistries(registries), ...lanes, ...drawTurns(AXIS, height)];
+  const focused = chart.contains(document.activeElement);
   plot.setAttribute("width", shown.width);
   plot.setAttribute("height", height);
   plot.replaceChildren(...parts.filter(Boolean));
   paintPackets(lanesTop, height);
   describeWindow();
-  restoreFocus();
+  if (focused) restoreFocus();
 }
 
 function describeWindow() {
@@ -81,9 +82,14 @@ function marksOf(row) {
 }
 
 function restoreFocus() {
-  if (focus.at === null || !chart.contains(document.activeElement)) return;
-  const found = marksOf(focus.row).filter((mark) => Number(mark.dataset.at) <= focus.at).at(-1);
+  const found = focus.at === null ? undefined : markFor(focus.row, focus.at);
   if (found) focusMark(found);
+  else chart.focus({ preventScroll: true });
+}
+
+/** The mark that stands for a moment of a row: its own, or the one that it is drawn together with. */
+function markFor(row, at) {
+  return marksOf(row).filter((mark) => Number(mark.dataset.at) <= at).at(-1);
 }
 
 function focusMark(found) {
@@ -107,7 +113,7 @@ function step(direction) {
   focus.at = target;
   reveal(target);
   draw();
-  const found = marksOf(focus.row).filter((mark) => Number(mark.dataset.at) <= target).at(-1);
+  const found = markFor(focus.row, target);
   if (found) focusMark(found);
 }
 
