@@ -54,7 +54,7 @@ pub struct Recording {
     pub(crate) liars: Vec<usize>,
     /// When the quiet phase begins.
     pub(crate) heal: Timestamp,
-    /// When it ended.
+    /// When it ended, or when the recording was full.
     pub(crate) end: Timestamp,
     pub(crate) troubles: Vec<Trouble>,
     /// By time.

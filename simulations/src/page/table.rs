@@ -31,10 +31,10 @@ pub(super) fn declared(recording: &Recording, story: &Story) -> String {
         by_row(recording.hosts, greatest, downs, &caption)
     };
     let more = match story.splits.len() {
-        0 => "<p>By row: who declares. Empty: never.</p>".to_owned(),
-        1 => "<p>By row: who declares. Grey: on the same side.</p>".to_owned(),
+        0 => "<p>By row: who declares, at which second. Empty: never.</p>".to_owned(),
+        1 => "<p>By row: who declares, at which second. Grey: on the same side.</p>".to_owned(),
         count => format!(
-            "<p>By row: who declares. Grey: on the same side. Of {count} splits, the one with most declarations; \
+            "<p>By row: who declares, at which second. Grey: on the same side. Of {count} splits, the one with most declarations; \
              the others are in the drawing.</p>"
         ),
     };
@@ -74,7 +74,7 @@ fn cell(by: usize, of: usize, split: Option<&SplitStory>, downs: &[Down]) -> Str
             let at = down.at.as_micros();
             format!(
                 "<td><button type=\"button\" class=\"at\" data-at=\"{at}\">{}</button></td>",
-                words::moment(down.at)
+                words::moment(down.at).trim_end_matches(" s")
             )
         }
         None if is_same_side => "<td class=\"same\" title=\"same side\"></td>".to_owned(),

@@ -71,7 +71,7 @@ impl Recorder {
     /// What was taken down until `end`.
     pub(crate) fn finish(self, end: Timestamp) -> Option<Recording> {
         self.0.map(|tape| Recording {
-            end,
+            end: tape.recording.full.unwrap_or(end),
             ..tape.recording
         })
     }
@@ -161,7 +161,9 @@ impl Recorder {
 
     /// Compares all hosts with what they were at the last look.
     pub(crate) fn look(&mut self, now: Timestamp, hosts: &[Host]) {
-        if let Some(tape) = &mut self.0 {
+        if let Some(tape) = &mut self.0
+            && tape.recording.full.is_none()
+        {
             tape.look(now, hosts);
         }
     }
@@ -184,6 +186,9 @@ impl Tape {
         bytes: usize,
         fate: Fate,
     ) -> Option<Track> {
+        if self.recording.full.is_some() {
+            return None;
+        }
         let detail = self.detail(text);
         let packet = Packet::new(now, ends, (kind, detail), bytes, fate);
         self.recording.packets.sent(packet)
@@ -278,5 +283,61 @@ impl Tape {
             let number = *self.contents.entry(holds).or_insert(next);
             self.note(now, host, Happening::Holds(number));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Scenario;
+
+    const SMALL: &str = r#"
+        name = "small"
+        about = "One node."
+        nodes = 1
+        phases = { chaos = "10s", quiet = "5s" }
+        [expect]
+    "#;
+
+    fn recorder() -> Recorder {
+        let plan = Plan::new(&Scenario::parse(SMALL, &[]).unwrap()).unwrap();
+        Recorder::new(&plan, &[Host::new(1, 0, Cluster::First)])
+    }
+
+    #[test]
+    fn a_full_recording_ends_there_and_says_so() {
+        let mut recorder = recorder();
+        for at in 0..MOMENTS as u64 + 10 {
+            let join = Command::Join { addrs: Vec::new() };
+            recorder.asked(Timestamp::from_micros(at), 0, CommandId(at), &join);
+        }
+        let recording = recorder.finish(Timestamp::from_micros(10_000_000)).unwrap();
+        let full = Timestamp::from_micros(MOMENTS as u64);
+        assert_eq!(recording.moments.len(), MOMENTS);
+        assert_eq!((recording.full, recording.end), (Some(full), full));
+    }
+
+    #[test]
+    fn a_packet_says_what_it_is_once_however_often_it_is_sent() {
+        let mut recorder = recorder();
+        for at in 0..5 {
+            let now = Timestamp::from_micros(at);
+            let finish = Carried::Finish(false);
+            let track = recorder.frame(now, (0, 0), &finish, Fate::Underway);
+            recorder.taken(now, 0, track);
+        }
+        let recording = recorder.finish(Timestamp::from_micros(9)).unwrap();
+        assert_eq!(recording.details, ["", "broken off"]);
+        let kept = recording.packets.by_time();
+        assert_eq!(kept.len(), 5);
+        assert!(kept.iter().all(|packet| packet.fate == Fate::Delivered));
+    }
+
+    #[test]
+    fn who_does_not_record_keeps_nothing() {
+        let mut recorder = Recorder::default();
+        let finish = Carried::Finish(true);
+        let track = recorder.frame(Timestamp::ZERO, (0, 0), &finish, Fate::Lost);
+        assert!(track.is_none() && recorder.finish(Timestamp::ZERO).is_none());
     }
 }

@@ -84,7 +84,9 @@ impl Story {
         let timeline = Timeline::new(recording);
         let splits = split_stories(recording, &timeline);
         let mut story = Self {
-            agreed_for_good: timeline.agreed_for_good(),
+            agreed_for_good: timeline
+                .agreed_for_good()
+                .filter(|_| recording.full.is_none()),
             splits,
             lines: Vec::new(),
             timeline,
@@ -113,7 +115,8 @@ impl Story {
             lines.push(Line {
                 at,
                 tone: Tone::Note,
-                text: "The recording is full: nothing of what follows is shown or told.".to_owned(),
+                text: "The recording is full: nothing of what follows in the run is shown or told."
+                    .to_owned(),
             });
         }
         self.lines = lines;

@@ -8,9 +8,11 @@ const hidden = new Set();
 let drawn = [];
 let chosen = -1;
 
+/** The longest way of any packet: one that was sent so long before the window may end in it. */
+const longest = packets.took.reduce((most, took) => Math.max(most, took ?? 0), 0);
+
 /** The packets whose way lies in the window, as far as their kind is wanted. */
 function packetsShown() {
-  const longest = 2e6;
   const first = lowerBound(packets.sent, shown.from - longest);
   const last = lowerBound(packets.sent, shown.until);
   const found = [];

@@ -91,28 +91,38 @@ fn agreed_again(
     let Some(at) = story.agreed else {
         return never("hold the same", next, recording);
     };
-    let after = words::span(at.since(story.split.until));
     let to_the_end = if for_good == Some(at) {
         ", and to the end"
     } else {
         ""
     };
-    let text =
-        format!("All running agents hold the same again, {after} after the heal{to_the_end}.");
+    let when = if at == story.split.until {
+        "when the split is healed".to_owned()
+    } else {
+        let after = words::span(at.since(story.split.until));
+        format!("again, {after} after the heal")
+    };
+    let text = format!("All running agents hold the same {when}{to_the_end}.");
     line(at, Tone::Agreed, text)
 }
 
 fn never(what: &str, next: Option<&SplitStory>, recording: &Recording) -> Line {
-    let (at, end) = next.map_or((recording.end, "the end"), |next| {
-        (next.split.from, "the next split")
-    });
+    let (at, end) = match next {
+        Some(next) => (next.split.from, "the next split"),
+        None if recording.full.is_some() => (recording.end, "the recording was full"),
+        None => (recording.end, "the end"),
+    };
     let text = format!("The running agents did not come to {what} before {end}.");
     line(at, Tone::Note, text)
 }
 
 fn declared_across(story: &SplitStory) -> Option<Line> {
     let pairs = story.split.pairs();
-    let (first, last) = (story.downs.first()?, story.downs.last()?);
+    let (Some(first), Some(last)) = (story.downs.first(), story.downs.last()) else {
+        let text = "In this split nobody declared a node of another side down.".to_owned();
+        let is_news = story.before.is_empty();
+        return is_news.then(|| line(story.split.from, Tone::Note, text));
+    };
     let text = if story.downs.len() == 1 {
         format!(
             "n{} declared n{} down; nobody else did so.",
@@ -275,6 +285,7 @@ pub(super) fn divergence(story: &Story, recording: &Recording, lines: &mut Vec<L
             Tone::Agreed,
             "From here to the end all running agents hold the same.",
         ),
+        None if recording.full.is_some() => return,
         None => (
             recording.end,
             Tone::Note,
