@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
-use tidings_sim::{Mutant, Recording, Report, catalogue, page, recording};
+use tidings_sim::{Mutant, Recording, Report, Verdict, catalogue, page, recording};
 
 use crate::output;
 
@@ -52,6 +52,9 @@ pub(crate) fn run(args: &Trace) -> Result<u8> {
     );
     let (report, recording) =
         catalogue::record(&args.file, args.seed, &args.settings, args.mutant)?;
+    if let Verdict::Waiting(mechanism) = report.verdict {
+        bail!("it waits for {mechanism}, which the core is yet to have: there is no run to draw");
+    }
     draw(args, recording, &report)?;
     Ok(report.verdict.exit_code())
 }

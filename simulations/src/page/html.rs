@@ -77,6 +77,7 @@ fn verdict(report: &Report) -> String {
         Verdict::Pass => "passed".to_owned(),
         Verdict::Broken(violation) => format!("{} broken", violation.invariant),
         Verdict::Undecided(_) => "undecided".to_owned(),
+        Verdict::Waiting(_) => "not run".to_owned(),
     }
 }
 

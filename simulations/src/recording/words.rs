@@ -230,6 +230,7 @@ pub(crate) fn touched(what: &What) -> Vec<usize> {
     let mut hosts = match what {
         What::Cut(links, _)
         | What::Weather(links, _)
+        | What::Replay(links, _)
         | What::SendErrors(links)
         | What::Jam(links) => links.iter().flat_map(|&(from, to)| [from, to]).collect(),
         What::Pause(hosts)
@@ -285,6 +286,9 @@ fn back(comeback: Option<Comeback>) -> String {
         DiskFate::RolledBack => ", its disk rolled back",
         DiskFate::Copied => ", with a copy of another's disk",
         DiskFate::Torn => ", its disk torn",
+        DiskFate::Stale => ", its disk stale",
+        DiskFate::Unsynced => ", its disk short of what it had said was written",
+        DiskFate::Flipped => ", its disk with flipped bits",
     };
     let cluster = match comeback.cluster {
         Cluster::First => "",
