@@ -99,6 +99,7 @@ pub struct Agent {
     runs: usize,
     /// Parts of error lines that the story is about.
     expected_errors: Vec<&'static str>,
+    are_errors_told: bool,
     http: Http,
     dns: Dns,
 }
@@ -116,6 +117,7 @@ impl Agent {
             child: None,
             runs: 0,
             expected_errors: Vec::new(),
+            are_errors_told: false,
         };
         agent.spawn_again();
         agent
@@ -285,6 +287,28 @@ impl Agent {
         self.expected_errors.push(text);
     }
 
+    /// The lines of all its logs that no agent may write, whatever a story is about: each is told
+    /// once, and does not fail the story any more.
+    pub fn errors(&mut self) -> Vec<String> {
+        let told = self.wrong_lines();
+        self.are_errors_told = true;
+        told
+    }
+
+    fn wrong_lines(&self) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for run in 1..=self.runs {
+            let log = fs::read(log_path(&self.spec.dir, &self.spec.name, run)).unwrap_or_default();
+            let log = String::from_utf8_lossy(&log);
+            let expected = |line: &str| self.expected_errors.iter().any(|part| line.contains(part));
+            let lines = log.lines().filter(|line| {
+                line.contains("panicked at") || line.contains(" ERROR ") && !expected(line)
+            });
+            wrong.extend(lines.map(|line| format!("in run {run}: {line}")));
+        }
+        wrong
+    }
+
     /// How it is started.
     pub const fn spec(&self) -> &Spec {
         &self.spec
@@ -358,17 +382,12 @@ impl Drop for Agent {
             let _ = child.kill();
             let _ = child.wait();
         }
+        if self.are_errors_told || thread::panicking() {
+            return;
+        }
         // Whatever a story is about, no agent may have met what it calls an error unawares.
-        for run in 1..=self.runs {
-            let log = fs::read(log_path(&self.spec.dir, &self.spec.name, run)).unwrap_or_default();
-            let log = String::from_utf8_lossy(&log);
-            let expected = |line: &str| self.expected_errors.iter().any(|part| line.contains(part));
-            let wrong = log.lines().find(|line| {
-                line.contains("panicked at") || line.contains(" ERROR ") && !expected(line)
-            });
-            if let Some(line) = wrong.filter(|_| !thread::panicking()) {
-                panic!("{} met an error in run {run}: {line}", self.spec.name);
-            }
+        if let Some(line) = self.wrong_lines().first() {
+            panic!("{} met an error {line}", self.spec.name);
         }
     }
 }

@@ -51,31 +51,57 @@ pub fn of(agent: &Agent) -> Result<Answers, String> {
     Ok(answers)
 }
 
+/// One agent's answers and its fingerprint.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Whose.
+    pub name: String,
+    /// Its fingerprint.
+    pub fingerprint: String,
+    /// What it answers.
+    pub answers: Answers,
+}
+
+impl Account {
+    /// What `agent` says now.
+    ///
+    /// # Errors
+    /// If it does not answer, in words.
+    pub fn of(agent: &Agent) -> Result<Self, String> {
+        Ok(Self {
+            name: agent.name().to_owned(),
+            fingerprint: agent.status()?.fingerprint,
+            answers: of(agent)?,
+        })
+    }
+}
+
 /// Expects all `agents` to answer the same, and to have equal fingerprints.
 ///
 /// # Errors
 /// The first difference.
 pub fn ensure_equal(agents: &[Agent]) -> Result<(), String> {
-    let Some((first, others)) = agents.split_first() else {
+    let accounts = agents.iter().map(Account::of);
+    ensure_alike(&accounts.collect::<Result<Vec<_>, _>>()?)
+}
+
+/// As [`ensure_equal`], of what agents have said.
+///
+/// # Errors
+/// The first difference.
+pub fn ensure_alike(accounts: &[Account]) -> Result<(), String> {
+    let Some((first, others)) = accounts.split_first() else {
         return Err("no agent was asked".to_owned());
     };
-    let fingerprint = first.status()?.fingerprint;
-    let expected = of(first)?;
     for other in others {
-        let theirs = other.status()?.fingerprint;
-        ensure(theirs == fingerprint, || {
+        ensure(other.fingerprint == first.fingerprint, || {
             format!(
-                "{} has fingerprint {theirs}, {} {fingerprint}",
-                other.name(),
-                first.name()
+                "{} has fingerprint {}, {} {}",
+                other.name, other.fingerprint, first.name, first.fingerprint
             )
         })?;
-        if let Some(difference) = difference(&expected, &of(other)?) {
-            return Err(format!(
-                "{} and {}: {difference}",
-                first.name(),
-                other.name()
-            ));
+        if let Some(difference) = difference(&first.answers, &other.answers) {
+            return Err(format!("{} and {}: {difference}", first.name, other.name));
         }
     }
     Ok(())

@@ -22,6 +22,7 @@ const PAYLOAD_MAX: u16 = 4_096;
 #[derive(Clone, Copy, Debug)]
 pub struct Dns {
     addr: SocketAddr,
+    answer_within: Duration,
 }
 
 /// How a question travels.
@@ -36,7 +37,15 @@ pub enum Way {
 impl Dns {
     /// The server at `addr`.
     pub const fn new(addr: SocketAddr) -> Self {
-        Self { addr }
+        Self::waiting(addr, ANSWER_WITHIN)
+    }
+
+    /// As [`Dns::new`], for questions whose answers may take longer.
+    pub const fn waiting(addr: SocketAddr, answer_within: Duration) -> Self {
+        Self {
+            addr,
+            answer_within,
+        }
     }
 
     /// The answer to `name kind`.
@@ -104,7 +113,7 @@ impl Dns {
 
     fn over_udp(&self, query: &[u8]) -> io::Result<Vec<u8>> {
         let socket = UdpSocket::bind("0.0.0.0:0")?;
-        socket.set_read_timeout(Some(ANSWER_WITHIN))?;
+        socket.set_read_timeout(Some(self.answer_within))?;
         socket.connect(self.addr)?;
         socket.send(query)?;
         let mut answer = vec![0; usize::from(PAYLOAD_MAX)];
@@ -114,8 +123,8 @@ impl Dns {
     }
 
     fn over_tcp(&self, query: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = TcpStream::connect_timeout(&self.addr, ANSWER_WITHIN)?;
-        stream.set_read_timeout(Some(ANSWER_WITHIN))?;
+        let mut stream = TcpStream::connect_timeout(&self.addr, self.answer_within)?;
+        stream.set_read_timeout(Some(self.answer_within))?;
         let length = u16::try_from(query.len()).map_err(io::Error::other)?;
         stream.write_all(&[&length.to_be_bytes(), query].concat())?;
         let mut length = [0; 2];

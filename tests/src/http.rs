@@ -37,7 +37,15 @@ impl Http {
     pub fn waiting(addr: SocketAddr, answer_within: Duration) -> Self {
         Self {
             base: format!("http://{addr}"),
-            client: client(answer_within),
+            client: client(answer_within, usize::MAX),
+        }
+    }
+
+    /// As [`Http::waiting`], over a new connection for each request.
+    pub fn unpooled(addr: SocketAddr, answer_within: Duration) -> Self {
+        Self {
+            base: format!("http://{addr}"),
+            client: client(answer_within, 0),
         }
     }
 
@@ -54,12 +62,7 @@ impl Http {
     /// # Errors
     /// If nobody answered, in words.
     pub fn put(&self, path: &str, body: &Value) -> Result<Answer, String> {
-        let body = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        self.call(Method::PUT, path, body)
+        self.call(Method::PUT, path, text_of(body))
     }
 
     /// The JSON that `GET path` answers with 200.
@@ -87,7 +90,16 @@ impl Http {
     /// # Errors
     /// If nobody answered, in words.
     pub async fn put_async(&self, path: &str, body: &Value) -> Result<Answer, String> {
-        self.call_async(Method::PUT, path, body.to_string()).await
+        let body = text_of(body);
+        self.call_async(Method::PUT, path, body).await
+    }
+
+    /// As [`Http::get`], for callers that are tasks.
+    ///
+    /// # Errors
+    /// If nobody answered, in words.
+    pub async fn get_async(&self, path: &str) -> Result<Answer, String> {
+        self.call_async(Method::GET, path, String::new()).await
     }
 
     async fn call_async(&self, method: Method, path: &str, body: String) -> Result<Answer, String> {
@@ -155,10 +167,20 @@ pub fn runtime() -> &'static Runtime {
     })
 }
 
-fn client(answer_within: Duration) -> Client {
+/// No value is no body.
+fn text_of(body: &Value) -> String {
+    if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    }
+}
+
+fn client(answer_within: Duration, idle: usize) -> Client {
     // reqwest wants a provider even where no TLS is spoken. An error says that there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let built = Client::builder().no_proxy().timeout(answer_within).build();
+    let builder = Client::builder().no_proxy().timeout(answer_within);
+    let built = builder.pool_max_idle_per_host(idle).build();
     built.expect("a client without certificates can be made")
 }
 

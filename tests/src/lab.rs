@@ -58,6 +58,14 @@ impl Lab {
     /// # Panics
     /// If something of that cannot be had.
     pub fn start(stage: &Stage, count: u8) -> Self {
+        Self::start_with(stage, count, |_| {})
+    }
+
+    /// As [`Lab::start`], with each agent started as `adjust` makes it.
+    ///
+    /// # Panics
+    /// As [`Lab::start`].
+    pub fn start_with(stage: &Stage, count: u8, mut adjust: impl FnMut(&mut Spec)) -> Self {
         assert!(stage.is_isolated(), "a lab needs namespaces");
         run(STORY, &["ip", "link", "add", "bridge", "type", "bridge"]);
         run(STORY, &["ip", "link", "set", "bridge", "up"]);
@@ -86,8 +94,10 @@ impl Lab {
             words: None,
             env: Vec::new(),
         });
+        let mut specs: Vec<_> = specs.collect();
+        specs.iter_mut().for_each(&mut adjust);
         Self {
-            agents: cluster::start(specs.collect()),
+            agents: cluster::start(specs),
         }
     }
 
@@ -213,7 +223,7 @@ fn wire(number: u8) {
     );
 }
 
-const fn gossip_ip(number: u8) -> Ipv4Addr {
+pub(crate) const fn gossip_ip(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 1, 0, number)
 }
 
@@ -221,7 +231,7 @@ const fn control_ip(number: u8) -> Ipv4Addr {
     Ipv4Addr::new(10, 2, number, 2)
 }
 
-fn number(index: usize) -> u8 {
+pub(crate) fn number(index: usize) -> u8 {
     u8::try_from(index + 1).expect("a lab has few agents")
 }
 
@@ -243,8 +253,8 @@ fn run(namespace: &str, words: &[&str]) {
     feed(namespace, words, "");
 }
 
-/// Runs a command in a network namespace.
-fn feed(namespace: &str, words: &[&str], input: &str) {
+/// Runs a command in a network namespace; returns what it told.
+pub(crate) fn feed(namespace: &str, words: &[&str], input: &str) -> String {
     let enter = format!("--net=/run/netns/{namespace}");
     let words = if namespace == STORY {
         words.to_vec()
@@ -254,6 +264,7 @@ fn feed(namespace: &str, words: &[&str], input: &str) {
     let mut child = Command::new(words[0])
         .args(&words[1..])
         .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("ip, nft and nsenter were run before");
@@ -266,6 +277,7 @@ fn feed(namespace: &str, words: &[&str], input: &str) {
         "{words:?}: {}",
         String::from_utf8_lossy(&done.stderr)
     );
+    String::from_utf8_lossy(&done.stdout).into_owned()
 }
 
 /// A key file that others may read is refused, or warned about.

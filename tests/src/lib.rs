@@ -20,6 +20,7 @@
 //! | [`ledger`] | what clients were told, and what must be served because of it |
 //! | [`random`] | chance that can be repeated |
 //! | [`checked`] | a service whose health can be turned |
+//! | [`drill`] | chaos by a plan, and the judgement of it |
 //! | [`wait`] | states are waited for, never slept for |
 //! | [`stats`] | figures and how they are printed |
 //!
@@ -43,6 +44,7 @@ pub mod checked;
 pub mod cluster;
 pub mod cost;
 pub mod dns;
+pub mod drill;
 pub mod faults;
 pub mod figures;
 pub mod hostile;

@@ -128,6 +128,54 @@ pub fn story(name: &str, needs: Needs, body: impl FnOnce(&Stage)) {
     }
 }
 
+/// Runs `body` as this program, on a stage of its own, with its output as it comes; returns the exit
+/// code, which is 2 if it takes longer than `limit`.
+///
+/// # Errors
+/// What is missing, if there can be no namespaces.
+///
+/// # Panics
+/// If the program cannot be run once more.
+pub fn program(limit: Duration, body: impl FnOnce(&Stage) -> u8) -> Result<u8, String> {
+    if env::var_os(INSIDE).is_some_and(|inside| inside == PROGRAM) {
+        return Ok(body(&enter()));
+    }
+    let flags = namespaces().as_ref().map_err(|reason| {
+        format!("root or unprivileged user namespaces, ip and nft are needed: {reason}")
+    })?;
+    let dir =
+        TempDir::with_prefix("tidings-program-").expect("the temporary folder takes a directory");
+    let mut child = again(PROGRAM, flags, dir.path())
+        .args(env::args_os().skip(1))
+        .spawn()
+        .expect("unshare was run before");
+    if wait_for(&mut child, limit) {
+        let ended = child.wait().expect("it has ended");
+        Ok(ended
+            .code()
+            .and_then(|code| u8::try_from(code).ok())
+            .unwrap_or(2))
+    } else {
+        Err(format!("it was ended after {limit:?}"))
+    }
+}
+
+/// This executable, on a stage of its own, as the story `name`.
+fn again(name: &str, flags: &[&str], dir: &Path) -> Command {
+    let me = env::current_exe().expect("a running program has an executable");
+    let mut command = Command::new("unshare");
+    command
+        .args(flags)
+        .arg("--")
+        .arg(me)
+        .env(INSIDE, name)
+        .env(DIRECTORY, dir)
+        .stdin(Stdio::piped());
+    command
+}
+
+/// The story that is no test but a whole program.
+const PROGRAM: &str = "(program)";
 /// Names the story that runs in this process, which has namespaces of its own.
 const INSIDE: &str = "TIDINGS_STORY";
 /// Where that process may write.
@@ -206,20 +254,13 @@ fn run_inside(name: &str, flags: &[&str], dir: &Path) {
     let told = dir.join("told");
     let file = fs::File::create(&told).expect("the story's directory takes a file");
     let other = file.try_clone().expect("a file can be written twice");
-    let me = env::current_exe().expect("a running test has an executable");
-    let mut child = Command::new("unshare")
-        .args(flags)
-        .arg("--")
-        .arg(me)
+    let mut child = again(name, flags, dir)
         .args(["--exact", name, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, name)
-        .env(DIRECTORY, dir)
-        .stdin(Stdio::piped())
         .stdout(file)
         .stderr(other)
         .spawn()
         .expect("unshare was run before");
-    let ended = wait_for(&mut child);
+    let ended = wait_for(&mut child, stats::times(LONG_STORY_LIMIT, STORY_LIMIT));
     let told = fs::read(&told).unwrap_or_default();
     let told = String::from_utf8_lossy(&told);
     tell(&told);
@@ -230,8 +271,7 @@ fn run_inside(name: &str, flags: &[&str], dir: &Path) {
     );
 }
 
-fn wait_for(child: &mut Child) -> bool {
-    let limit = stats::times(LONG_STORY_LIMIT, STORY_LIMIT);
+fn wait_for(child: &mut Child, limit: Duration) -> bool {
     let deadline = Instant::now() + limit;
     while Instant::now() < deadline {
         if let Ok(Some(_)) = child.try_wait() {
