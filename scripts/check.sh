@@ -28,6 +28,7 @@ STEPS=(
   "mutants     the simulator notices each guard that is taken out of the core"
   "e2e         real agents keep the promises on real sockets"
   "partition   a real network is split under real agents, in three shapes, and heals"
+  "drill       real agents keep the promises under kills, pauses, splits, loss and wrong clocks"
   "tour        the README's commands answer as the README says"
   "lint        clippy finds nothing, in tests and in the simulator's mutants either"
   "docs        the documentation builds, and its links lead somewhere"
@@ -42,6 +43,9 @@ STEPS=(
 # directory is another one, since cargo locks it.
 BESIDE=(lint docs wasm licences advisories)
 BESIDE_FROM=tests
+# This waits more than it works, as do those that it runs beside.
+WAITING=(drill)
+WAITING_FROM=partition
 BESIDE_TARGET=${CARGO_TARGET_DIR:-target}/check/beside
 
 step_format() {
@@ -161,6 +165,14 @@ step_partition() {
 partition() {
   TIDINGS_BIN=$TARGET/release/tidings scripts/partition.sh "$@" |
     sed -E "s/^ +((noticed by all|all agree) after .*)/measured: \1, $*/"
+}
+
+step_drill() {
+  need_namespaces
+  need faketime faketime
+  build_release
+  TIDINGS_BIN=$TARGET/release/tidings scripts/drill.sh 45 |
+    sed -E "s/^ +((all agents agree|an agent that is killed) .*)/measured: drill: \1/"
 }
 
 step_tour() {

@@ -27,7 +27,8 @@ main() {
   for entry in "${STEPS[@]}"; do
     read -r name about <<<"$entry"
     wanted "$name" "$@" || continue
-    [[ $name != "$BESIDE_FROM" ]] || begin_beside "$@"
+    [[ $name != "$BESIDE_FROM" ]] || begin_beside 19 "${BESIDE[*]}" "$@"
+    [[ $name != "$WAITING_FROM" ]] || begin_beside 0 "${WAITING[*]}" "$@"
     judge_step
   done
   tidy_up
@@ -73,28 +74,25 @@ tidy_up() {
 
 # What runs beside other steps does not hear an interrupt; it must not outlive it either.
 interrupted() {
-  [[ -z $beside_pid ]] || kill "$beside_pid"
+  [[ ${#begun[@]} -eq 0 ]] || kill "${begun[@]}" 2>/dev/null
   marked_processes | sed -E 's/^process ([0-9]+):.*/\1/' | xargs -r kill
   tidy_up
   exit 130
 }
 
-is_ci() {
-  [[ ${CI:-} == true ]]
-}
-
-# Begins what may run beside other steps, one after the other, at the lowest priority.
+# begin_beside NICE STEPS [STEP...]: of the steps STEPS, one word each, begins those that are wanted
+# beside whatever follows, one after the other.
 begin_beside() {
-  local step
-  for step in "${BESIDE[@]}"; do
-    wanted "$step" "$@" && begun+=("$step")
+  local level=$1 step chosen=()
+  for step in $2; do
+    wanted "$step" "${@:3}" && chosen+=("$step")
   done
-  for step in "${begun[@]}"; do
-    run_step "$step" nice -n 19
+  for step in "${chosen[@]}"; do
+    run_step "$step" nice -n "$level"
   done &
-  beside_pid=$!
+  for step in "${chosen[@]}"; do begun[$step]=$!; done
 }
-begun=() beside_pid=
+declare -A begun=() # By the step, the process that runs it.
 
 # run_step NAME [COMMAND...]: runs a step, by way of the command if there is one. Its exit code and
 # the seconds that it took stand beside its log.
@@ -110,8 +108,8 @@ run_step() {
 # Runs the step $name unless it has been begun, says how it went and how long it took.
 judge_step() {
   local log=$LOGS/$name.log code=1 took=
-  if [[ " ${begun[*]} " == *" $name "* ]]; then
-    wait "$beside_pid"
+  if [[ -n ${begun[$name]-} ]]; then
+    wait "${begun[$name]}"
   else
     run_step "$name" &
     wait $! # Unlike a command that is waited for at once, this hears an interrupt.

@@ -44,6 +44,10 @@ need_wasm_target() {
   timeout 120 rustup target add "$target" || unreachable "rustup's server, for the target $target"
 }
 
+is_ci() {
+  [[ ${CI:-} == true ]]
+}
+
 may_install() {
   is_ci || [[ -n ${TIDINGS_CHECK_INSTALL:-} ]]
 }

@@ -106,13 +106,19 @@ fn hold(stage: &Stage, options: &Options) -> u8 {
     let violations = oracle::judge(&history, &ending);
     let report = Report::new(&history, world.timeline.clone(), &ending, taken, violations);
     say(&report.to_string());
-    let code = report.exit_code();
-    say(match code {
-        0 => "PASS: every promise was kept",
-        1 => "FAIL: a promise was broken; its id and its story stand above",
-        _ => "UNDECIDED: too little was asked and answered to say",
-    });
-    code
+    let Some(sabotage) = options.sabotage else {
+        say(report.verdict());
+        return report.exit_code();
+    };
+    let (name, breaks) = (sabotage.name(), sabotage.breaks());
+    let is_noticed = report.breaks(breaks);
+    let noticed = if is_noticed {
+        "was noticed"
+    } else {
+        "was NOT noticed"
+    };
+    say(&format!("{name} {noticed} by {breaks}"));
+    u8::from(!is_noticed)
 }
 
 /// The agents' logs outlive the drill if somebody has to read them.

@@ -102,6 +102,20 @@ impl Report {
             0
         }
     }
+
+    /// The exit code in words.
+    pub fn verdict(&self) -> &'static str {
+        match self.exit_code() {
+            0 => "PASS: every promise was kept",
+            1 => "FAIL: a promise was broken; its id and its story stand above",
+            _ => "UNDECIDED: too little was asked and answered to say",
+        }
+    }
+
+    /// Whether that invariant is broken.
+    pub fn breaks(&self, id: &str) -> bool {
+        self.violations.iter().any(|violation| violation.id == id)
+    }
 }
 
 fn endings(ending: &Ending) -> Vec<String> {
@@ -214,6 +228,7 @@ mod tests {
         assert_eq!(report(50, 99, Vec::new()).exit_code(), 2);
         let broken = report(50, 99, vec![broken]);
         assert_eq!(broken.exit_code(), 1);
+        assert!(broken.breaks("A5") && !broken.breaks("A3"));
         let told = broken.to_string();
         assert!(
             told.contains("A5 broken at 0.000 s on n3: it is back"),

@@ -63,7 +63,7 @@ impl Sabotage {
             Self::Invent => "A6",
             Self::Freeze => "A9",
             Self::Forget => "A4",
-            Self::Cut => "E1",
+            Self::Cut => "E3",
             Self::Undead => "E4",
         }
     }
