@@ -74,7 +74,9 @@ struct Running {
 }
 
 impl Running {
-    fn new(crew: Crew) -> Self {
+    fn new(mut crew: Crew) -> Self {
+        // The doors are open by now: the first question must not find an empty registry.
+        crew.driver.begin();
         let closing = watch::Sender::new(false);
         let Doors {
             http: listener,

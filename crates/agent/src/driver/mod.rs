@@ -146,10 +146,14 @@ impl Driver {
         }
     }
 
-    /// Runs until the goodbye is said, and closes the stores, which save what is queued.
-    pub(crate) async fn run(mut self) -> End {
+    /// Shows what the disk held, before anybody can ask.
+    pub(crate) fn begin(&mut self) {
         self.carry_out();
         self.settle();
+    }
+
+    /// Runs until the goodbye is said, and closes the stores, which save what is queued.
+    pub(crate) async fn run(mut self) -> End {
         let mut ticks = tokio::time::interval(WALL_CLOCK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let end = loop {
