@@ -1,6 +1,8 @@
 //! What a client's command changes through the catalog: records of nodes without an agent, and
 //! overrides of what other nodes own.
 
+use std::collections::BTreeMap;
+
 use tidings_types::{
     Body, Check, CheckId, ExternalNode, Instance, Key, NodeId, NodeName, Refusal, ServiceId, Slot,
 };
@@ -251,6 +253,15 @@ impl Node {
             _ => false,
         };
         self.registry.owners().filter(bears).collect()
+    }
+
+    /// The names of all nodes that run an agent, in lower case.
+    pub(crate) fn agent_names(&self) -> BTreeMap<NodeId, String> {
+        let named = |node| match self.own_word(node) {
+            Some(Body::Node(record)) => Some((node, record.name.as_str().to_ascii_lowercase())),
+            _ => None,
+        };
+        self.registry.owners().filter_map(named).collect()
     }
 
     /// What a node says of itself.

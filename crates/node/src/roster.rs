@@ -4,8 +4,10 @@
 //! both follows, per node, how its records are served. Nothing here is ever written into a record.
 //!
 //! *Island*: an agent that reaches at most half of the members it expects, that loses many at once, or
-//! that hears so little that its failure detector doubts itself, takes the fault to be on its own side. It goes on serving what the lost ones own, marked
-//! stale. One dead agent of three is no island: its instances disappear.
+//! that hears so little that its failure detector doubts itself, takes the fault to be on its own side.
+//! It goes on serving what the lost ones own, marked stale. One dead agent of three is no island: its
+//! instances disappear. Nor does a host count twice that lost its disk and is another node since: of
+//! the nodes that bear one name, no more than one is missed.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -121,9 +123,16 @@ impl RosterState {
         self.island
     }
 
-    /// Decides anew whether this agent is an island. `expected` counts every member that ought to
-    /// be there, this node included; `in_doubt` is what the failure detector thinks of itself.
-    fn judge(&mut self, now: Timestamp, expected: usize, in_doubt: bool, half_life: Duration) {
+    /// Decides anew whether this agent is an island. `expected` counts every host that ought to be
+    /// there, this one included; `in_doubt` is what the failure detector thinks of itself.
+    fn judge(
+        &mut self,
+        now: Timestamp,
+        words: &Words,
+        expected: usize,
+        in_doubt: bool,
+        half_life: Duration,
+    ) {
         // A suspect is not counted on: the decision must come before the first one is hidden.
         let alive = 1 + self
             .members
@@ -136,11 +145,8 @@ impl RosterState {
 
         let counted_on = alive + decayed(expected.saturating_sub(alive));
         let cut_off = 2 * alive <= counted_on;
-        let lost = self
-            .members
-            .values()
-            .filter(|m| self.is_loss(m, now))
-            .count();
+        let lost = self.members.iter().filter(|(_, m)| self.is_loss(m, now));
+        let lost = self.absent(words, lost.map(|(&node, _)| node)).len();
         // Who is alone for good must not doubt for ever.
         let in_doubt = in_doubt && halvings == 0;
         let lost_many = decayed(lost) > tolerated_losses(expected);
@@ -171,6 +177,27 @@ impl RosterState {
             && member.was_alive
             && (now.since(member.since) <= LOSS_WINDOW
                 || self.island && member.shield == Shield::Island)
+    }
+
+    /// The hosts of those of `nodes` that are not here. A host that lost its disk is another node of
+    /// the same name since then: its former node is not missed, and of all its nodes one at most.
+    fn absent<'a>(
+        &self,
+        words: &'a Words,
+        nodes: impl Iterator<Item = NodeId>,
+    ) -> BTreeSet<Host<'a>> {
+        let hosts = nodes.filter(|&node| !self.is_here(node));
+        let mut absent: BTreeSet<_> = hosts.map(|node| words.host(node)).collect();
+        let here = self.members.keys().filter(|&&node| self.is_here(node));
+        for &node in here.chain([&self.me]) {
+            absent.remove(&words.host(node));
+        }
+        absent
+    }
+
+    fn is_here(&self, node: NodeId) -> bool {
+        let member = self.members.get(&node);
+        node == self.me || member.is_some_and(|member| member.status.is_reachable())
     }
 
     fn liveness(&self, member: &Tracked, now: Timestamp, stale_for: Duration) -> Liveness {
@@ -230,15 +257,18 @@ impl Node {
             .map(|(&node, _)| node)
             .collect();
         let members = self.roster.members.keys().copied();
-        let expected = ought
+        let ought: BTreeSet<NodeId> = ought
             .into_iter()
             .chain(members)
-            .filter(|node| *node != self.me && !gone(node));
-        let expected = 1 + expected.collect::<BTreeSet<_>>().len();
+            .filter(|node| *node != self.me && !gone(node))
+            .collect();
+        let here = ought.iter().filter(|&&node| self.roster.is_here(node));
+        let expected = 1 + here.count() + self.roster.absent(&words, ought.iter().copied()).len();
 
         let was_island = self.roster.island;
         let (in_doubt, half_life) = (self.membership.is_in_doubt(), self.config.island_half_life);
-        self.roster.judge(now, expected, in_doubt, half_life);
+        self.roster
+            .judge(now, &words, expected, in_doubt, half_life);
         let roster = self.describe_roster(expected);
         if was_island != roster.island {
             self.out.push_back(Output::Event(Event::Island {
@@ -282,6 +312,7 @@ impl Node {
         }
         let words = Arc::new(Words {
             fates: self.fates(),
+            names: self.agent_names(),
             named_alike: self.agents_named(&self.config.name),
         });
         self.roster.words = Some(Arc::clone(&words));
@@ -427,8 +458,25 @@ impl Node {
 #[derive(Debug)]
 struct Words {
     fates: BTreeMap<NodeId, Fate>,
+    /// In lower case: names that differ in nothing else are one.
+    names: BTreeMap<NodeId, String>,
     /// The nodes that bear this one's name, itself included.
     named_alike: Vec<NodeId>,
+}
+
+/// The machine that a node runs on, as far as its name tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Host<'a> {
+    Named(&'a str),
+    /// That of a node whose record is not here.
+    Of(NodeId),
+}
+
+impl Words {
+    fn host(&self, node: NodeId) -> Host<'_> {
+        let name = self.names.get(&node);
+        name.map_or(Host::Of(node), |name| Host::Named(name))
+    }
 }
 
 /// What a node's own record says of its going.
