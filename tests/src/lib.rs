@@ -30,6 +30,8 @@
 //! | `TIDINGS_LONG=1` | the numbers of repetitions that figures need: 20 heals, 20 kills, a split of 120 s |
 //! | `TIDINGS_SEED` | the chance of the stories that can be repeated; else the commit tells it |
 //! | `TIDINGS_STRICT=1` | a story whose slowest figure misses its target fails; for quiet machines |
+//! | `TIDINGS_FAKETIME` | libfaketime, by which a drill shifts clocks, if it is not where Debian has it |
+//! | `TIDINGS_DRILL_LOGS` | where a drill that fails leaves the agents' logs |
 //! | `CI=true` | what is missing (namespaces, curl, dig) fails instead of being skipped |
 //!
 //! Each story runs in network, mount and process namespaces of its own. So stories can run side by

@@ -126,7 +126,7 @@ fn records(answer: &Message) -> Shown {
                     key: None,
                     node: None,
                     check: None,
-                })
+                });
             }
             _ => shown
                 .strange

@@ -43,6 +43,10 @@ pub struct Clients {
 
 /// A writer rests for so many milliseconds after an answer.
 const WRITER_RESTS_MS: (u64, u64) = (20, 120);
+/// And longer if there is nobody to write to.
+const NOBODY_RESTS: Duration = Duration::from_millis(100);
+/// What the system says then.
+const NOBODY_THERE: &str = "Connection refused";
 /// One who asks rests for so long.
 const ASKER_RESTS: Duration = Duration::from_millis(30);
 /// Longer than any agent stands still: who waits for an answer over TCP gets it.
@@ -96,7 +100,7 @@ impl Clients {
             let salt = u64::try_from(host).expect("there are few") + 1;
             let random = Random::of(seed.wrapping_mul(31).wrapping_add(salt));
             writers.push(in_namespace(spec, desk(), |desk| {
-                Writer::new(desk, random).work()
+                Writer::new(desk, random).work();
             }));
             askers.push(in_namespace(spec, desk(), |desk| desk.ask_on()));
         }
@@ -265,10 +269,13 @@ impl Writer {
             }
             let key = self.pick();
             if let Some(act) = self.choose(key) {
-                let is_done = self.call(&runtime, key, act);
-                // Every third time the client looks at once whether it is so.
-                if is_done && self.random.below(3) == 0 {
-                    self.desk.look(&runtime, Way::Http, key.service());
+                match self.call(&runtime, key, act) {
+                    // Every third time the client looks at once whether it is so.
+                    Outcome::Done if self.random.below(3) == 0 => {
+                        self.desk.look(&runtime, Way::Http, key.service());
+                    }
+                    Outcome::Unsent(_) => thread::sleep(NOBODY_RESTS),
+                    _ => {}
                 }
             }
             thread::sleep(Duration::from_millis(self.random.between(WRITER_RESTS_MS)));
@@ -306,8 +313,8 @@ impl Writer {
         }
     }
 
-    /// Makes a call and writes it down; whether it was done.
-    fn call(&mut self, runtime: &Runtime, key: Key, act: Act) -> bool {
+    /// Makes a call and writes it down.
+    fn call(&mut self, runtime: &Runtime, key: Key, act: Act) -> Outcome {
         self.number += 1;
         let id = CallId {
             host: self.desk.host,
@@ -322,6 +329,7 @@ impl Writer {
         let answer = runtime.block_on(self.desk.http.put_async(&path, &body));
         let end = self.desk.shared.now();
         let outcome = match answer {
+            Err(reason) if reason.contains(NOBODY_THERE) => Outcome::Unsent(reason),
             Err(reason) => Outcome::Silent(reason),
             Ok(answer) => match answer.success() {
                 Ok(_) => Outcome::Done,
@@ -330,15 +338,14 @@ impl Writer {
         };
         let believed = self.believed.entry(key).or_default();
         believed.take(act, &outcome);
-        let is_done = outcome == Outcome::Done;
         self.desk.shared.calls().push(Call {
             id,
             key,
             act,
             span: Span { begin, end },
-            outcome,
+            outcome: outcome.clone(),
         });
-        is_done
+        outcome
     }
 }
 
@@ -347,7 +354,7 @@ impl Believed {
         let is_sure = match outcome {
             Outcome::Done => true,
             Outcome::Silent(_) => false,
-            Outcome::Refused(_) => return,
+            Outcome::Refused(_) | Outcome::Unsent(_) => return,
         };
         match act {
             Act::Register => self.registered = is_sure.then_some(true),

@@ -73,6 +73,8 @@ pub enum Outcome {
     Refused(String),
     /// Not at all: it may have been done.
     Silent(String),
+    /// Nobody took it, so it was not done.
+    Unsent(String),
 }
 
 /// A question, and what was answered.
@@ -190,7 +192,10 @@ impl History {
             let outcome = match &call.outcome {
                 Outcome::Done => format!("acknowledged at {}", seconds(call.span.end)),
                 Outcome::Refused(reason) => format!("refused: {reason}"),
-                Outcome::Silent(reason) => format!("not answered: {reason}"),
+                Outcome::Silent(reason) | Outcome::Unsent(reason) => {
+                    let cause = reason.rsplit(": ").next().unwrap_or_default();
+                    format!("not answered: {cause}")
+                }
             };
             let line = format!("{} {:?}, {outcome}", call.id, call.act);
             lines.push((call.span.begin, line));
@@ -226,7 +231,7 @@ impl Call {
 
     /// Whether it may have been done.
     pub const fn may_be_done(&self) -> bool {
-        !matches!(self.outcome, Outcome::Refused(_))
+        matches!(self.outcome, Outcome::Done | Outcome::Silent(_))
     }
 }
 

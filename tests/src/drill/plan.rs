@@ -139,15 +139,6 @@ impl Plan {
             victim,
         }
     }
-
-    /// How often agents are killed.
-    pub fn kills(&self) -> usize {
-        let killed = self.faults.iter().map(|planned| match &planned.fault {
-            Fault::Kill(hosts, _) => hosts.len(),
-            _ => 0,
-        });
-        killed.sum()
-    }
 }
 
 /// One lane.

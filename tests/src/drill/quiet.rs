@@ -10,7 +10,7 @@ use super::{
     AGENTS, answer,
     book::Service,
     clients::Clients,
-    history::{Look, Moment, Span, Way},
+    history::{Look, Moment, Shown, Span, Way},
     oracle::ending::{Ending, ensure_gone, sees},
     plan::{Plan, name},
     sabotage::Sabotage,
@@ -157,7 +157,7 @@ impl World {
     }
 }
 
-fn ask(agent: &Agent, way: Way, service: Service) -> Result<super::history::Shown, String> {
+fn ask(agent: &Agent, way: Way, service: Service) -> Result<Shown, String> {
     match way {
         Way::Http => answer::over_http(service, &agent.http().json(&answer::path(service))?),
         Way::Dns => answer::over_dns(agent.dns(), service),

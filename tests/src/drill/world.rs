@@ -229,7 +229,7 @@ impl World {
     }
 
     /// What the next process of a killed agent finds.
-    pub(super) fn set_disk(&mut self, host: usize, disk: Disk) {
+    pub(super) fn set_disk(&self, host: usize, disk: Disk) {
         let dir = self.agents[host].spec().data_dir();
         match disk {
             Disk::Kept => {}

@@ -19,7 +19,9 @@ pub fn judge(history: &History, found: &mut Vec<Violation>) {
     for call in history.calls() {
         let failed = match &call.outcome {
             Outcome::Done => None,
-            Outcome::Refused(reason) | Outcome::Silent(reason) => Some(reason),
+            Outcome::Refused(reason) | Outcome::Silent(reason) | Outcome::Unsent(reason) => {
+                Some(reason)
+            }
         };
         let refused = matches!(call.outcome, Outcome::Refused(_));
         let what = format!("{:?} of {}", call.act, call.key.id());

@@ -6,6 +6,7 @@ use super::Violation;
 use crate::{
     drill::{
         answer::node_id,
+        book::{Key, Service},
         history::{Look, Moment, seconds, who},
     },
     status::Status,
@@ -100,10 +101,8 @@ pub fn ensure_gone(
             .as_ref()
             .map_err(|reason| format!("{}: {reason}", who(look.at)))?;
         for seen in &shown.seen {
-            let owner = seen
-                .key
-                .map_or(Some(seen.call.host), super::super::book::Key::owner);
-            let is_own = look.service != super::super::book::Service::Ext && owner.is_some();
+            let owner = seen.key.map_or(Some(seen.call.host), Key::owner);
+            let is_own = look.service != Service::Ext && owner.is_some();
             let is_dead =
                 is_own && (owner == dead || seen.node.is_some_and(|node| !running.contains(&node)));
             ensure(!is_dead, || {

@@ -1,7 +1,10 @@
 //! A6: each instance that is shown was asked for by a client, as it stands and where it stands.
 
 use super::Violation;
-use crate::drill::history::{Act, Call, History, Look, Seen};
+use crate::drill::{
+    book::CallId,
+    history::{Act, Call, History, Look, Seen},
+};
 
 /// Adds what breaks it.
 pub fn judge(history: &History, found: &mut Vec<Violation>) {
@@ -52,7 +55,7 @@ fn is_asked_for(history: &History, look: &Look, seen: &Seen) -> Result<(), Strin
     let Some((health, Some(number))) = seen.check else {
         return Ok(());
     };
-    let report = crate::drill::book::CallId {
+    let report = CallId {
         number,
         ..seen.call
     };

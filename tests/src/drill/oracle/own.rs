@@ -72,7 +72,7 @@ fn check(look: &Look, calls: &[&Call], shown: &[&Seen]) -> Result<(), (&'static 
     };
     let number = seen.number();
     let fits = |call: &&Call| call.id.number == number && call.act != Act::Deregister;
-    if may.iter().any(|call| fits(call)) {
+    if may.iter().any(fits) {
         return Ok(());
     }
     let ended = calls.iter().any(|call| {

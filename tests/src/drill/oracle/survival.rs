@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{SAVED, Violation, own::instance_of};
 use crate::drill::{
     book::{CallId, Key},
-    history::{Act, Call, History, Look, Shown, who},
+    history::{Act, Call, History, Look, Moment, Shown},
     plan::Disk,
 };
 
@@ -52,7 +52,7 @@ fn lost(
     let word =
         |value: &Option<CallId>| value.map_or_else(|| "nothing".to_owned(), |id| id.to_string());
     let wanted: Vec<_> = wanted.iter().map(word).collect();
-    let story = history.story(key, super::Moment::MAX);
+    let story = history.story(key, Moment::MAX);
     format!(
         "{} shows {}, and should be {}\n{story}",
         key.id(),
@@ -190,16 +190,6 @@ fn replaces(history: &History, by: &Call, call: &Call) -> bool {
             && history.lives.during(host, &look.span) == life
             && shown.seen.iter().any(|seen| seen.call == call.id)
     })
-}
-
-impl std::fmt::Debug for Held {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let held = self
-            .0
-            .iter()
-            .map(|((host, generation), number)| format!("{} {generation}: {number}", who(*host)));
-        f.debug_list().entries(held).finish()
-    }
 }
 
 #[cfg(test)]
