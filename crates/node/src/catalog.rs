@@ -208,9 +208,11 @@ impl Node {
             .is_some())
     }
 
-    /// Puts a tombstone over a shared key that has a live value.
+    /// Puts a tombstone over a shared key. That another node has put one there is not enough: it may
+    /// not be on this disk yet, and what is acknowledged outlasts a crash.
     fn bury(&mut self, key: Key) -> Result<bool, Refusal> {
-        if self.live(&key).is_none() {
+        let value = self.writer.in_force(&self.registry, &key);
+        if value.is_none_or(|value| value.entry.body.is_none() && value.dot.node == self.me) {
             return Ok(false);
         }
         self.write_shared(key, None)?;
