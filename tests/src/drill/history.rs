@@ -168,6 +168,14 @@ impl History {
         ids.map(|id| &self.calls[id])
     }
 
+    /// The calls about what a host owns that came after the one of that number.
+    pub fn calls_after(&self, key: Key, number: u32) -> impl Iterator<Item = &Call> {
+        let ids = self.by_key.get(&key).map_or(&[][..], Vec::as_slice);
+        // One client makes them all, one after the other.
+        let after = ids.partition_point(|id| id.number <= number);
+        ids[after..].iter().map(|id| &self.calls[id])
+    }
+
     /// Everything that calls were about.
     pub fn keys(&self) -> impl Iterator<Item = Key> {
         self.by_key.keys().copied()
@@ -177,6 +185,17 @@ impl History {
     pub fn shown_at(&self, host: usize) -> impl Iterator<Item = (&Look, &Shown)> {
         let at = self.looks.iter().filter(move |look| look.at == host);
         at.filter_map(|look| Some((look, look.answer.as_ref().ok()?)))
+    }
+
+    /// The answers that each process of an agent gave.
+    pub fn shown_by_lives(&self, host: usize) -> Vec<Vec<(&Look, &Shown)>> {
+        let mut by_lives = vec![Vec::new(); self.lives.of(host).len()];
+        for (look, shown) in self.shown_at(host) {
+            if let Some(life) = self.lives.during(host, &look.span) {
+                by_lives[life].push((look, shown));
+            }
+        }
+        by_lives
     }
 
     /// The generation of what `host` held throughout `span`; none if it was not up.

@@ -34,15 +34,12 @@ struct Floors {
 pub fn judge(history: &History, found: &mut Vec<Violation>) {
     for host in 0..history.lives.lives.len() {
         let mut kept = Floors::default();
-        for (number, life) in history.lives.of(host).iter().enumerate() {
+        let lives = history.lives.of(host).iter();
+        for (life, shown) in lives.zip(history.shown_by_lives(host)) {
             if life.disk != Disk::Kept {
                 kept = Floors::default();
             }
-            let looks: Vec<_> = history
-                .shown_at(host)
-                .map(|(look, _)| look)
-                .filter(|look| history.lives.during(host, &look.span) == Some(number))
-                .collect();
+            let looks: Vec<_> = shown.into_iter().map(|(look, _)| look).collect();
             judge_life(history, &looks, kept.clone(), found);
             for look in looks {
                 if is_saved(history, host, life, look) {
@@ -146,7 +143,7 @@ impl Floors {
             .copied()
             .unwrap_or_default();
         let gone = |until: u32| {
-            let mut after = history.calls_on(key).filter(|call| call.id.number > number);
+            let mut after = history.calls_after(key, number);
             after.any(|call| {
                 call.act == Act::Deregister && call.is_done() && call.id.number <= until
             })
@@ -159,8 +156,9 @@ impl Floors {
             );
             return Some((id(shown), text));
         }
-        let mut later = history.calls_on(key).filter(|call| call.is_done());
-        let over = later.find(|call| call.id.number > number && call.id.number <= taken)?;
+        let mut later = history.calls_after(key, number);
+        let over = later.find(|call| call.is_done() || call.id.number > taken);
+        let over = over.filter(|call| call.id.number <= taken)?;
         let text = format!(
             "it shows {} by call {number}, and has shown call {taken}, which came after call {} \
              had replaced that",

@@ -14,21 +14,21 @@ use crate::drill::{
 /// Adds what breaks them.
 pub fn judge(history: &History, found: &mut Vec<Violation>) {
     for host in 0..history.lives.lives.len() {
+        let own = history.keys().filter(|key| key.owner() == Some(host));
+        let calls: BTreeMap<Key, Vec<&Call>> = own
+            .map(|key| (key, history.calls_on(key).collect()))
+            .collect();
         for (look, shown) in history.shown_at(host) {
-            let life = history.lives.during(host, &look.span);
-            let Some(life) = life.map(|number| &history.lives.of(host)[number]) else {
+            let Some(generation) = history.generation(host, &look.span) else {
                 continue;
             };
-            let by_call: BTreeMap<_, _> = shown.seen.iter().map(|seen| (seen.call, seen)).collect();
-            for key in Key::own(host, life.generation) {
-                if key.service() != look.service {
-                    continue;
-                }
-                let calls: Vec<_> = history.calls_on(key).collect();
-                let of_key = calls
-                    .iter()
-                    .filter_map(|call| by_call.get(&call.id).copied());
-                if let Err((id, text)) = check(look, &calls, &of_key.collect::<Vec<_>>()) {
+            let shown = by_key(history, shown);
+            let asked = calls.iter().filter(|(key, _)| {
+                key.generation() == Some(generation) && key.service() == look.service
+            });
+            for (&key, calls) in asked {
+                let shown = shown.get(&key).map_or(&[][..], Vec::as_slice);
+                if let Err((id, text)) = check(look, calls, shown) {
                     let story = history.story(key, look.span.end);
                     found.push(Violation {
                         id,
@@ -42,18 +42,29 @@ pub fn judge(history: &History, found: &mut Vec<Violation>) {
     }
 }
 
+fn by_key<'a>(history: &History, shown: &'a Shown) -> BTreeMap<Key, Vec<&'a Seen>> {
+    let mut by_key: BTreeMap<Key, Vec<&Seen>> = BTreeMap::new();
+    for seen in &shown.seen {
+        if let Some(call) = history.call(seen.call) {
+            by_key.entry(call.key).or_default().push(seen);
+        }
+    }
+    by_key
+}
+
+/// The calls are those about one key: each was answered before the next was made.
 fn check(look: &Look, calls: &[&Call], shown: &[&Seen]) -> Result<(), (&'static str, String)> {
     if shown.len() > 1 {
         return Err(("A4", format!("is shown {} times", shown.len())));
     }
     let shown = shown.first();
-    let told = |call: &&&Call| call.is_done() && call.span.end <= look.span.begin;
-    let last = calls.iter().rfind(told);
+    let answered = calls.partition_point(|call| call.span.end <= look.span.begin);
+    let last = calls[..answered].iter().rposition(|call| call.is_done());
+    let later = &calls[last.map_or(0, |last| last + 1)..];
+    let begun = later.partition_point(|call| call.span.begin <= look.span.end);
+    let later = later[..begun].iter().filter(|call| call.may_be_done());
+    let last = last.map(|last| &calls[last]);
     let after = last.map_or(0, |call| call.id.number);
-    let later = calls
-        .iter()
-        .filter(|call| call.id.number > after)
-        .filter(|call| call.may_be_done() && call.span.begin <= look.span.end);
     let may: Vec<_> = last.into_iter().chain(later).copied().collect();
     if may.is_empty() || last.is_none() && shown.is_none() {
         return Ok(());

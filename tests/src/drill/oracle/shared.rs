@@ -15,17 +15,14 @@ use crate::drill::{
 /// Adds what breaks them.
 pub fn judge(history: &History, found: &mut Vec<Violation>) {
     let shared = |key: &Key| key.owner().is_none();
-    for key in history.keys().filter(shared) {
-        for host in 0..history.lives.lives.len() {
-            for number in 0..history.lives.of(host).len() {
-                let looks = history
-                    .shown_at(host)
-                    .filter(|(look, _)| look.service == Service::Ext)
-                    .filter(|(look, _)| history.lives.during(host, &look.span) == Some(number));
-                let seen: Vec<_> = looks
-                    .map(|(look, shown)| Sight::of(history, look, shown, key))
-                    .collect();
-                judge_life(history, (key, host), &seen, found);
+    let keys: Vec<_> = history.keys().filter(shared).collect();
+    for host in 0..history.lives.lives.len() {
+        for mut shown in history.shown_by_lives(host) {
+            shown.retain(|(look, _)| look.service == Service::Ext);
+            for &key in &keys {
+                let seen = shown.iter();
+                let seen = seen.map(|(look, shown)| Sight::of(history, look, shown, key));
+                judge_life(history, (key, host), &seen.collect::<Vec<_>>(), found);
             }
         }
     }
@@ -54,6 +51,13 @@ fn judge_life(
     found: &mut Vec<Violation>,
 ) {
     let mut over = Over::new();
+    let mut first = BTreeMap::new();
+    for sight in seen {
+        if let Some(shows) = sight.shows {
+            let at = first.entry(shows).or_insert(sight.look.span.end);
+            *at = sight.look.span.end.min(*at);
+        }
+    }
     // The calls that this agent has acknowledged about this key and not lost with its disk.
     let generation = |sight: &Sight<'_>| history.generation(host, &sight.look.span);
     let generation = seen.first().and_then(generation);
@@ -84,7 +88,7 @@ fn judge_life(
                 ),
             }
         }
-        if let Some((id, text)) = is_behind(history, key, &calls, seen, sight) {
+        if let Some((id, text)) = is_behind(history, key, &calls, &first, sight) {
             broken(id, text);
         }
         if let Some(before) = before
@@ -98,20 +102,18 @@ fn judge_life(
     }
 }
 
-/// A4: whether an answer shows what the agent's last acknowledged call has replaced.
+/// A4: whether an answer shows what the agent's last acknowledged call has replaced. `first` tells
+/// when it first showed each registration.
 fn is_behind(
     history: &History,
     key: Key,
     calls: &[&Call],
-    seen: &[Sight<'_>],
+    first: &BTreeMap<CallId, Moment>,
     sight: &Sight<'_>,
 ) -> Option<(&'static str, String)> {
     let span = sight.look.span;
     let last = calls.iter().rfind(|call| call.span.end <= span.begin)?;
-    let was_shown = |shows: Option<CallId>| {
-        seen.iter()
-            .any(|other| other.look.span.end <= last.span.begin && other.shows == shows)
-    };
+    let was_shown = |shows| first.get(&shows).is_some_and(|&at| at <= last.span.begin);
     // Made by the same client before, and not lost since: the agent knew it.
     let is_earlier = |shows: CallId| calls.iter().any(|call| call.id == shows && shows < last.id);
     match sight.shows {
@@ -127,7 +129,7 @@ fn is_behind(
                 format!("{shows}, and {} was acknowledged since", last.id),
             ))
         }
-        Some(shows) if was_shown(Some(shows)) => {
+        Some(shows) if was_shown(shows) => {
             let id = if last.act == Act::Deregister {
                 "A5"
             } else {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{SAVED, Violation, own::instance_of};
 use crate::drill::{
-    book::{CallId, Key},
+    book::{CallId, Key, Service},
     history::{Act, Call, History, Look, Moment, Shown},
     plan::Disk,
 };
@@ -17,11 +17,12 @@ use crate::drill::{
 /// Adds what breaks it. `last` are the answers over HTTP of all agents once they agree.
 pub fn judge(history: &History, last: &[Look], found: &mut Vec<Violation>) {
     let held = Held::by_peers(history);
+    let known = Known::before_calls(history);
     for key in history.keys() {
         let wanted = if key.owner().is_some() {
             owned(history, &held, key)
         } else {
-            shared(history, &held, key)
+            shared(history, &held, &known, key)
         };
         let Some(wanted) = wanted else {
             continue; // Its owner became another node: E4 judges that.
@@ -155,7 +156,12 @@ fn owned(history: &History, held: &Held, key: Key) -> Option<BTreeSet<Option<Cal
 }
 
 /// What a shared key may show: any write that no other is known to have replaced.
-fn shared(history: &History, held: &Held, key: Key) -> Option<BTreeSet<Option<CallId>>> {
+fn shared(
+    history: &History,
+    held: &Held,
+    known: &Known,
+    key: Key,
+) -> Option<BTreeSet<Option<CallId>>> {
     let calls: Vec<_> = history
         .calls_on(key)
         .filter(|call| call.may_be_done())
@@ -166,7 +172,7 @@ fn shared(history: &History, held: &Held, key: Key) -> Option<BTreeSet<Option<Ca
         .collect();
     let mut may = BTreeSet::new();
     for call in &calls {
-        let is_over = |by: &&&&Call| replaces(history, by, call);
+        let is_over = |by: &&&&Call| known.replaces(history, by, call);
         if !standing.iter().any(|by| is_over(&by)) {
             may.insert((call.act == Act::Register).then_some(call.id));
         }
@@ -177,19 +183,43 @@ fn shared(history: &History, held: &Held, key: Key) -> Option<BTreeSet<Option<Ca
     Some(may)
 }
 
-/// Whether the agent of `by` knew `call` when it did `by`.
-fn replaces(history: &History, by: &Call, call: &Call) -> bool {
-    let (host, earlier) = (by.id.host, call.span.end <= by.span.begin);
-    if call.id.host == host {
-        let same_disk = history.generation(host, &call.span) == history.generation(host, &by.span);
-        return earlier && call.is_done() && same_disk;
+/// When each life of each agent first showed a registration of a shared instance.
+struct Known(BTreeMap<(usize, usize, CallId), Moment>);
+
+impl Known {
+    fn before_calls(history: &History) -> Self {
+        let mut known = BTreeMap::new();
+        for look in history
+            .looks
+            .iter()
+            .filter(|look| look.service == Service::Ext)
+        {
+            let life = history.lives.during(look.at, &look.span);
+            let Some((life, shown)) = life.zip(look.answer.as_ref().ok()) else {
+                continue;
+            };
+            for seen in &shown.seen {
+                let first = known
+                    .entry((look.at, life, seen.call))
+                    .or_insert(look.span.end);
+                *first = (*first).min(look.span.end);
+            }
+        }
+        Self(known)
     }
-    let life = history.lives.during(host, &by.span);
-    history.shown_at(host).any(|(look, shown)| {
-        look.span.end <= by.span.begin
-            && history.lives.during(host, &look.span) == life
-            && shown.seen.iter().any(|seen| seen.call == call.id)
-    })
+
+    /// Whether the agent of `by` knew `call` when it did `by`.
+    fn replaces(&self, history: &History, by: &Call, call: &Call) -> bool {
+        let host = by.id.host;
+        if call.id.host == host {
+            let disk = |call: &Call| history.generation(host, &call.span);
+            let earlier = call.span.end <= by.span.begin;
+            return earlier && call.is_done() && disk(call) == disk(by);
+        }
+        let life = history.lives.during(host, &by.span);
+        let first = life.and_then(|life| self.0.get(&(host, life, call.id)));
+        first.is_some_and(|&first| first <= by.span.begin)
+    }
 }
 
 #[cfg(test)]
