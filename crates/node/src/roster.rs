@@ -67,6 +67,8 @@ struct Tracked {
     heard: Option<Timestamp>,
     /// Whether it was alive at any time of this run: only then can it be lost.
     was_alive: bool,
+    /// Whether its host has come back as another node: then this one stays away.
+    replaced: bool,
     shield: Shield,
 }
 
@@ -152,8 +154,9 @@ impl RosterState {
         let lost_many = decayed(lost) > tolerated_losses(expected);
         let island = self.has_looked_around(now) && (cut_off || lost_many || in_doubt);
 
+        self.note_replaced(words);
         for member in self.members.values_mut() {
-            if member.status != MemberStatus::Down {
+            if member.status != MemberStatus::Down || member.replaced {
                 member.shield = Shield::None;
             } else if island && now.since(member.since) <= FAULT_WINDOW {
                 member.shield = Shield::Island;
@@ -195,6 +198,20 @@ impl RosterState {
         absent
     }
 
+    /// Who was seen to be replaced stays so when the host dies, until it answers itself.
+    fn note_replaced(&mut self, words: &Words) {
+        let here = self.members.keys().filter(|&&node| self.is_here(node));
+        let here = here.chain([&self.me]);
+        let here: BTreeSet<_> = here.map(|&node| words.host(node)).collect();
+        for (&node, member) in &mut self.members {
+            if member.status.is_reachable() {
+                member.replaced = false;
+            } else {
+                member.replaced |= here.contains(&words.host(node));
+            }
+        }
+    }
+
     fn is_here(&self, node: NodeId) -> bool {
         let member = self.members.get(&node);
         node == self.me || member.is_some_and(|member| member.status.is_reachable())
@@ -204,6 +221,7 @@ impl RosterState {
         match member.status {
             MemberStatus::Alive | MemberStatus::Suspect => Liveness::Live,
             MemberStatus::Left => Liveness::Hidden,
+            _ if member.replaced => Liveness::Hidden,
             MemberStatus::Restarting if now.since(member.since) < stale_for => Liveness::Stale,
             // Known by hearsay only: no more than a node that is not in the roster.
             _ if !member.was_alive => self.unknown(now, stale_for),
@@ -362,6 +380,7 @@ impl Node {
                     since: now,
                     heard: None,
                     was_alive: false,
+                    replaced: false,
                     shield: Shield::None,
                 });
             tracked.addr = member.addr;
