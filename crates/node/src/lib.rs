@@ -32,6 +32,7 @@
 //! | `patience` | how much is taken of each node, and when it may be given more |
 //! | `publish`, `save` | what readers and the disk are told |
 //! | `roster` | who is alive, and whether this agent is an island |
+//! | `words` | what nodes say of themselves that the roster needs |
 //! | `own` | this node's own feed: relearning it, its watermark, a greater epoch of itself |
 //! | `skew` | how far the peers' clocks are off |
 //! | `clone` | two live holders of one identity |
@@ -60,6 +61,7 @@ mod rumor;
 mod save;
 mod skew;
 mod timers;
+mod words;
 
 pub use clone::registrations;
 pub use config::Config;

@@ -18,12 +18,13 @@ use std::{
 
 use tidings_membership::State;
 use tidings_types::{
-    Body, Departure, Key, Liveness, MemberStatus, NodeId, Roster, RosterEntry, Timestamp, Update,
+    Departure, Liveness, MemberStatus, NodeId, Roster, RosterEntry, Timestamp, Update,
 };
 
 use crate::{
     Event, Node, Output,
     timers::{Timer, jittered},
+    words::{Fate, Host, Words},
 };
 
 /// What was lost this long before an island began is taken for lost by the same fault: an agent that
@@ -328,35 +329,9 @@ impl Node {
         if let Some(words) = &self.roster.words {
             return Arc::clone(words);
         }
-        let words = Arc::new(Words {
-            fates: self.fates(),
-            names: self.agent_names(),
-            named_alike: self.agents_named(&self.config.name),
-        });
+        let words = Arc::new(self.read_words());
         self.roster.words = Some(Arc::clone(&words));
         words
-    }
-
-    /// What each node's own record says of its going.
-    fn fates(&self) -> BTreeMap<NodeId, Fate> {
-        let nodes = self.registry.owners().filter(|&node| node != self.me);
-        let fate = |node| {
-            let found = self.registry.in_force(&Key::Node(node));
-            let body = found.as_ref().and_then(|found| found.entry.body.as_deref());
-            match body {
-                Some(Body::Node(record)) => Fate {
-                    departure: record.departure,
-                    evicted: false,
-                    counts: record.departure != Some(Departure::Left),
-                },
-                _ => Fate {
-                    departure: None,
-                    evicted: found.is_some(),
-                    counts: false,
-                },
-            }
-        };
-        nodes.map(|node| (node, fate(node))).collect()
     }
 
     /// Brings the tracked members up to date with the failure detector and the nodes' own words.
@@ -471,41 +446,6 @@ impl Node {
             ahead_ms: Some(0),
         }
     }
-}
-
-/// What nodes' own records say that the roster needs.
-#[derive(Debug)]
-struct Words {
-    fates: BTreeMap<NodeId, Fate>,
-    /// In lower case: names that differ in nothing else are one.
-    names: BTreeMap<NodeId, String>,
-    /// The nodes that bear this one's name, itself included.
-    named_alike: Vec<NodeId>,
-}
-
-/// The machine that a node runs on, as far as its name tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Host<'a> {
-    Named(&'a str),
-    /// That of a node whose record is not here.
-    Of(NodeId),
-}
-
-impl Words {
-    fn host(&self, node: NodeId) -> Host<'_> {
-        let name = self.names.get(&node);
-        name.map_or(Host::Of(node), |name| Host::Named(name))
-    }
-}
-
-/// What a node's own record says of its going.
-#[derive(Clone, Copy, Debug, Default)]
-struct Fate {
-    departure: Option<Departure>,
-    /// An operator made it leave.
-    evicted: bool,
-    /// Whether the node ought to be there.
-    counts: bool,
 }
 
 fn status(state: State, fate: Fate) -> MemberStatus {
