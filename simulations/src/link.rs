@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tidings_types::Timestamp;
 
 use crate::{
     random::{Stream, exponential, happens, uniform},
+    scenario::is_default,
     span::Span,
 };
 
@@ -18,17 +19,19 @@ const RETRANSMITS: u64 = 6;
 const LOOPBACK: Duration = Duration::from_micros(50);
 
 /// How the hosts are connected.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Paths {
     /// Every link that is not named below.
+    #[serde(skip_serializing_if = "is_default")]
     pub default: Link,
     /// Links that differ, from the first hosts to the second.
+    #[serde(skip_serializing_if = "is_default")]
     pub path: Vec<PathLink>,
 }
 
 /// One link that differs.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct PathLink {
     /// From whom.
@@ -40,18 +43,23 @@ pub struct PathLink {
 }
 
 /// How one directed link behaves.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Link {
     /// How long a packet takes.
+    #[serde(skip_serializing_if = "is_default")]
     pub latency: Latency,
     /// The probability that a packet is lost, each for itself.
+    #[serde(skip_serializing_if = "is_default")]
     pub loss: f64,
     /// Loss in bursts, on top.
+    #[serde(skip_serializing_if = "is_default")]
     pub bursts: Option<Bursts>,
     /// The probability that a packet comes twice.
+    #[serde(skip_serializing_if = "is_default")]
     pub duplicate: f64,
     /// The probability that a packet is held back by up to ten times its latency.
+    #[serde(skip_serializing_if = "is_default")]
     pub reorder: f64,
 }
 
@@ -69,7 +77,7 @@ impl Default for Link {
 
 /// Loss in bursts: a link is in a good or a bad state and changes with each packet
 /// (Gilbert 1960, Elliott 1963).
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Bursts {
     /// The probability, per packet, that a bad time begins.
@@ -81,7 +89,7 @@ pub struct Bursts {
 }
 
 /// How long a packet takes.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(tag = "dist", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Latency {
     /// Always as long.
@@ -118,7 +126,7 @@ impl Default for Latency {
 }
 
 /// A rare, long delay.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Tail {
     /// How probable.

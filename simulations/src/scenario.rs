@@ -7,11 +7,12 @@
 mod expect;
 mod fault;
 mod work;
+mod write;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, anyhow};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use self::{
     expect::{Deadlines, EventName, Expect, ReadExpectation},
@@ -21,7 +22,7 @@ pub use self::{
 use crate::{link::Paths, span::Span};
 
 /// A scenario as its file says it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Scenario {
     /// The file's name without its ending.
@@ -29,45 +30,45 @@ pub struct Scenario {
     /// What it shows, in one or two sentences.
     pub about: String,
     /// Every draw derives from this.
-    #[serde(default = "one")]
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub seed: u64,
     /// How many hosts there are.
     pub nodes: usize,
     /// Names for sets of hosts. `all` is given.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub groups: BTreeMap<String, Vec<usize>>,
     /// How long things happen, and how long they are left alone afterwards.
     pub phases: Phases,
     /// How long after the one before it each host starts; zero starts them in the same instant.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub stagger: Span,
     /// The hosts in the seed list; the first three if absent.
     pub seeds: Option<Vec<usize>>,
     /// The hosts that start in the second cluster; none if absent.
     pub second_cluster: Option<Hosts>,
     /// What differs from the node's default settings.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub config: Settings,
     /// How the hosts are connected.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub links: Paths,
     /// How fast the disks are.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub disk: DiskSpeed,
     /// How much of what comes in may wait, and how fast it is handled; without limits if absent.
     pub inbox: Option<Inbox>,
     /// What clients do.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub workload: Vec<Work>,
     /// What goes wrong.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub fault: Vec<Fault>,
     /// What must come of it, beyond the invariants that always hold.
     pub expect: Expect,
 }
 
 /// The two phases of a run.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Phases {
     /// Faults and workload happen; at its end every fault is healed.
@@ -77,7 +78,7 @@ pub struct Phases {
 }
 
 /// What differs from the node's default settings.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Settings {
     /// `false` runs every periodic timer exactly, so that nodes stay in lock-step.
@@ -93,7 +94,7 @@ pub struct Settings {
 }
 
 /// How fast the disks are.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct DiskSpeed {
     /// From asking until it is durable, at least.
@@ -112,7 +113,7 @@ impl Default for DiskSpeed {
 }
 
 /// A host's inbox: what the agent's receive queue and its driver are in numbers.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Inbox {
     /// Datagrams and requests that may wait.
@@ -122,7 +123,7 @@ pub struct Inbox {
 }
 
 /// Some hosts: one by number, several, or a group's name.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(untagged)]
 pub enum Hosts {
     /// One host.
@@ -135,6 +136,16 @@ pub enum Hosts {
 
 const fn one() -> u64 {
     1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for it")]
+const fn is_one(number: &u64) -> bool {
+    *number == 1
+}
+
+/// Whether a file can leave this field out.
+pub(crate) fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 impl Scenario {

@@ -1,12 +1,12 @@
 //! Lengths of time as a scenario writes them: `"500us"`, `"2ms"`, `"1.5s"`, `"3m"`, `"26h"`.
 
-use std::{str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// A length of time.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Span(Duration);
 
 impl Span {
@@ -22,14 +22,22 @@ impl Span {
 }
 
 /// A length of time, forwards or backwards: `"1h"`, `"-30s"`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Shift {
     back: bool,
     by: Span,
 }
 
 impl Shift {
+    /// That many milliseconds, backwards if negative.
+    pub const fn from_millis(ms: i64) -> Self {
+        Self {
+            back: ms < 0,
+            by: Span::from_millis(ms.unsigned_abs()),
+        }
+    }
+
     /// Milliseconds, negative when backwards.
     pub fn millis(self) -> i64 {
         let ms = i64::try_from(self.by.0.as_millis()).unwrap_or(i64::MAX);
@@ -41,8 +49,8 @@ impl Shift {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpanError(String);
 
-impl std::fmt::Display for SpanError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for SpanError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "{:?} is no length of time; write a number and one of us, ms, s, m, h",
@@ -74,6 +82,50 @@ impl FromStr for Span {
         Duration::try_from_secs_f64(number * seconds)
             .map(Self)
             .map_err(|_| wrong())
+    }
+}
+
+impl fmt::Display for Span {
+    /// The shortest text that is read as the same length of time.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SECOND: u128 = 1_000_000_000;
+        let nanos = self.0.as_nanos();
+        let (unit, name) = match nanos {
+            0 => (SECOND, "s"),
+            n if n % (3_600 * SECOND) == 0 => (3_600 * SECOND, "h"),
+            n if n % (60 * SECOND) == 0 => (60 * SECOND, "m"),
+            n if n >= SECOND => (SECOND, "s"),
+            n if n >= SECOND / 1_000 => (SECOND / 1_000, "ms"),
+            _ => (SECOND / 1_000_000, "us"),
+        };
+        write!(f, "{}", nanos / unit)?;
+        let mut rest = nanos % unit;
+        if rest > 0 {
+            let mut digits = unit.ilog10() as usize;
+            while rest % 10 == 0 {
+                (rest, digits) = (rest / 10, digits - 1);
+            }
+            write!(f, ".{rest:0digits$}")?;
+        }
+        f.write_str(name)
+    }
+}
+
+impl From<Span> for String {
+    fn from(span: Span) -> Self {
+        span.to_string()
+    }
+}
+
+impl From<Duration> for Span {
+    fn from(duration: Duration) -> Self {
+        Self(duration)
+    }
+}
+
+impl From<Shift> for String {
+    fn from(Shift { back, by }: Shift) -> Self {
+        format!("{}{by}", if back { "-" } else { "" })
     }
 }
 
@@ -114,5 +166,25 @@ mod tests {
             Shift::try_from("-1h".to_owned()).map(Shift::millis),
             Ok(-3_600_000)
         );
+    }
+
+    #[test]
+    fn a_length_of_time_is_written_as_it_is_read() {
+        for text in [
+            "0s",
+            "500us",
+            "1.5ms",
+            "20ms",
+            "23.224s",
+            "59.000001s",
+            "3m",
+            "26h",
+        ] {
+            let span: Span = text.parse().unwrap();
+            assert_eq!(span.to_string(), text);
+        }
+        let shift = Shift::try_from("-90m".to_owned()).unwrap();
+        assert_eq!(String::from(shift), "-90m");
+        assert_eq!(Shift::from_millis(-90_000).millis(), -90_000);
     }
 }

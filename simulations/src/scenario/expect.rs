@@ -1,25 +1,25 @@
 //! What must come of a run, as a scenario writes it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::Hosts;
+use super::{Hosts, is_default};
 use crate::span::Span;
 
 /// What must come of it. The invariants A1-A7, A9-A11 and E7 hold always and are not named.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Expect {
     /// Deadlines in the quiet phase.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub eventually: Deadlines,
     /// What a query must be answered at a moment.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub reads: Vec<ReadExpectation>,
     /// Events that must happen somewhere at least once.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub sometimes: Vec<EventName>,
     /// Events that must not happen anywhere.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub never: Vec<EventName>,
     /// Hosts that a fault of their own makes sick: what they think of others is their own matter,
     /// and what becomes of them counts as neither false nor forced. What others take from them
@@ -33,7 +33,7 @@ pub struct Expect {
 }
 
 /// Deadlines after the end of the chaos phase; absent ones are not checked.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 #[expect(non_snake_case, reason = "the invariants are called so")]
 pub struct Deadlines {
@@ -46,7 +46,7 @@ pub struct Deadlines {
 }
 
 /// What a query must be answered at a moment.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ReadExpectation {
     /// When.
@@ -66,7 +66,7 @@ pub struct ReadExpectation {
 }
 
 /// An event that a scenario may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EventName {
     /// A member went down in somebody's view.

@@ -1,15 +1,15 @@
 //! What goes wrong, as a scenario writes it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
-use super::Hosts;
+use super::{Hosts, is_default};
 use crate::{
     link::Link,
     span::{Shift, Span},
 };
 
 /// One thing that goes wrong. Without `for` it lasts until the end of the chaos phase.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(
     tag = "kind",
     rename_all = "kebab-case",
@@ -26,10 +26,10 @@ pub enum Fault {
         /// From whom to whom.
         between: [Hosts; 2],
         /// Which directions.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_default")]
         way: Way,
         /// Which lanes.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_default")]
         lane: CutLane,
     },
     /// The links between the hosts, both ways, behave differently.
@@ -68,7 +68,7 @@ pub enum Fault {
         /// Which hosts.
         node: Hosts,
         /// Whether it means to come back.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_default")]
         how: Goodbye,
         /// When it comes back; never if absent.
         restart: Option<Restart>,
@@ -82,13 +82,13 @@ pub enum Fault {
         /// Which hosts.
         node: Hosts,
         /// By how much.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_default")]
         offset: Shift,
         /// By how much it goes fast, in parts per million.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_default")]
         rate_ppm: i64,
         /// Whether it stands still.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_default")]
         frozen: bool,
     },
     /// The local host refuses to send from the first hosts to the second.
@@ -120,7 +120,7 @@ pub enum Fault {
         /// From whom to whom.
         between: [Hosts; 2],
         /// Which directions.
-        #[serde(default)]
+        #[serde(default, skip_serializing_if = "is_default")]
         way: Way,
     },
     /// The process handles whatever reaches it late, in order. Its own timers are on time.
@@ -163,7 +163,7 @@ pub enum Fault {
 }
 
 /// What a dishonest host lies about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Lie {
     /// Positions: it claims to hold what it does not hold, and what nobody wrote.
@@ -178,7 +178,7 @@ pub enum Lie {
 }
 
 /// The directions of a cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Way {
     /// Both.
@@ -191,7 +191,7 @@ pub enum Way {
 }
 
 /// The lanes of a cut.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CutLane {
     /// Everything.
@@ -204,25 +204,25 @@ pub enum CutLane {
 }
 
 /// How a process comes back.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Restart {
     /// How long after it stopped.
     pub after: Span,
     /// What its disk holds then.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub disk: DiskFate,
     /// Of a rolled-back disk: the moment of the run whose content it holds.
     pub image: Option<Span>,
     /// Of a copied disk: the host whose disk it is a copy of.
     pub of: Option<usize>,
     /// Whose member comes back at that address: with another cluster, the disk is lost.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub cluster: Cluster,
 }
 
 /// One of the two clusters of a world.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Cluster {
     /// The one that every host belongs to unless told otherwise.
@@ -233,7 +233,7 @@ pub enum Cluster {
 }
 
 /// What a disk holds at a restart.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum DiskFate {
     /// Everything that was made durable.
@@ -253,7 +253,7 @@ pub enum DiskFate {
 }
 
 /// Whether a node that departs means to come back.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Goodbye {
     /// No.

@@ -1,11 +1,12 @@
 //! What clients do, as a scenario writes it.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use super::{is_one, one};
 use crate::span::Span;
 
 /// How often a piece of work is repeated.
-#[derive(Clone, Copy, Debug, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Repeat {
     /// The time between two.
@@ -14,12 +15,12 @@ pub struct Repeat {
     pub times: usize,
     /// Each takes one of so many ids (`-0`, `-1`, .. after the id), drawn from the seed, and a port
     /// that grows by one each time.
-    #[serde(default = "one_key")]
+    #[serde(default = "one", skip_serializing_if = "is_one")]
     pub keys: u64,
 }
 
 /// One thing that a client does.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(
     tag = "kind",
     rename_all = "kebab-case",
@@ -115,7 +116,7 @@ pub enum Work {
 }
 
 /// What a check found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Status {
     /// Good.
@@ -124,8 +125,4 @@ pub enum Status {
     Warning,
     /// Not to be used.
     Critical,
-}
-
-const fn one_key() -> u64 {
-    1
 }
