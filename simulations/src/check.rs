@@ -116,6 +116,12 @@ impl Checks {
         self.seen.get(&name).copied().unwrap_or(0)
     }
 
+    /// How often each event was seen, by name.
+    pub(crate) fn all_seen(&self) -> BTreeMap<&'static str, u64> {
+        let count = |&name: &EventName| (name.as_str(), self.seen(name));
+        EventName::ALL.iter().map(count).collect()
+    }
+
     /// Something happened that a scenario may ask for.
     pub(crate) fn saw(&mut self, name: EventName) {
         *self.seen.entry(name).or_default() += 1;

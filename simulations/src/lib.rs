@@ -12,6 +12,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`scenario`], [`span`] | the file format |
+//! | [`swarm`] | scenarios that a seed makes up |
 //! | [`plan`], [`workload`] | a scenario made concrete |
 //! | [`world`], `host`, `intake`, `session` | the loop, and one host's driver |
 //! | [`link`], [`disk`], [`clock`] | what can go wrong around a node |
@@ -19,12 +20,14 @@
 //! | [`heap`], [`random`] | order and chance, both repeatable |
 //! | [`reads`], [`history`], [`check`] | what readers see, what is true, and what must hold |
 //! | [`trace`], [`meta`] | the proof that a run is repeatable |
+//! | [`explore`] | many of them, and what they found |
 //! | [`report`], [`catalogue`] | what came of a run; where scenarios are |
 
 pub mod catalogue;
 pub mod check;
 pub mod clock;
 pub mod disk;
+pub mod explore;
 mod forgery;
 pub mod heap;
 pub mod history;
@@ -41,6 +44,7 @@ pub mod report;
 pub mod scenario;
 mod session;
 pub mod span;
+pub mod swarm;
 pub mod trace;
 pub mod workload;
 pub mod world;

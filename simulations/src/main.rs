@@ -1,5 +1,6 @@
 //! The command line of the simulator.
 
+mod commands;
 mod output;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -49,6 +50,8 @@ enum Verb {
         #[arg(long, value_name = "PROGRAM")]
         against: Option<PathBuf>,
     },
+    /// Makes scenarios up and runs them.
+    Explore(commands::explore::Explore),
     /// Lists the scenarios.
     List {
         /// Files or folders.
@@ -82,6 +85,7 @@ fn main() -> ExitCode {
             digests,
         } => run(&what, verbose, json, digests),
         Verb::Meta { what, against } => compare(&what, against),
+        Verb::Explore(args) => commands::explore::run(&args),
         Verb::List { files } => list(&files),
         #[cfg(feature = "mutants")]
         Verb::Mutants => mutants(),

@@ -108,6 +108,7 @@ mod tests {
             converged: None,
             false_downs: 0,
             rejoins: 0,
+            probes: std::collections::BTreeMap::new(),
             verdict: Verdict::Pass,
             hash,
             digests: digests.to_vec(),

@@ -1,8 +1,8 @@
 //! What came of a run, in one line for people and in JSON for programs.
 
-use std::{fmt::Write, path::Path, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
-use crate::check::Violation;
+use crate::{Scenario, check::Violation};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ pub struct Report {
     pub false_downs: u64,
     /// How often running nodes had to rejoin under a new identity.
     pub rejoins: u64,
+    /// How often each event and rare state was met; those that were not are there with 0.
+    pub probes: BTreeMap<&'static str, u64>,
     /// Whether it passed.
     pub verdict: Verdict,
     /// The trace's hash.
@@ -63,6 +65,24 @@ impl Verdict {
 }
 
 impl Report {
+    /// Nothing can be said of `scenario`, for this reason.
+    pub fn undecided(scenario: &Scenario, reason: String) -> Self {
+        Self {
+            name: scenario.name.clone(),
+            seed: scenario.seed,
+            hosts: scenario.nodes,
+            virtual_time: Duration::ZERO,
+            events: 0,
+            converged: None,
+            false_downs: 0,
+            rejoins: 0,
+            probes: BTreeMap::new(),
+            verdict: Verdict::Undecided(reason),
+            hash: 0,
+            digests: Vec::new(),
+        }
+    }
+
     /// One line.
     pub fn line(&self) -> String {
         let converged = self
@@ -114,6 +134,7 @@ impl Report {
             "converged_seconds": self.converged.map(|span| span.as_secs_f64()),
             "false_downs": self.false_downs,
             "rejoins": self.rejoins,
+            "probes": self.probes,
             "verdict": self.verdict.as_str(),
             "invariant": violation.map(|violation| violation.invariant),
             "reason": violation.map(ToString::to_string),

@@ -29,6 +29,7 @@ use std::{
     any::Any,
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
+    str::FromStr,
     time::Duration,
 };
 
@@ -46,7 +47,7 @@ use crate::{
     trace::{Sink, Trace},
 };
 
-/// Events in one run, at most; a run that needs more cannot be judged.
+/// Events in one run, at most, unless told otherwise; a run that needs more cannot be judged.
 const EVENTS: u64 = 400_000_000;
 /// Outputs of one input, at most.
 const OUTPUTS: usize = 1_000_000;
@@ -71,6 +72,40 @@ pub enum Mutant {
     NoTombstones,
 }
 
+impl Mutant {
+    /// Every mutant, and the core as it is.
+    pub const ALL: [Self; 5] = [
+        Self::None,
+        Self::NoWatchdog,
+        Self::NoTurnUndeadFilter,
+        Self::NoAbstaining,
+        Self::NoTombstones,
+    ];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::NoWatchdog => "no-watchdog",
+            Self::NoTurnUndeadFilter => "no-turn-undead-filter",
+            Self::NoAbstaining => "no-abstaining",
+            Self::NoTombstones => "no-tombstones",
+        }
+    }
+}
+
+impl FromStr for Mutant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|mutant| mutant.name() == text);
+        found.ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            format!("there is no mutant {text:?}; there are {names}")
+        })
+    }
+}
+
 /// One run of one plan.
 #[derive(Debug)]
 pub struct World {
@@ -90,6 +125,8 @@ pub struct World {
     checks: Checks,
     trace: Trace,
     quiet: quiet::Quiet,
+    /// Events, at most.
+    events_max: u64,
 }
 
 /// Something that happens.
@@ -162,6 +199,7 @@ impl World {
             checks: Checks::new(plan.sick.clone(), plan.liars.clone()),
             trace: Trace::new(sink),
             quiet: quiet::Quiet::default(),
+            events_max: EVENTS,
             mutant,
             plan,
         };
@@ -169,12 +207,19 @@ impl World {
         world
     }
 
+    /// The same world, which is undecided after so many events.
+    #[must_use]
+    pub const fn limited(mut self, events: u64) -> Self {
+        self.events_max = events;
+        self
+    }
+
     /// Runs to the end, or to the first broken invariant.
     pub fn run(mut self) -> Report {
         let mut events = 0;
         let mut result = Ok(());
         while let Some((at, _, event)) = self.heap.pop() {
-            if at > self.plan.end || events == EVENTS {
+            if at > self.plan.end || events == self.events_max {
                 break;
             }
             self.now = at;
@@ -187,7 +232,9 @@ impl World {
         let result = result.and_then(|()| self.judge_end());
         let verdict = match result {
             Err(violation) => Verdict::Broken(violation),
-            Ok(()) if events == EVENTS => Verdict::Undecided("it took too many events".to_owned()),
+            Ok(()) if events == self.events_max => {
+                Verdict::Undecided("it took too many events".to_owned())
+            }
             Ok(()) => self.quiet.verdict(),
         };
         self.report(events, verdict)
@@ -204,6 +251,7 @@ impl World {
             events,
             converged: self.quiet.converged(self.plan.heal),
             false_downs: self.checks.false_downs(),
+            probes: self.checks.all_seen(),
             verdict,
             hash: self.trace.hash(),
             digests: self.trace.digests().to_vec(),

@@ -9,7 +9,6 @@ use super::{Planner, moment};
 use crate::{
     link::{Lane, Link},
     scenario::{Cluster, CutLane, DiskFate, Fault, Goodbye, Lie, Restart, Way},
-    span::Span,
 };
 
 /// One thing that goes wrong, from `at` to `until`.
@@ -69,7 +68,8 @@ pub struct Comeback {
 
 impl Planner<'_> {
     pub(super) fn trouble(&self, fault: &Fault) -> Result<Trouble> {
-        let (at, length) = span_of(fault);
+        let (at, length) = fault.span();
+        let at = moment(at);
         let until = length.map_or(self.heal, |length| at + length.get());
         ensure!(at <= self.heal, "it begins after the chaos phase");
         ensure!(until <= self.heal, "it lasts longer than the chaos phase");
@@ -182,24 +182,6 @@ impl Planner<'_> {
             cluster,
         }))
     }
-}
-
-/// When a fault begins, and how long it lasts if it says so.
-fn span_of(fault: &Fault) -> (Timestamp, Option<Span>) {
-    let (at, length) = match fault {
-        Fault::Cut { at, r#for, .. }
-        | Fault::Weather { at, r#for, .. }
-        | Fault::Pause { at, r#for, .. }
-        | Fault::Clock { at, r#for, .. }
-        | Fault::SendErrors { at, r#for, .. }
-        | Fault::DiskFull { at, r#for, .. }
-        | Fault::Jam { at, r#for, .. }
-        | Fault::SlowNode { at, r#for, .. }
-        | Fault::Flood { at, r#for, .. }
-        | Fault::Lie { at, r#for, .. } => (*at, *r#for),
-        Fault::Crash { at, .. } | Fault::Depart { at, .. } => (*at, None),
-    };
-    (moment(at), length)
 }
 
 /// The hosts whose driver is dishonest at some time.

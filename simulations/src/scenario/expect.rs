@@ -104,3 +104,49 @@ pub enum EventName {
     /// A process gave its key up and went on under a new one.
     Yielded,
 }
+
+impl EventName {
+    /// Every event.
+    pub const ALL: &'static [Self] = &[
+        Self::MemberDown,
+        Self::Island,
+        Self::Repaired,
+        Self::Overridden,
+        Self::Refused,
+        Self::Alarm,
+        Self::ClockAhead,
+        Self::GreaterEpochMet,
+        Self::NotPersisted,
+        Self::LiarNamed,
+        Self::LieShown,
+        Self::Shed,
+        Self::ForeignCluster,
+        Self::Damaged,
+        Self::Burst,
+        Self::Cloned,
+        Self::Yielded,
+    ];
+
+    /// Its name in scenario files and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MemberDown => "member-down",
+            Self::Island => "island",
+            Self::Repaired => "repaired",
+            Self::Overridden => "overridden",
+            Self::Refused => "refused",
+            Self::Alarm => "alarm",
+            Self::ClockAhead => "clock-ahead",
+            Self::GreaterEpochMet => "greater-epoch-met",
+            Self::NotPersisted => "not-persisted",
+            Self::LiarNamed => "liar-named",
+            Self::LieShown => "lie-shown",
+            Self::Shed => "shed",
+            Self::ForeignCluster => "foreign-cluster",
+            Self::Damaged => "damaged",
+            Self::Burst => "burst",
+            Self::Cloned => "cloned",
+            Self::Yielded => "yielded",
+        }
+    }
+}

@@ -162,6 +162,30 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// When it begins.
+    pub const fn at(&self) -> Span {
+        self.span().0
+    }
+
+    /// When it begins, and how long it lasts if it says so.
+    pub const fn span(&self) -> (Span, Option<Span>) {
+        match self {
+            Self::Cut { at, r#for, .. }
+            | Self::Weather { at, r#for, .. }
+            | Self::Pause { at, r#for, .. }
+            | Self::Clock { at, r#for, .. }
+            | Self::SendErrors { at, r#for, .. }
+            | Self::DiskFull { at, r#for, .. }
+            | Self::Jam { at, r#for, .. }
+            | Self::SlowNode { at, r#for, .. }
+            | Self::Flood { at, r#for, .. }
+            | Self::Lie { at, r#for, .. } => (*at, *r#for),
+            Self::Crash { at, .. } | Self::Depart { at, .. } => (*at, None),
+        }
+    }
+}
+
 /// What a dishonest host lies about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

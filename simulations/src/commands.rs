@@ -1,0 +1,3 @@
+//! The verbs of the command line, each in a file of its own.
+
+pub(crate) mod explore;
