@@ -1,3 +1,4 @@
 //! The verbs of the command line, each in a file of its own.
 
 pub(crate) mod explore;
+pub(crate) mod shrink;

@@ -111,9 +111,11 @@ impl Write {
     }
 
     /// Whether it can be gone for good, as far as the hosts in `core` are concerned: never durable,
-    /// or lost by its writer and held by none of them.
+    /// or lost by its writer, or with a writer that is not there, and held by none of them.
     pub fn may_be_gone(&self, core: &[usize]) -> bool {
-        !self.durable || (self.lost && !core.iter().any(|host| self.held.contains_key(host)))
+        let has_writer = !self.lost && core.contains(&self.host);
+        let has_reader = || core.iter().any(|host| self.held.contains_key(host));
+        !self.durable || !(has_writer || has_reader())
     }
 }
 
@@ -134,6 +136,8 @@ pub fn keys_of(op: &Op, member: impl Fn(usize) -> NodeId) -> Vec<Key> {
         Call::DeregisterExternal(node, Some(id)) => {
             vec![Key::ExternalInstance(node.clone(), id.clone())]
         }
+        // The two hosts have one key since a disk was copied: that name is nobody's here.
+        Call::Override(of, Some(_)) if *of != op.via && member(*of) == me => Vec::new(),
         Call::Override(of, Some(id)) => {
             let owner = member(*of);
             vec![

@@ -19,8 +19,10 @@
 //! | `forgery` | what a dishonest driver sends instead |
 //! | [`heap`], [`random`] | order and chance, both repeatable |
 //! | [`reads`], [`history`], [`check`] | what readers see, what is true, and what must hold |
+//! | `mutant`, `mutants` | guards taken away, to see whether a run notices |
 //! | [`trace`], [`meta`] | the proof that a run is repeatable |
 //! | [`explore`] | many of them, and what they found |
+//! | [`shrink`] | a failing one made small |
 //! | [`report`], [`catalogue`] | what came of a run; where scenarios are |
 
 pub mod catalogue;
@@ -35,6 +37,7 @@ mod host;
 mod intake;
 pub mod link;
 pub mod meta;
+mod mutant;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod plan;
@@ -43,13 +46,15 @@ pub mod reads;
 pub mod report;
 pub mod scenario;
 mod session;
+pub mod shrink;
 pub mod span;
 pub mod swarm;
 pub mod trace;
 pub mod workload;
 pub mod world;
 
+pub use mutant::Mutant;
 pub use plan::Plan;
 pub use report::{Report, Verdict};
 pub use scenario::Scenario;
-pub use world::{Mutant, World};
+pub use world::World;

@@ -52,6 +52,8 @@ enum Verb {
     },
     /// Makes scenarios up and runs them.
     Explore(commands::explore::Explore),
+    /// Makes a failing scenario small.
+    Shrink(commands::shrink::Shrink),
     /// Lists the scenarios.
     List {
         /// Files or folders.
@@ -86,6 +88,7 @@ fn main() -> ExitCode {
         } => run(&what, verbose, json, digests),
         Verb::Meta { what, against } => compare(&what, against),
         Verb::Explore(args) => commands::explore::run(&args),
+        Verb::Shrink(args) => commands::shrink::run(&args),
         Verb::List { files } => list(&files),
         #[cfg(feature = "mutants")]
         Verb::Mutants => mutants(),

@@ -29,7 +29,6 @@ use std::{
     any::Any,
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    str::FromStr,
     time::Duration,
 };
 
@@ -41,6 +40,7 @@ use crate::{
     heap::EventHeap,
     host::{Arrival, Host, Packet},
     link::Network,
+    mutant::Mutant,
     plan::{Comeback, Plan},
     report::{Report, Verdict},
     session::{Sessions, Towards},
@@ -55,56 +55,6 @@ const OUTPUTS: usize = 1_000_000;
 const SPINS: u32 = 1_000;
 /// How often convergence is looked at in the quiet phase.
 const LOOK: Duration = Duration::from_millis(10);
-
-/// Guards that are taken away from the core, to see whether a scenario notices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mutant {
-    /// The core as it is.
-    #[default]
-    None,
-    /// Without the silence watchdog.
-    NoWatchdog,
-    /// Without the filter for stale "you are down" notices.
-    NoTurnUndeadFilter,
-    /// With accusations by nodes that have reason to doubt themselves.
-    NoAbstaining,
-    /// With tombstones and overrides that hold nothing down.
-    NoTombstones,
-}
-
-impl Mutant {
-    /// Every mutant, and the core as it is.
-    pub const ALL: [Self; 5] = [
-        Self::None,
-        Self::NoWatchdog,
-        Self::NoTurnUndeadFilter,
-        Self::NoAbstaining,
-        Self::NoTombstones,
-    ];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::NoWatchdog => "no-watchdog",
-            Self::NoTurnUndeadFilter => "no-turn-undead-filter",
-            Self::NoAbstaining => "no-abstaining",
-            Self::NoTombstones => "no-tombstones",
-        }
-    }
-}
-
-impl FromStr for Mutant {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|mutant| mutant.name() == text);
-        found.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("there is no mutant {text:?}; there are {names}")
-        })
-    }
-}
 
 /// One run of one plan.
 #[derive(Debug)]

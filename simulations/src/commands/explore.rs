@@ -66,15 +66,14 @@ pub(crate) fn run(args: &Explore) -> Result<u8> {
         mutant: args.mutant,
     };
     let bar = progress(search.seeds.len() * search.profiles.len());
-    // A panic of the node is a finding, and told as such.
-    std::panic::set_hook(Box::new(|_| {}));
-    let outcome = search.run(&|ran: &Ran| {
-        bar.inc(1);
-        if matches!(ran.report.verdict, Verdict::Broken(_)) {
-            bar.set_message("failures!");
-        }
+    let outcome = output::without_panics(|| {
+        search.run(&|ran: &Ran| {
+            bar.inc(1);
+            if matches!(ran.report.verdict, Verdict::Broken(_)) {
+                bar.set_message("failures!");
+            }
+        })
     });
-    let _ = std::panic::take_hook();
     bar.finish_and_clear();
     let files = outcome
         .findings

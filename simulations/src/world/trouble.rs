@@ -66,7 +66,11 @@ impl World {
                     .for_each(|&(from, to)| self.network.jam(from, to));
             }
             What::SlowNode(hosts, late) => {
-                hosts.iter().for_each(|&host| self.hosts[host].late = late);
+                for host in hosts {
+                    let state = &mut self.hosts[host];
+                    state.late = late;
+                    state.late_max = state.late_max.max(late);
+                }
             }
             What::Flood(..) => self.heap.push(self.now, Event::Flood(nth)),
             What::Lie(host, about, of) => self.begin_lying(nth, host, about, of),
