@@ -1,4 +1,7 @@
 //! The verbs of the command line, each in a file of its own.
 
+pub(crate) mod compare;
 pub(crate) mod explore;
+pub(crate) mod new;
+pub(crate) mod replay;
 pub(crate) mod shrink;

@@ -288,7 +288,7 @@ impl History {
         let stands = match result {
             Some((_, write)) if is_last => !write.may_be_gone(core),
             // A host whose disk is rolled back goes on from before this call, until peers tell it.
-            Some((_, write)) => write.durable && !write.lost && !write.relearned,
+            Some((_, write)) => !write.may_be_gone(core) && !write.lost && !write.relearned,
             None => !relearns(),
         };
         asked.acked.is_some() && !asked.doubtful && stands

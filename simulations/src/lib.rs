@@ -23,11 +23,12 @@
 //! | [`trace`], [`meta`] | the proof that a run is repeatable |
 //! | [`explore`] | many of them, and what they found |
 //! | [`shrink`] | a failing one made small |
-//! | [`report`], [`catalogue`] | what came of a run; where scenarios are |
+//! | [`report`], [`catalogue`], [`commit`] | what came of a run; where scenarios are; which source this is |
 
 pub mod catalogue;
 pub mod check;
 pub mod clock;
+pub mod commit;
 pub mod disk;
 pub mod explore;
 mod forgery;

@@ -52,13 +52,22 @@ enum Verb {
     },
     /// Makes scenarios up and runs them.
     Explore(commands::explore::Explore),
+    /// Runs one scenario again, exactly, and prints its log.
+    Replay(commands::replay::Replay),
     /// Makes a failing scenario small.
     Shrink(commands::shrink::Shrink),
+    /// Writes a scenario to start from.
+    New(commands::new::New),
+    /// Tells the numbers in which two builds, or two sets of results, differ.
+    Compare(commands::compare::Compare),
     /// Lists the scenarios.
     List {
         /// Files or folders.
         #[arg(default_value = catalogue::SCENARIOS)]
         files: Vec<PathBuf>,
+        /// Prints one JSON object per scenario.
+        #[arg(long)]
+        json: bool,
     },
     /// Takes single guards out of the core and expects a scenario to notice.
     #[cfg(feature = "mutants")]
@@ -89,7 +98,10 @@ fn main() -> ExitCode {
         Verb::Meta { what, against } => compare(&what, against),
         Verb::Explore(args) => commands::explore::run(&args),
         Verb::Shrink(args) => commands::shrink::run(&args),
-        Verb::List { files } => list(&files),
+        Verb::Replay(args) => commands::replay::run(&args),
+        Verb::New(args) => commands::new::run(&args),
+        Verb::Compare(args) => commands::compare::run(&args),
+        Verb::List { files, json } => list(&files, json),
         #[cfg(feature = "mutants")]
         Verb::Mutants => mutants(),
     };
@@ -152,10 +164,22 @@ fn compare(what: &What, against: Option<PathBuf>) -> Result<u8> {
     Ok(worst)
 }
 
-fn list(files: &[PathBuf]) -> Result<u8> {
+fn list(files: &[PathBuf], json: bool) -> Result<u8> {
     for file in catalogue::files(files)? {
         let scenario = Scenario::load(&file, &[])?;
-        output::line(&format!("{:<32} {}", scenario.name, scenario.about));
+        output::line(&if json {
+            serde_json::json!({
+                "name": scenario.name,
+                "about": scenario.about,
+                "file": file,
+                "nodes": scenario.nodes,
+                "faults": scenario.fault.len(),
+                "workload": scenario.workload.len(),
+            })
+            .to_string()
+        } else {
+            format!("{:<32} {}", scenario.name, scenario.about)
+        });
     }
     Ok(0)
 }

@@ -10,7 +10,10 @@ use tidings_types::Timestamp;
 pub use self::trouble::{Comeback, Trouble, What};
 use crate::{
     link::Link,
-    scenario::{Cluster, Deadlines, DiskSpeed, EventName, Hosts, Inbox, Scenario, Settings, Way},
+    scenario::{
+        Cluster, Deadlines, DiskSpeed, EventName, Hosts, Inbox, Place, Scenario, Settings, Way,
+        nearest,
+    },
     span::Span,
     workload::{self, Op},
 };
@@ -115,11 +118,7 @@ impl Plan {
             .fault
             .iter()
             .enumerate()
-            .map(|(nth, fault)| {
-                planner
-                    .trouble(fault)
-                    .with_context(|| format!("in fault {nth}"))
-            })
+            .map(|(nth, fault)| planner.trouble(fault).context(Place { list: "fault", nth }))
             .collect::<Result<_>>()?;
         if let Some(inbox) = scenario.inbox {
             ensure!(
@@ -200,7 +199,10 @@ impl Planner<'_> {
 
     fn known(&self, hosts: Vec<usize>) -> Result<Vec<usize>> {
         match hosts.iter().find(|&&host| host >= self.scenario.nodes) {
-            Some(host) => bail!("there is no host {host}"),
+            Some(host) => bail!(
+                "there is no host {host}; hosts are 0 to {}",
+                self.scenario.nodes - 1
+            ),
             None => Ok(hosts),
         }
     }
@@ -212,7 +214,13 @@ impl Planner<'_> {
             Hosts::Group(name) if name == "all" => (0..self.scenario.nodes).collect(),
             Hosts::Group(name) => match self.scenario.groups.get(name) {
                 Some(hosts) => hosts.clone(),
-                None => bail!("there is no group {name:?}"),
+                None => {
+                    let known = self.scenario.groups.keys().map(String::as_str);
+                    let meant = nearest(name, known.chain(["all"]));
+                    let meant =
+                        meant.map_or_else(String::new, |word| format!("; did you mean {word:?}?"));
+                    bail!("there is no group {name:?}{meant}")
+                }
             },
         };
         self.known(found)
@@ -340,6 +348,10 @@ mod tests {
             (
                 "[[fault]]\nkind = \"pause\"\nat = \"1s\"\nnode = \"top\"",
                 "no group \"top\"",
+            ),
+            (
+                "[[fault]]\nkind = \"pause\"\nat = \"1s\"\nnode = \"rigth\"",
+                "did you mean \"right\"?",
             ),
             (
                 "[[fault]]\nkind = \"pause\"\nat = \"11s\"\nnode = 0",

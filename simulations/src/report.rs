@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
-use crate::{Scenario, check::Violation};
+use crate::{Mutant, Scenario, check::Violation, commit};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Report {
     pub name: String,
     /// The seed that it ran with.
     pub seed: u64,
+    /// The guard that was taken away.
+    pub mutant: Mutant,
     /// How many hosts there were.
     pub hosts: usize,
     /// How long it was for those inside.
@@ -70,6 +72,7 @@ impl Report {
         Self {
             name: scenario.name.clone(),
             seed: scenario.seed,
+            mutant: Mutant::None,
             hosts: scenario.nodes,
             virtual_time: Duration::ZERO,
             events: 0,
@@ -108,13 +111,21 @@ impl Report {
             Verdict::Broken(violation) => violation.to_string(),
             Verdict::Undecided(reason) => reason.clone(),
         };
-        let mut text = format!("  {reason}\n  replay: cargo run --release -p tidings-sim -- run");
+        let features = match self.mutant {
+            Mutant::None => "",
+            _ => " --features mutants",
+        };
+        let mut text =
+            format!("  {reason}\n  replay: cargo run --release -p tidings-sim{features} -- replay");
         write!(text, " {} --seed {}", file.display(), self.seed)
             .expect("a string takes every text");
         for setting in settings {
             write!(text, " --set {setting}").expect("a string takes every text");
         }
-        text.push_str(" --verbose");
+        if self.mutant != Mutant::None {
+            write!(text, " --mutant {}", self.mutant.name()).expect("a string takes every text");
+        }
+        write!(text, "\n  {}", commit::describe()).expect("a string takes every text");
         Some(text)
     }
 

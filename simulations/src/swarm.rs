@@ -43,17 +43,20 @@ pub enum Profile {
     Split,
     /// Nothing that a healthy cluster should notice: nobody may be called down.
     Calm,
+    /// A dishonest host.
+    Liar,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Swarm,
         Self::Smoke,
         Self::Lossy,
         Self::Disk,
         Self::Split,
         Self::Calm,
+        Self::Liar,
     ];
 
     /// Its name.
@@ -65,6 +68,7 @@ impl Profile {
             Self::Disk => "disk",
             Self::Split => "split",
             Self::Calm => "calm",
+            Self::Liar => "liar",
         }
     }
 
@@ -89,6 +93,7 @@ impl Profile {
                 (Self::Split, 10),
                 (Self::Disk, 15),
                 (Self::Calm, 15),
+                (Self::Liar, 3),
             ]),
             other => other,
         }

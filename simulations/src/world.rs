@@ -196,6 +196,7 @@ impl World {
             rejoins,
             name: self.plan.name,
             seed: self.plan.seed,
+            mutant: self.mutant,
             hosts: self.plan.hosts,
             virtual_time: self.now.since(Timestamp::ZERO),
             events,

@@ -6,7 +6,7 @@ use anyhow::{Result, bail, ensure};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tidings_sim::{
-    Mutant, Verdict,
+    Mutant, Verdict, commit,
     explore::{Finding, Outcome, Ran, Search, seeds_from},
     span::Span,
     swarm::Profile,
@@ -105,6 +105,9 @@ fn tell(outcome: &Outcome, files: &[PathBuf], mutant: Mutant) {
             profile.name()
         ));
     }
+    if outcome.exit_code() != 0 {
+        output::line(&format!("  {}", commit::describe()));
+    }
     output::line(&format!(
         "{:<NAME$} {:>8} {:>8}",
         "met in", "runs", "of all"
@@ -128,13 +131,13 @@ fn tell_finding(finding: &Finding, file: &std::path::Path, mutant: Mutant) {
     let Finding {
         violation, count, ..
     } = finding;
-    let mutant = match mutant {
-        Mutant::None => String::new(),
-        other => format!(" --mutant {}", other.name()),
+    let (features, mutant) = match mutant {
+        Mutant::None => ("", String::new()),
+        other => (" --features mutants", format!(" --mutant {}", other.name())),
     };
     output::line(&format!("FAIL in {count} runs: {violation}"));
     output::line(&format!(
-        "  replay: cargo run --release -p tidings-sim -- run {}{mutant}",
+        "  replay: cargo run --release -p tidings-sim{features} -- replay {}{mutant}",
         file.display()
     ));
 }

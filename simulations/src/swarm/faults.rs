@@ -50,7 +50,6 @@ const SWARM: &[(Kind, f64)] = &[
     (Kind::SlowNode, 0.15),
     (Kind::Flood, 0.06),
     (Kind::Copy, 0.04),
-    (Kind::Lie, 0.03),
 ];
 const SMOKE: &[(Kind, f64)] = &[
     (Kind::Split, 0.6),
@@ -91,6 +90,15 @@ const CALM: &[(Kind, f64)] = &[
     (Kind::DiskFull, 0.2),
 ];
 
+/// What goes on beside a lie. A liar can make up what its victim wrote in an earlier run, or while it
+/// cannot be asked: what is shown is true only as long as owners are there.
+const LIAR: &[(Kind, f64)] = &[
+    (Kind::Lie, 1.0),
+    (Kind::ShortPause, 0.5),
+    (Kind::Clock, 0.3),
+    (Kind::DiskFull, 0.2),
+];
+
 /// Adds what goes wrong.
 pub(super) fn add(scenario: &mut Scenario, profile: Profile) {
     let mut dice = Dice::new(scenario.seed, "faults");
@@ -101,6 +109,7 @@ pub(super) fn add(scenario: &mut Scenario, profile: Profile) {
         Profile::Disk => DISK,
         Profile::Split => SPLIT,
         Profile::Calm => CALM,
+        Profile::Liar => LIAR,
     };
     let mut kinds = Vec::new();
     for &(kind, p) in table {
@@ -138,15 +147,15 @@ struct Maker {
 impl Maker {
     fn new(scenario: &Scenario, dice: &mut Dice) -> Self {
         let mut fates = vec![(DiskFate::Intact, 1 << dice.index(5))];
-        for fate in [
-            DiskFate::Lost,
-            DiskFate::Empty,
-            DiskFate::RolledBack,
-            DiskFate::Torn,
-        ] {
-            let weight = 1 << dice.index(4);
-            if dice.chance(0.4) {
-                fates.push((fate, weight));
+        if dice.chance(0.25) {
+            // What is torn on one disk is mended from the others, which must be whole.
+            fates.push((DiskFate::Torn, 4));
+        } else {
+            for fate in [DiskFate::Lost, DiskFate::Empty, DiskFate::RolledBack] {
+                let weight = 1 << dice.index(4);
+                if dice.chance(0.4) {
+                    fates.push((fate, weight));
+                }
             }
         }
         Self {

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use super::Profile;
 use crate::{
-    link::{Latency, Link},
-    scenario::{Deadlines, Fault, Hosts, Scenario},
+    scenario::{Deadlines, Scenario},
     span::Span,
 };
 

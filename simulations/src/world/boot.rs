@@ -189,6 +189,8 @@ impl World {
                 if !lost.own {
                     return;
                 }
+                // The own tombstones held down what others wrote, and they may be gone.
+                state.floors = state.floors.of_a_torn_disk();
                 Timestamp::ZERO
             }
             DiskFate::Empty | DiskFate::Lost => {
