@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-pub use self::finding::{Finding, signature};
+pub use self::finding::{Finding, keep, signature};
 use crate::{Mutant, Plan, Report, Verdict, World, swarm::Profile};
 
 /// Events of one run, at most: a run that needs more is undecided.

@@ -289,7 +289,8 @@ impl History {
             Some((_, write)) if is_last => !write.may_be_gone(core),
             // A host whose disk is rolled back goes on from before this call, until peers tell it.
             Some((_, write)) => !write.may_be_gone(core) && !write.lost && !write.relearned,
-            None => !relearns(),
+            // It asked for nothing new, and what was there may be gone with its host.
+            None => !relearns() && core.contains(&asked.host),
         };
         asked.acked.is_some() && !asked.doubtful && stands
     }

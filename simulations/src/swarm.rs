@@ -45,11 +45,14 @@ pub enum Profile {
     Calm,
     /// A dishonest host.
     Liar,
+    /// Disks that were cloned, and several that lost something at a time. No part of the swarm: it
+    /// meets more than the core mends.
+    Damage,
 }
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Swarm,
         Self::Smoke,
         Self::Lossy,
@@ -57,6 +60,7 @@ impl Profile {
         Self::Split,
         Self::Calm,
         Self::Liar,
+        Self::Damage,
     ];
 
     /// Its name.
@@ -69,6 +73,7 @@ impl Profile {
             Self::Split => "split",
             Self::Calm => "calm",
             Self::Liar => "liar",
+            Self::Damage => "damage",
         }
     }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use tidings_sim::{
     Mutant, Verdict, commit,
-    explore::{Finding, Outcome, Ran, Search, seeds_from},
+    explore::{Finding, Outcome, Ran, Search, keep, seeds_from},
     span::Span,
     swarm::Profile,
 };
@@ -25,7 +25,7 @@ pub(crate) struct Explore {
     /// Takes as many seeds as `--seeds` has from this text instead, such as a commit's hash.
     #[arg(long, value_name = "TEXT")]
     seeds_from: Option<String>,
-    /// What kind of scenarios to make up: swarm, smoke, lossy, disk, split, calm; several with commas.
+    /// What kind of scenarios to make up: swarm, smoke, lossy, disk, split, calm, liar, damage; several with commas.
     #[arg(long, value_delimiter = ',', default_value = "swarm")]
     profile: Vec<Profile>,
     /// Begins no run after so long, as in `5m`.
@@ -80,6 +80,9 @@ pub(crate) fn run(args: &Explore) -> Result<u8> {
         .iter()
         .map(|finding| finding.keep(&args.out));
     let files = files.collect::<Result<Vec<PathBuf>>>()?;
+    for (profile, seed, _) in &outcome.undecided {
+        keep(&profile.scenario(*seed), &args.out)?;
+    }
     if args.json {
         output::line(&outcome.json(&files).to_string());
     } else {

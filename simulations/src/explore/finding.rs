@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{check::Violation, swarm::Profile};
+use crate::{Scenario, check::Violation, swarm::Profile};
 
 /// How much of a failure's text tells it apart from others, in characters.
 const TELLING: usize = 60;
@@ -56,12 +56,20 @@ impl Finding {
         let mut scenario = self.profile.scenario(self.seed);
         scenario.name = self.name();
         scenario.about = format!("{} Found: {}", scenario.about, self.signature);
-        let file = folder.join(format!("{}.toml", scenario.name));
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&file, scenario.text()))
-            .with_context(|| format!("cannot write {}", file.display()))?;
-        Ok(file)
+        keep(&scenario, folder)
     }
+}
+
+/// Writes a scenario into `folder`.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub fn keep(scenario: &Scenario, folder: &Path) -> Result<PathBuf> {
+    let file = folder.join(format!("{}.toml", scenario.name));
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(&file, scenario.text()))
+        .with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(file)
 }
 
 /// What a failure has in common with those like it: the invariant and the words that are about no

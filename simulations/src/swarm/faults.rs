@@ -8,6 +8,10 @@ use crate::{
 
 /// Nothing begins before, in milliseconds: there would be nothing to break.
 const EARLIEST: u64 = 1_000;
+/// The host that lies, in scenarios in which one does.
+const LIES: usize = 1;
+/// A feed has so many epochs, and a liar makes them up by the second.
+const LONGEST_LIE: Span = Span::from_millis(5_000);
 /// Faults of one scenario, at most.
 const FAULTS: usize = 60;
 
@@ -49,7 +53,6 @@ const SWARM: &[(Kind, f64)] = &[
     (Kind::DiskFull, 0.12),
     (Kind::SlowNode, 0.15),
     (Kind::Flood, 0.06),
-    (Kind::Copy, 0.04),
 ];
 const SMOKE: &[(Kind, f64)] = &[
     (Kind::Split, 0.6),
@@ -71,7 +74,6 @@ const DISK: &[(Kind, f64)] = &[
     (Kind::Outage, 0.25),
     (Kind::Depart, 0.2),
     (Kind::DiskFull, 0.3),
-    (Kind::Copy, 0.08),
     (Kind::Split, 0.4),
     (Kind::Clock, 0.3),
 ];
@@ -96,6 +98,13 @@ const LIAR: &[(Kind, f64)] = &[
     (Kind::Lie, 1.0),
     (Kind::ShortPause, 0.5),
     (Kind::Clock, 0.3),
+];
+/// Disks that were cloned, and several that lost something at a time.
+const DAMAGE: &[(Kind, f64)] = &[
+    (Kind::Crash, 0.9),
+    (Kind::Outage, 0.4),
+    (Kind::Copy, 0.5),
+    (Kind::Split, 0.3),
     (Kind::DiskFull, 0.2),
 ];
 
@@ -110,6 +119,7 @@ pub(super) fn add(scenario: &mut Scenario, profile: Profile) {
         Profile::Split => SPLIT,
         Profile::Calm => CALM,
         Profile::Liar => LIAR,
+        Profile::Damage => DAMAGE,
     };
     let mut kinds = Vec::new();
     for &(kind, p) in table {
@@ -130,6 +140,28 @@ pub(super) fn add(scenario: &mut Scenario, profile: Profile) {
     }
     scenario.fault.truncate(FAULTS);
     scenario.fault.sort_by_key(Fault::at);
+    if profile != Profile::Damage {
+        tear_once(&mut scenario.fault);
+    }
+}
+
+/// Leaves one disk torn at most: what it lost is mended from the others, which must be whole.
+fn tear_once(faults: &mut [Fault]) {
+    let mut is_torn = false;
+    for fault in faults {
+        let (Fault::Crash { node, restart, .. } | Fault::Depart { node, restart, .. }) = fault
+        else {
+            continue;
+        };
+        let Some(restart) = restart.as_mut().filter(|r| r.disk == DiskFate::Torn) else {
+            continue;
+        };
+        if std::mem::replace(&mut is_torn, true) {
+            restart.disk = DiskFate::Intact;
+        } else if let Hosts::Many(hosts) = node {
+            *node = Hosts::One(hosts[0]);
+        }
+    }
 }
 
 /// Makes faults of one scenario.
@@ -148,7 +180,7 @@ impl Maker {
     fn new(scenario: &Scenario, dice: &mut Dice) -> Self {
         let mut fates = vec![(DiskFate::Intact, 1 << dice.index(5))];
         if dice.chance(0.25) {
-            // What is torn on one disk is mended from the others, which must be whole.
+            // Nor may the others have lost theirs.
             fates.push((DiskFate::Torn, 4));
         } else {
             for fate in [DiskFate::Lost, DiskFate::Empty, DiskFate::RolledBack] {
@@ -292,10 +324,11 @@ impl Maker {
 
     fn lie(&self, dice: &mut Dice, (at, length): (Span, Option<Span>)) -> Vec<Fault> {
         let order = dice.shuffled(self.nodes);
-        // Alone with a liar there is nobody to know better.
+        // Alone with a liar there is nobody to know better, and there is one liar in a scenario.
         if self.nodes < 3 {
             return Vec::new();
         }
+        let of = order.into_iter().find(|&of| of != LIES);
         let about = dice.pick(&[
             Lie::FalseHeads,
             Lie::ForeignRecords,
@@ -304,10 +337,10 @@ impl Maker {
         ]);
         vec![Fault::Lie {
             at,
-            r#for: length,
-            node: order[0],
+            r#for: length.map(|length| length.min(LONGEST_LIE)),
+            node: LIES,
             about,
-            of: Some(order[1]),
+            of,
         }]
     }
 }

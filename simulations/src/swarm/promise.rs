@@ -30,8 +30,19 @@ pub(super) fn derive(scenario: &mut Scenario, profile: Profile) {
     }
 }
 
+/// Three times the longest period in which everybody is announced to again, whatever went wrong.
+const GOOD_LINKS: Duration = Duration::from_secs(30);
+/// The same where a period can pass without effect: its packets may be lost.
+const BAD_LINKS: Duration = Duration::from_secs(50);
+/// Loss that costs no period.
+const LOSS: f64 = 0.05;
+
 /// How long the hosts may take to find each other and to become equal.
 fn convergence(scenario: &Scenario) -> Duration {
-    let _ = scenario;
-    Duration::from_secs(60)
+    let link = scenario.links.default;
+    if link.loss > LOSS || link.bursts.is_some() || !scenario.links.path.is_empty() {
+        BAD_LINKS
+    } else {
+        GOOD_LINKS
+    }
 }
