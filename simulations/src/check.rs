@@ -15,6 +15,8 @@
 //! | E1 | all running agents come to hold the same | `agreement` |
 //! | E2 | nothing acknowledged is lost | `survival` |
 //! | E3 | each running agent sees exactly the running agents | `agreement` |
+//! | B2 | no more false accusations and forced rejoins than a scenario permits | [`world`](crate::world) |
+//! | B3 | timers of different hosts do not go off together | [`world`](crate::world) |
 //! | E7 | nothing of one cluster is ever seen in another | `apart` |
 //!
 //! Among honest hosts no change is refused and no two copies differ. What a dishonest host makes up

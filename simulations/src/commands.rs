@@ -2,6 +2,8 @@
 
 pub(crate) mod compare;
 pub(crate) mod explore;
+#[cfg(feature = "mutants")]
+pub(crate) mod mutants;
 pub(crate) mod new;
 pub(crate) mod replay;
 pub(crate) mod shrink;

@@ -69,9 +69,9 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
-    /// Takes single guards out of the core and expects a scenario to notice.
+    /// Takes single guards out of the core and expects made-up scenarios to notice.
     #[cfg(feature = "mutants")]
-    Mutants,
+    Mutants(commands::mutants::Mutants),
 }
 
 #[derive(Args)]
@@ -103,7 +103,7 @@ fn main() -> ExitCode {
         Verb::Compare(args) => commands::compare::run(&args),
         Verb::List { files, json } => list(&files, json),
         #[cfg(feature = "mutants")]
-        Verb::Mutants => mutants(),
+        Verb::Mutants(args) => commands::mutants::run(&args),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -182,22 +182,4 @@ fn list(files: &[PathBuf], json: bool) -> Result<u8> {
         });
     }
     Ok(0)
-}
-
-#[cfg(feature = "mutants")]
-fn mutants() -> Result<u8> {
-    let mut worst = 0;
-    for trial in tidings_sim::mutants::TRIALS {
-        let reports = trial.run()?;
-        let caught = trial.is_caught(&reports);
-        let word = if caught { "caught" } else { "MISSED" };
-        output::line(&format!("{word} {:?} in {}", trial.mutant, trial.scenario));
-        for report in &reports {
-            if let Verdict::Broken(violation) = &report.verdict {
-                output::line(&format!("  {violation}"));
-            }
-        }
-        worst = worse(worst, u8::from(!caught));
-    }
-    Ok(worst)
 }

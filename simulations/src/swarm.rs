@@ -45,6 +45,8 @@ pub enum Profile {
     Calm,
     /// A dishonest host.
     Liar,
+    /// Like calm, with hosts that hear nothing or are slow: nobody else may be called down.
+    Deaf,
     /// Disks that were cloned, and several that lost something at a time. No part of the swarm: it
     /// meets more than the core mends.
     Damage,
@@ -52,7 +54,7 @@ pub enum Profile {
 
 impl Profile {
     /// Every profile.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Swarm,
         Self::Smoke,
         Self::Lossy,
@@ -60,6 +62,7 @@ impl Profile {
         Self::Split,
         Self::Calm,
         Self::Liar,
+        Self::Deaf,
         Self::Damage,
     ];
 
@@ -73,6 +76,7 @@ impl Profile {
             Self::Split => "split",
             Self::Calm => "calm",
             Self::Liar => "liar",
+            Self::Deaf => "deaf",
             Self::Damage => "damage",
         }
     }

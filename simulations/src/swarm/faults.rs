@@ -2,7 +2,7 @@
 
 use super::{Dice, Profile, shape, splits};
 use crate::{
-    scenario::{Cluster, DiskFate, Fault, Goodbye, Hosts, Lie, Restart, Scenario},
+    scenario::{Cluster, CutLane, DiskFate, Fault, Goodbye, Hosts, Lie, Restart, Scenario, Way},
     span::{Shift, Span},
 };
 
@@ -33,6 +33,7 @@ enum Kind {
     DiskFull,
     SlowNode,
     Flood,
+    Deaf,
     Copy,
     Lie,
 }
@@ -48,7 +49,7 @@ const SWARM: &[(Kind, f64)] = &[
     (Kind::CrashLoop, 0.12),
     (Kind::Outage, 0.12),
     (Kind::Depart, 0.25),
-    (Kind::Clock, 0.25),
+    (Kind::Clock, 0.35),
     (Kind::SendErrors, 0.12),
     (Kind::DiskFull, 0.12),
     (Kind::SlowNode, 0.15),
@@ -99,6 +100,12 @@ const LIAR: &[(Kind, f64)] = &[
     (Kind::ShortPause, 0.5),
     (Kind::Clock, 0.3),
 ];
+/// Who is sick accuses nobody.
+const DEAF: &[(Kind, f64)] = &[
+    (Kind::Deaf, 1.0),
+    (Kind::ShortPause, 0.3),
+    (Kind::Clock, 0.3),
+];
 /// Disks that were cloned, and several that lost something at a time.
 const DAMAGE: &[(Kind, f64)] = &[
     (Kind::Crash, 0.9),
@@ -119,6 +126,7 @@ pub(super) fn add(scenario: &mut Scenario, profile: Profile) {
         Profile::Split => SPLIT,
         Profile::Calm => CALM,
         Profile::Liar => LIAR,
+        Profile::Deaf => DEAF,
         Profile::Damage => DAMAGE,
     };
     let mut kinds = Vec::new();
@@ -227,6 +235,7 @@ impl Maker {
             }],
             Kind::Flood => self.flood(dice, span),
             Kind::Lie => self.lie(dice, span),
+            Kind::Deaf => self.deaf(span),
         }
     }
 
@@ -305,6 +314,17 @@ impl Maker {
             rate_ppm,
             frozen,
         }
+    }
+
+    /// The last host hears nobody.
+    fn deaf(&self, (at, length): (Span, Option<Span>)) -> Vec<Fault> {
+        vec![Fault::Cut {
+            at,
+            r#for: length,
+            between: [splits::all(), Hosts::One(self.nodes - 1)],
+            way: Way::AToB,
+            lane: CutLane::Datagram,
+        }]
     }
 
     fn flood(&self, dice: &mut Dice, (at, length): (Span, Option<Span>)) -> Vec<Fault> {

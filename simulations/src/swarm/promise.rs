@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Profile;
 use crate::{
-    scenario::{Deadlines, Scenario},
+    scenario::{Deadlines, Hosts, Scenario},
     span::Span,
 };
 
@@ -24,6 +24,11 @@ pub(super) fn derive(scenario: &mut Scenario, profile: Profile) {
         E2: agree,
         E3: agree,
     };
+    if profile == Profile::Deaf {
+        scenario.expect.sick = Some(Hosts::One(scenario.nodes - 1));
+        scenario.expect.rejoins_max = Some(0);
+        scenario.expect.false_downs_max = Some(0);
+    }
     if profile == Profile::Calm {
         scenario.expect.false_downs_max = Some(0);
         scenario.expect.rejoins_max = Some(0);

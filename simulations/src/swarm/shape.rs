@@ -47,6 +47,7 @@ pub(super) fn make(profile: Profile, seed: u64) -> Scenario {
 fn hosts(profile: Profile, dice: &mut Dice) -> usize {
     let (min, max) = match profile {
         Profile::Smoke => (2, 5),
+        Profile::Deaf => (5, 15),
         _ => dice.weighted(&[
             ((1, 1), 1),
             ((2, 2), 14),
@@ -90,7 +91,7 @@ fn settings(profile: Profile, seed: u64) -> Settings {
     settings.save_every = knob(0.25, 100, 5_000);
     settings.island_half_life = knob(0.25, 5_000, 60_000);
     // Exact timers stay in phase and make accusations that jitter prevents.
-    if profile != Profile::Calm && dice.chance(0.15) {
+    if !matches!(profile, Profile::Calm | Profile::Deaf) && dice.chance(0.15) {
         settings.jitter = Some(false);
     }
     settings
@@ -99,7 +100,7 @@ fn settings(profile: Profile, seed: u64) -> Settings {
 fn links(profile: Profile, seed: u64, nodes: usize) -> Paths {
     let mut dice = Dice::new(seed, "links");
     let default = match profile {
-        Profile::Calm => mild(&mut dice),
+        Profile::Calm | Profile::Deaf => mild(&mut dice),
         Profile::Lossy => bad(&mut dice),
         _ if dice.chance(0.3) => bad(&mut dice),
         _ => mild(&mut dice),
@@ -108,7 +109,7 @@ fn links(profile: Profile, seed: u64, nodes: usize) -> Paths {
         default,
         path: Vec::new(),
     };
-    if nodes > 2 && profile != Profile::Calm && dice.chance(0.1) {
+    if nodes > 2 && !matches!(profile, Profile::Calm | Profile::Deaf) && dice.chance(0.1) {
         let far = dice.index(nodes - 1) + 1;
         let (here, there) = ((0..far).collect(), (far..nodes).collect());
         let between = [Hosts::Many(here), Hosts::Many(there)];
@@ -206,5 +207,5 @@ fn inbox(profile: Profile, seed: u64, nodes: usize) -> Option<Inbox> {
         places: 32 << dice.index(4),
         per_second: 500 + 200 * nodes * (1 + u32::from(dice.chance(0.5))),
     };
-    (profile != Profile::Calm && dice.chance(0.1)).then_some(inbox)
+    (!matches!(profile, Profile::Calm | Profile::Deaf) && dice.chance(0.1)).then_some(inbox)
 }

@@ -29,8 +29,8 @@ const KINDS: [(Kind, f64); 7] = [
     (Kind::Register, 0.95),
     (Kind::Deregister, 0.75),
     (Kind::Check, 0.5),
-    (Kind::RegisterExternal, 0.5),
-    (Kind::DeregisterExternal, 0.4),
+    (Kind::RegisterExternal, 0.65),
+    (Kind::DeregisterExternal, 0.45),
     (Kind::Override, 0.4),
     (Kind::ForceLeave, 0.15),
 ];

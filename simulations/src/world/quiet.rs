@@ -21,6 +21,10 @@ pub(super) struct Quiet {
     /// Deadlines that have been judged: E2, E3.
     judged: [bool; 2],
     nobody: bool,
+    /// The last timer that went off, and at whom.
+    last_timer: Option<(Timestamp, usize)>,
+    /// How often timers of two hosts went off in the same microsecond.
+    in_step: u64,
 }
 
 impl Quiet {
@@ -30,6 +34,15 @@ impl Quiet {
             self.differed
                 .map_or(Duration::ZERO, |at| at.since(heal) + LOOK)
         })
+    }
+
+    /// A timer of `host` goes off.
+    pub(super) fn timer(&mut self, now: Timestamp, host: usize) {
+        if !self.begun {
+            return;
+        }
+        let last = self.last_timer.replace((now, host));
+        self.in_step += u64::from(last.is_some_and(|(at, who)| at == now && who != host));
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -113,6 +126,19 @@ impl World {
                 let text = format!("healthy nodes were {what} {count} times");
                 return Err(self.eventually("B2", None, text));
             }
+        }
+        self.judge_jitter()
+    }
+
+    /// Timers of different hosts drift apart, so that they never send all at once.
+    fn judge_jitter(&self) -> Step {
+        let quiet = self.plan.end.since(self.plan.heal).as_secs();
+        let in_step = self.quiet.in_step;
+        if self.plan.settings.jitter != Some(false) && in_step > quiet {
+            let text = format!(
+                "timers of two hosts went off in the same microsecond {in_step} times in {quiet} s"
+            );
+            return Err(self.eventually("B3", None, text));
         }
         Ok(())
     }
