@@ -169,15 +169,15 @@ impl Outcome {
             Verdict::Pass => self.converged.extend(report.converged),
             Verdict::Undecided(reason) => self.undecided.push((profile, seed, reason)),
             Verdict::Broken(violation) => {
-                Finding::add(&mut self.findings, profile, seed, violation)
+                Finding::add(&mut self.findings, profile, seed, violation);
             }
         }
     }
 
-    /// The time within which this share of the runs that passed had converged.
-    fn quantile(&self, share: f64) -> Duration {
+    /// The time within which so many percent of the runs that passed had converged.
+    fn quantile(&self, percent: u8) -> Duration {
         let last = self.converged.len().saturating_sub(1);
-        let at = (last as f64 * share).ceil() as usize;
+        let at = last * usize::from(percent) / 100;
         self.converged.get(at).copied().unwrap_or_default()
     }
 
@@ -194,9 +194,9 @@ impl Outcome {
             took,
             self.runs as f64 / took,
             self.virtual_time.as_secs_f64() / took,
-            self.quantile(0.5),
-            self.quantile(0.99),
-            self.quantile(1.0),
+            self.quantile(50),
+            self.quantile(99),
+            self.quantile(100),
         )
     }
 
@@ -222,7 +222,7 @@ impl Outcome {
                 "profile": profile.name(), "seed": seed, "seconds": seconds, "events": events,
             })
         });
-        let converged = [0.5, 0.99, 1.0].map(|share| self.quantile(share).as_secs_f64());
+        let converged = [50, 99, 100].map(|percent| self.quantile(percent).as_secs_f64());
         serde_json::json!({
             "runs": self.runs,
             "findings": findings.collect::<Vec<_>>(),

@@ -103,7 +103,7 @@ impl fmt::Display for Span {
         let mut rest = nanos % unit;
         if rest > 0 {
             let mut digits = unit.ilog10() as usize;
-            while rest % 10 == 0 {
+            while rest.is_multiple_of(10) {
                 (rest, digits) = (rest / 10, digits - 1);
             }
             write!(f, ".{rest:0digits$}")?;

@@ -45,9 +45,7 @@ pub(crate) fn run(args: &Replay) -> Result<u8> {
     plan.end = until.map_or(plan.end, |until| until.min(plan.end));
     let end = plan.end;
     let report = World::new(plan, args.mutant, Some(sink(args.node))).run();
-    if is_cut && report.virtual_time >= end.since(Timestamp::ZERO)
-        || is_cut && !broke_before(&report.verdict, end)
-    {
+    if is_cut && !broke_before(&report.verdict, end) {
         output::line(&format!(
             "{end:>14} --  ends here, before anything was judged that comes later"
         ));

@@ -41,18 +41,17 @@ impl Dice {
         min + below(self.draw(), max.saturating_sub(min) + 1)
     }
 
-    /// A number from `min`, which is not 0, to `max`: as often below as above their geometric mean.
+    /// A number from `min`, which is not 0, to `max`, as often small as big: first the number of its
+    /// bits is drawn, then those.
     pub(super) fn spread(&mut self, min: u64, max: u64) -> u64 {
-        const STEPS: u64 = 1 << 20;
-        let part = below(self.draw(), STEPS + 1) as f64 / STEPS as f64;
-        let ratio = max.max(min) as f64 / min as f64;
-        ((min as f64 * ratio.powf(part)).round() as u64).clamp(min, max.max(min))
+        let bits = self.between(u64::from(min.ilog2()), u64::from(max.max(min).ilog2()));
+        let low = 1 << bits;
+        self.between(low, 2 * low - 1).clamp(min, max.max(min))
     }
 
-    /// A probability from `min` to `max`, spread like [`Dice::spread`], of three digits.
-    pub(super) fn odds(&mut self, min: f64, max: f64) -> f64 {
-        let of = |p: f64| (p * 1_000.0).round() as u64;
-        self.spread(of(min).max(1), of(max)) as f64 / 1_000.0
+    /// A probability from `min` to `max`, spread like [`Dice::spread`], in thousandths.
+    pub(super) fn odds(&mut self, min: u64, max: u64) -> f64 {
+        self.spread(min, max) as f64 / 1_000.0
     }
 
     /// Milliseconds from `min` to `max`, evenly.

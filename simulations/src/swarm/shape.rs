@@ -144,13 +144,13 @@ pub(super) fn mild(dice: &mut Dice) -> Link {
         ..Link::default()
     };
     if dice.chance(0.3) {
-        link.loss = dice.odds(0.001, 0.05);
+        link.loss = dice.odds(1, 50);
     }
     if dice.chance(0.2) {
-        link.duplicate = dice.odds(0.005, 0.2);
+        link.duplicate = dice.odds(5, 200);
     }
     if dice.chance(0.2) {
-        link.reorder = dice.odds(0.005, 0.3);
+        link.reorder = dice.odds(5, 300);
     }
     link
 }
@@ -162,13 +162,13 @@ pub(super) fn bad(dice: &mut Dice) -> Link {
         link.latency = wide(dice);
     }
     if dice.chance(0.7) {
-        link.loss = dice.odds(0.02, 0.3);
+        link.loss = dice.odds(20, 300);
     }
     if dice.chance(0.25) {
         link.bursts = Some(Bursts {
-            begin: dice.odds(0.002, 0.02),
-            end: dice.odds(0.05, 0.5),
-            loss: dice.odds(0.3, 0.9),
+            begin: dice.odds(2, 20),
+            end: dice.odds(50, 500),
+            loss: dice.odds(300, 900),
         });
     }
     link
@@ -177,7 +177,7 @@ pub(super) fn bad(dice: &mut Dice) -> Link {
 /// Between regions, now and then with a long tail.
 fn wide(dice: &mut Dice) -> Latency {
     let tail = Tail {
-        p: dice.odds(0.001, 0.02),
+        p: dice.odds(1, 20),
         add: Span::from_millis(dice.spread(50, 1_000)),
     };
     Latency::Exp {
