@@ -108,7 +108,7 @@ mod tests {
         let error = format!("{:#}", load(&file, None, &[]).unwrap_err());
         fs::remove_dir_all(folder).unwrap();
         assert!(
-            error.contains("wrong.toml, line 32: in [[fault]] number 1"),
+            error.contains("wrong.toml, line 31: in [[fault]] number 1"),
             "{error}"
         );
         assert!(

@@ -61,10 +61,14 @@ fn quoted(message: &str) -> impl Iterator<Item = &str> {
 fn place_of<'a>(text: &'a str, span: Range<usize>, wrong: Option<&str>) -> (usize, &'a str) {
     let first = text[..span.start.min(text.len())].matches('\n').count();
     let lines = || text.lines().enumerate().skip(first);
-    let item = lines().take_while(|(nth, line)| *nth == first || !line.starts_with('['));
+    let item =
+        lines().take_while(|(nth, line)| *nth == first || !line.trim_start().starts_with('['));
+    let is_word = |c: char| c.is_alphanumeric() || "_-.".contains(c);
     let has_word = |line: &str| {
-        let mut words = line.split(|c: char| !(c.is_alphanumeric() || "_-.".contains(c)));
-        wrong.is_some_and(|wrong| words.any(|word| word == wrong))
+        wrong.is_some_and(|wrong| match wrong.chars().all(is_word) {
+            true => line.split(|c: char| !is_word(c)).any(|word| word == wrong),
+            false => line.contains(wrong),
+        })
     };
     let found = item.into_iter().find(|(_, line)| has_word(line));
     let (nth, line) = found.or_else(|| lines().next()).unwrap_or((first, ""));

@@ -5,9 +5,7 @@ use toml::{Table, Value};
 use super::Shrinker;
 
 /// Fields whose numbers are hosts. A text in them is a group, or an external node.
-const HOSTS: [&str; 9] = [
-    "via", "node", "from", "to", "of", "on", "between", "seeds", "sick",
-];
+const HOSTS: [&str; 8] = ["via", "node", "from", "to", "of", "on", "seeds", "sick"];
 
 impl Shrinker {
     /// Takes hosts away, with all that happens to them: the upper half first, then single ones.
@@ -51,7 +49,14 @@ fn remove(table: &mut Table, host: i64) {
 /// Takes a host out of every field; false if the table is about that host and must go.
 fn leave_out(table: &mut Table, host: i64) -> bool {
     for (key, value) in table.iter_mut() {
-        if HOSTS.contains(&key.as_str()) && !renumber(value, host) {
+        let has_hosts = match value {
+            // A fault between two sides needs both.
+            Value::Array(sides) if key == "between" => {
+                sides.iter_mut().all(|side| renumber(side, host))
+            }
+            _ => !HOSTS.contains(&key.as_str()) || renumber(value, host),
+        };
+        if !has_hosts {
             return false;
         }
         let stays = match value {
@@ -79,9 +84,6 @@ fn renumber(value: &mut Value, host: i64) -> bool {
         Value::Integer(number) => {
             *number -= i64::from(*number > host);
             true
-        }
-        Value::Array(sides) if sides.iter().any(|side| !side.is_integer()) => {
-            sides.iter_mut().all(|side| renumber(side, host))
         }
         Value::Array(hosts) => {
             hosts.retain_mut(|number| renumber(number, host));
