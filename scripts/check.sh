@@ -25,7 +25,8 @@ STEPS=(
   "release     the binary and the simulator build as they are shipped"
   "scenarios   the simulator finds no broken promise in any scenario"
   "meta        every scenario has the same trace in two processes, and in debug and release"
-  "mutants     the simulator notices each guard that is taken out of the core"
+  "explore     made-up scenarios find no broken promise, from seeds that the commit gives"
+  "mutants     made-up scenarios notice each guard that is taken out of the core"
   "e2e         real agents keep the promises on real sockets"
   "partition   a real network is split under real agents, in three shapes, and heals"
   "drill       real agents keep the promises under kills, pauses, splits, loss and wrong clocks"
@@ -118,6 +119,11 @@ step_meta() {
   cargo build --locked --workspace --features tidings-sim/mutants --bin tidings-sim
   # Another process and another build in one comparison.
   "$TARGET/debug/tidings-sim" meta --against "$TARGET/release/tidings-sim"
+}
+
+step_explore() {
+  "$TARGET/release/tidings-sim" explore --seeds 0..500 --seeds-from "$(git rev-parse HEAD 2>/dev/null || echo none)" \
+    --out "$TARGET/check/failures"
 }
 
 step_mutants() {

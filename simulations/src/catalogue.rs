@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{Mutant, Plan, Recording, Report, Scenario, World, trace::Sink};
+use crate::{Mutant, Plan, Recording, Report, Scenario, World, scenario::Place, trace::Sink};
 
 /// The scenarios that ship with the simulator.
 pub const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
@@ -57,7 +57,19 @@ pub fn load(file: &Path, seed: Option<u64>, settings: &[String]) -> Result<Plan>
         scenario.name
     );
     scenario.seed = seed.unwrap_or(scenario.seed);
-    Plan::new(&scenario).with_context(|| format!("in {}", file.display()))
+    Plan::new(&scenario).map_err(|error| {
+        let text = fs::read_to_string(file).unwrap_or_default();
+        let line = error
+            .downcast_ref::<Place>()
+            .and_then(|place| place.line(&text));
+        let line = line.map_or_else(String::new, |line| format!(", line {line}"));
+        error.context(format!("in {}{line}", file.display()))
+    })
+}
+
+/// The text of a scenario of that name to start from. It passes.
+pub fn starter(name: &str) -> String {
+    include_str!("starter.toml").replace("NAME", name)
 }
 
 /// Runs a scenario's file.
@@ -85,4 +97,36 @@ pub fn record(
     mutant: Mutant,
 ) -> Result<(Report, Recording)> {
     Ok(World::new(load(file, seed, settings)?, mutant, None).record())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_starter_passes() {
+        let scenario = Scenario::parse(&starter("first"), &[]).unwrap();
+        assert_eq!(scenario.name, "first");
+        let report = World::new(Plan::new(&scenario).unwrap(), Mutant::None, None).run();
+        assert_eq!(report.verdict, crate::Verdict::Pass, "{:?}", report.verdict);
+    }
+
+    #[test]
+    fn a_contradiction_is_told_with_its_line() {
+        let folder = std::env::temp_dir().join(format!("tidings-mistake-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let file = folder.join("wrong.toml");
+        let text = starter("wrong").replace("between = [\"left\", \"right\"]", "between = [0, 9]");
+        fs::write(&file, text).unwrap();
+        let error = format!("{:#}", load(&file, None, &[]).unwrap_err());
+        fs::remove_dir_all(folder).unwrap();
+        assert!(
+            error.contains("wrong.toml, line 31: in [[fault]] number 1"),
+            "{error}"
+        );
+        assert!(
+            error.contains("there is no host 9; hosts are 0 to 4"),
+            "{error}"
+        );
+    }
 }

@@ -19,6 +19,8 @@
 //! | E1 | all running agents come to hold the same | `agreement` |
 //! | E2 | nothing acknowledged is lost | `survival` |
 //! | E3 | each running agent sees exactly the running agents | `agreement` |
+//! | B2 | no more false accusations and forced rejoins than a scenario permits | [`world`](crate::world) |
+//! | B3 | timers of different hosts do not go off together | [`world`](crate::world) |
 //! | E4 | a dead owner's instances leave every answer, and not before a suspicion's time | `dead` |
 //! | E5 | where nothing is asked, nobody talks about records, and nobody is suspected | `quiescence` |
 //! | E6 | what is published adds up to what is in force, deletions included | `watch` |

@@ -111,10 +111,11 @@ impl Write {
     }
 
     /// Whether it can be gone for good, as far as the hosts in `core` are concerned: never durable,
-    /// or lost by its writer, or written outside of the core, and held by none of them.
+    /// or lost by its writer, or with a writer that is not there, and held by none of them.
     pub fn may_be_gone(&self, core: &[usize]) -> bool {
-        let is_out_of_reach = self.lost || !core.contains(&self.host);
-        !self.durable || (is_out_of_reach && !core.iter().any(|host| self.held.contains_key(host)))
+        let has_writer = !self.lost && core.contains(&self.host);
+        let has_reader = || core.iter().any(|host| self.held.contains_key(host));
+        !self.durable || !(has_writer || has_reader())
     }
 }
 
@@ -135,6 +136,8 @@ pub fn keys_of(op: &Op, member: impl Fn(usize) -> NodeId) -> Vec<Key> {
         Call::DeregisterExternal(node, Some(id)) => {
             vec![Key::ExternalInstance(node.clone(), id.clone())]
         }
+        // The two hosts have one key since a disk was copied: that name is nobody's here.
+        Call::Override(of, Some(_)) if *of != op.via && member(*of) == me => Vec::new(),
         Call::Override(of, Some(id)) => {
             let owner = member(*of);
             vec![
@@ -295,11 +298,9 @@ impl History {
         let stands = match result {
             Some((_, write)) if is_last => !write.may_be_gone(core),
             // A host whose disk is rolled back goes on from before this call, until peers tell it.
-            Some((_, write)) => {
-                let is_within = core.contains(&write.host) || !write.may_be_gone(core);
-                write.durable && !write.lost && !write.relearned && is_within
-            }
-            None => !relearns(),
+            Some((_, write)) => !write.may_be_gone(core) && !write.lost && !write.relearned,
+            // It asked for nothing new, and what was there may be gone with its host.
+            None => !relearns() && core.contains(&asked.host),
         };
         asked.acked.is_some() && !asked.doubtful && stands
     }

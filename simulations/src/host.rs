@@ -48,6 +48,8 @@ pub(crate) struct Host {
     pub(crate) paused: bool,
     /// How much later than it came the process handles what reaches it.
     pub(crate) late: Duration,
+    /// The most that this has been in this run.
+    pub(crate) late_max: Duration,
     pub(crate) intake: Intake,
     /// What a standing process finds when it goes on.
     pub(crate) inbox: Vec<Arrival>,
@@ -198,6 +200,7 @@ impl Host {
             clock: WallClock::default(),
             paused: false,
             late: Duration::ZERO,
+            late_max: Duration::ZERO,
             intake: Intake::default(),
             inbox: Vec::new(),
             timer: None,
@@ -244,6 +247,7 @@ impl Host {
     pub(crate) fn stop(&mut self) {
         self.node = None;
         self.paused = false;
+        self.late_max = self.late;
         self.inbox.clear();
         self.intake = Intake::default();
         self.timer = None;

@@ -12,6 +12,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`scenario`], [`span`] | the file format |
+//! | [`swarm`] | scenarios that a seed makes up |
 //! | [`plan`], [`workload`] | a scenario made concrete |
 //! | [`world`], `host`, `intake`, `session` | the loop, and one host's driver |
 //! | [`link`], [`disk`], [`clock`] | what can go wrong around a node |
@@ -19,14 +20,20 @@
 //! | [`heap`], [`random`] | order and chance, both repeatable |
 //! | [`mechanism`] | what the core is designed to have and may not have yet |
 //! | [`reads`], [`history`], [`check`] | what readers see, what is true, and what must hold |
+//! | `mutant`, `mutants` | guards taken away, to see whether a run notices |
 //! | [`trace`], [`meta`] | the proof that a run is repeatable |
 //! | [`recording`], [`page`] | what happened in a run, taken down and drawn |
-//! | [`report`], [`figures`], [`catalogue`] | what came of a run, and what it cost; where scenarios are |
+//! | [`explore`] | many of them, and what they found |
+//! | [`shrink`] | a failing one made small |
+//! | [`report`], [`figures`] | what came of a run, and what it cost |
+//! | [`catalogue`], [`commit`] | where scenarios are; which source this is |
 
 pub mod catalogue;
 pub mod check;
 pub mod clock;
+pub mod commit;
 pub mod disk;
+pub mod explore;
 pub mod figures;
 mod forgery;
 pub mod heap;
@@ -36,6 +43,7 @@ mod intake;
 pub mod link;
 pub mod mechanism;
 pub mod meta;
+mod mutant;
 #[cfg(feature = "mutants")]
 pub mod mutants;
 pub mod page;
@@ -46,13 +54,16 @@ pub mod recording;
 pub mod report;
 pub mod scenario;
 mod session;
+pub mod shrink;
 pub mod span;
+pub mod swarm;
 pub mod trace;
 pub mod workload;
 pub mod world;
 
+pub use mutant::Mutant;
 pub use plan::Plan;
 pub use recording::Recording;
 pub use report::{Report, Verdict};
 pub use scenario::Scenario;
-pub use world::{Mutant, World};
+pub use world::World;

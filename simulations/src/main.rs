@@ -50,6 +50,16 @@ enum Verb {
         #[arg(long, value_name = "PROGRAM")]
         against: Option<PathBuf>,
     },
+    /// Makes scenarios up and runs them.
+    Explore(commands::explore::Explore),
+    /// Runs one scenario again, exactly, and prints its log.
+    Replay(commands::replay::Replay),
+    /// Makes a failing scenario small.
+    Shrink(commands::shrink::Shrink),
+    /// Writes a scenario to start from.
+    New(commands::new::New),
+    /// Tells the numbers in which two builds, or two sets of results, differ.
+    Compare(commands::compare::Compare),
     /// Runs a scenario and draws what happened.
     Trace(commands::trace::Trace),
     /// Lists the scenarios.
@@ -57,10 +67,13 @@ enum Verb {
         /// Files or folders.
         #[arg(default_value = catalogue::SCENARIOS)]
         files: Vec<PathBuf>,
+        /// Prints one JSON object per scenario.
+        #[arg(long)]
+        json: bool,
     },
-    /// Takes single guards out of the core and expects a scenario to notice.
+    /// Takes single guards out of the core and expects made-up scenarios to notice.
     #[cfg(feature = "mutants")]
-    Mutants,
+    Mutants(commands::mutants::Mutants),
 }
 
 #[derive(Args)]
@@ -86,9 +99,14 @@ fn main() -> ExitCode {
         } => run(&what, verbose, json, digests),
         Verb::Meta { what, against } => compare(&what, against),
         Verb::Trace(args) => commands::trace::run(&args),
-        Verb::List { files } => list(&files),
+        Verb::Explore(args) => commands::explore::run(&args),
+        Verb::Shrink(args) => commands::shrink::run(&args),
+        Verb::Replay(args) => commands::replay::run(&args),
+        Verb::New(args) => commands::new::run(&args),
+        Verb::Compare(args) => commands::compare::run(&args),
+        Verb::List { files, json } => list(&files, json),
         #[cfg(feature = "mutants")]
-        Verb::Mutants => mutants(),
+        Verb::Mutants(args) => commands::mutants::run(&args),
     };
     match result {
         Ok(code) => ExitCode::from(code),
@@ -149,32 +167,26 @@ fn compare(what: &What, against: Option<PathBuf>) -> Result<u8> {
     Ok(worst)
 }
 
-fn list(files: &[PathBuf]) -> Result<u8> {
+fn list(files: &[PathBuf], json: bool) -> Result<u8> {
     for file in catalogue::files(files)? {
         let scenario = Scenario::load(&file, &[])?;
-        let waits = scenario
-            .waits_for
-            .map(|mechanism| format!("[waits for {mechanism}] "));
-        let waits = waits.unwrap_or_default();
-        output::line(&format!("{:<32} {waits}{}", scenario.name, scenario.about));
+        let waits = scenario.waits_for.map(|mechanism| mechanism.to_string());
+        output::line(&if json {
+            serde_json::json!({
+                "name": scenario.name,
+                "about": scenario.about,
+                "file": file,
+                "nodes": scenario.nodes,
+                "faults": scenario.fault.len(),
+                "workload": scenario.workload.len(),
+                "waits_for": waits,
+            })
+            .to_string()
+        } else {
+            let waits = waits.map(|mechanism| format!("[waits for {mechanism}] "));
+            let waits = waits.unwrap_or_default();
+            format!("{:<32} {waits}{}", scenario.name, scenario.about)
+        });
     }
     Ok(0)
-}
-
-#[cfg(feature = "mutants")]
-fn mutants() -> Result<u8> {
-    let mut worst = 0;
-    for trial in tidings_sim::mutants::TRIALS {
-        let reports = trial.run()?;
-        let caught = trial.is_caught(&reports);
-        let word = if caught { "caught" } else { "MISSED" };
-        output::line(&format!("{word} {:?} in {}", trial.mutant, trial.scenario));
-        for report in &reports {
-            if let Verdict::Broken(violation) = &report.verdict {
-                output::line(&format!("  {violation}"));
-            }
-        }
-        worst = worse(worst, u8::from(!caught));
-    }
-    Ok(worst)
 }

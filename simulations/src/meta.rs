@@ -102,6 +102,7 @@ mod tests {
         Report {
             name: "r".to_owned(),
             seed: 1,
+            mutant: Mutant::None,
             hosts: 1,
             virtual_time: Duration::ZERO,
             events: 0,

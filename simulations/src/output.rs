@@ -3,7 +3,7 @@
 
 use std::{
     io::{self, ErrorKind, Write},
-    process,
+    panic, process,
 };
 
 use tidings_sim::trace::Sink;
@@ -24,6 +24,14 @@ pub(crate) fn line(text: &str) {
 /// Prints why the command could not be carried out.
 pub(crate) fn error(error: &anyhow::Error) {
     eprintln!("tidings-sim: {error:#}");
+}
+
+/// Does something in which nodes may panic: that is a broken invariant, and told as such.
+pub(crate) fn without_panics<T>(act: impl FnOnce() -> T) -> T {
+    panic::set_hook(Box::new(|_| {}));
+    let result = act();
+    drop(panic::take_hook());
+    result
 }
 
 /// Prints the log of a run as it goes.

@@ -12,7 +12,10 @@ use crate::{
     figures::Budget,
     link::Link,
     mechanism::Mechanism,
-    scenario::{Cluster, Deadlines, DiskSpeed, EventName, Hosts, Inbox, Scenario, Settings, Way},
+    scenario::{
+        Cluster, Deadlines, DiskSpeed, EventName, Hosts, Inbox, Place, Scenario, Settings, Way,
+        nearest,
+    },
     span::Span,
     workload::{self, Op},
 };
@@ -135,7 +138,13 @@ impl Plan {
         let mut trouble = Vec::new();
         for (nth, fault) in scenario.fault.iter().enumerate() {
             let part = planner.troubles(fault);
-            trouble.extend(part.with_context(|| format!("in fault {nth}"))?);
+            trouble.extend(part.context(Place { list: "fault", nth })?);
+        }
+        if let Some(inbox) = scenario.inbox {
+            ensure!(
+                inbox.places > 0 && inbox.per_second > 0,
+                "an inbox needs places, and somebody who empties it"
+            );
         }
         let seeds = scenario
             .seeds
@@ -232,7 +241,10 @@ impl Planner<'_> {
 
     fn known(&self, hosts: Vec<usize>) -> Result<Vec<usize>> {
         match hosts.iter().find(|&&host| host >= self.scenario.nodes) {
-            Some(host) => bail!("there is no host {host}"),
+            Some(host) => bail!(
+                "there is no host {host}; hosts are 0 to {}",
+                self.scenario.nodes - 1
+            ),
             None => Ok(hosts),
         }
     }
@@ -244,7 +256,13 @@ impl Planner<'_> {
             Hosts::Group(name) if name == "all" => (0..self.scenario.nodes).collect(),
             Hosts::Group(name) => match self.scenario.groups.get(name) {
                 Some(hosts) => hosts.clone(),
-                None => bail!("there is no group {name:?}"),
+                None => {
+                    let known = self.scenario.groups.keys().map(String::as_str);
+                    let meant = nearest(name, known.chain(["all"]));
+                    let meant =
+                        meant.map_or_else(String::new, |word| format!("; did you mean {word:?}?"));
+                    bail!("there is no group {name:?}{meant}")
+                }
             },
         };
         self.known(found)
@@ -370,6 +388,10 @@ mod tests {
             (
                 "[[fault]]\nkind = \"pause\"\nat = \"1s\"\nnode = \"top\"",
                 "no group \"top\"",
+            ),
+            (
+                "[[fault]]\nkind = \"pause\"\nat = \"1s\"\nnode = \"rigth\"",
+                "did you mean \"right\"?",
             ),
             (
                 "[[fault]]\nkind = \"pause\"\nat = \"11s\"\nnode = 0",

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
-use crate::{check::Violation, figures::Figures, mechanism::Mechanism};
+use crate::{Mutant, Scenario, check::Violation, commit, figures::Figures, mechanism::Mechanism};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -11,6 +11,8 @@ pub struct Report {
     pub name: String,
     /// The seed that it ran with.
     pub seed: u64,
+    /// The guard that was taken away.
+    pub mutant: Mutant,
     /// How many hosts there were.
     pub hosts: usize,
     /// How long it was for those inside.
@@ -72,6 +74,27 @@ impl Verdict {
 }
 
 impl Report {
+    /// Nothing can be said of `scenario`, for this reason.
+    pub fn undecided(scenario: &Scenario, reason: String) -> Self {
+        Self {
+            name: scenario.name.clone(),
+            seed: scenario.seed,
+            mutant: Mutant::None,
+            hosts: scenario.nodes,
+            virtual_time: Duration::ZERO,
+            events: 0,
+            converged: None,
+            false_downs: 0,
+            rejoins: 0,
+            figures: Figures::default(),
+            pending: None,
+            probes: BTreeMap::new(),
+            verdict: Verdict::Undecided(reason),
+            hash: 0,
+            digests: Vec::new(),
+        }
+    }
+
     /// One line.
     pub fn line(&self) -> String {
         if let Verdict::Waiting(mechanism) = &self.verdict {
@@ -102,14 +125,22 @@ impl Report {
         };
         let pending = self.pending.as_deref();
         let pending = pending.map_or_else(String::new, |what| format!("\n  pending: {what}"));
-        let mut text =
-            format!("  {reason}{pending}\n  replay: cargo run --release -p tidings-sim -- run");
+        let features = match self.mutant {
+            Mutant::None => "",
+            _ => " --features mutants",
+        };
+        let mut text = format!(
+            "  {reason}{pending}\n  replay: cargo run --release -p tidings-sim{features} -- replay"
+        );
         write!(text, " {} --seed {}", file.display(), self.seed)
             .expect("a string takes every text");
         for setting in settings {
             write!(text, " --set {setting}").expect("a string takes every text");
         }
-        text.push_str(" --verbose");
+        if self.mutant != Mutant::None {
+            write!(text, " --mutant {}", self.mutant.name()).expect("a string takes every text");
+        }
+        write!(text, "\n  {}", commit::describe()).expect("a string takes every text");
         Some(text)
     }
 

@@ -7,6 +7,7 @@
 mod event;
 mod expect;
 mod fault;
+mod mistake;
 mod work;
 mod write;
 
@@ -15,10 +16,12 @@ use std::{collections::BTreeMap, fs, path::Path};
 use anyhow::{Context, Result, anyhow};
 use serde::{Deserialize, Serialize};
 
+pub(crate) use self::mistake::nearest;
 pub use self::{
     event::EventName,
     expect::{Deadlines, Expect, ReadExpectation},
     fault::{Cluster, CutLane, DiskFate, Fault, Goodbye, Lie, Restart, Way},
+    mistake::Place,
     work::{Repeat, Status, Work},
 };
 use crate::{link::Paths, mechanism::Mechanism, span::Span};
@@ -172,13 +175,16 @@ impl Scenario {
     /// Says what in the text or the settings cannot be read.
     pub fn parse(text: &str, settings: &[String]) -> Result<Self> {
         if settings.is_empty() {
-            return Ok(toml::from_str(text)?);
+            return toml::from_str(text).map_err(|error| anyhow!(mistake::explain(text, &error)));
         }
-        let mut table: toml::Table = toml::from_str(text)?;
+        let mut table: toml::Table =
+            toml::from_str(text).map_err(|error| anyhow!(mistake::explain(text, &error)))?;
         for setting in settings {
             set(&mut table, setting)?;
         }
-        Ok(table.try_into()?)
+        table
+            .try_into()
+            .map_err(|error: toml::de::Error| anyhow!(mistake::explain("", &error)))
     }
 }
 
@@ -258,10 +264,26 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (wrong, right, mentions) in [
-            ("nodes = 2", "nodez = 2", "nodez"),
-            ("port = 80", "port = 80\nprot = 1", "prot"),
-            ("kind = \"cut\"", "kind = \"cutt\"", "cutt"),
-            ("for = \"2s\"", "for = \"2 s\"", "2 s"),
+            ("nodes = 2", "nodez = 2", "line 4: unknown field `nodez`"),
+            ("nodes = 2", "nodez = 2", "did you mean `nodes`?"),
+            (
+                "port = 80",
+                "port = 80\nprot = 1",
+                "line 13: unknown field `prot`",
+            ),
+            ("port = 80", "port = 80\nprot = 1", "did you mean `port`?"),
+            ("between =", "betwen =", "did you mean `between`?"),
+            ("kind = \"cut\"", "kind = \"cutt\"", "did you mean `cut`?"),
+            (
+                "for = \"2s\"",
+                "for = \"2 s\"",
+                "line 16: \"2 s\" is no length of time",
+            ),
+            (
+                "at = \"3s\"",
+                "at = \"3s..5s\"",
+                "a scenario names one value",
+            ),
             ("E1 = \"5s\"", "E9 = \"5s\"", "E9"),
         ] {
             let error = Scenario::parse(&SMALL.replace(wrong, right), &[]).unwrap_err();

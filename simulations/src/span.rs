@@ -57,11 +57,12 @@ pub struct SpanError(String);
 
 impl fmt::Display for SpanError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?} is no length of time; write a number and one of us, ms, s, m, h",
-            self.0
-        )
+        let reason = if self.0.contains("..") {
+            "is a range; a scenario names one value, and `explore` makes up many scenarios"
+        } else {
+            "is no length of time; write a number and one of us, ms, s, m, h"
+        };
+        write!(f, "{:?} {reason}", self.0)
     }
 }
 

@@ -10,7 +10,7 @@ use tidings_types::{
 
 use crate::{
     random::{Stream, below},
-    scenario::{Repeat, Scenario, Status, Work},
+    scenario::{Place, Repeat, Scenario, Status, Work},
     span::Span,
 };
 
@@ -133,9 +133,10 @@ pub fn expand(scenario: &Scenario) -> Result<Vec<Op>> {
             hosts: scenario.nodes,
             keys: Stream::new(scenario.seed, &format!("workload/{nth}")),
         };
-        let items = expansion
-            .items(work)
-            .with_context(|| format!("in item {nth}"))?;
+        let items = expansion.items(work).context(Place {
+            list: "workload",
+            nth,
+        })?;
         ops.extend(items);
         ensure!(ops.len() <= OPS, "the workload has more than {OPS} calls");
     }
@@ -224,7 +225,11 @@ impl Expansion {
     }
 
     fn known(&self, host: usize) -> Result<()> {
-        ensure!(host < self.hosts, "there is no host {host}");
+        ensure!(
+            host < self.hosts,
+            "there is no host {host}; hosts are 0 to {}",
+            self.hosts - 1
+        );
         Ok(())
     }
 

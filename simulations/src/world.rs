@@ -31,7 +31,6 @@ use std::{
     any::Any,
     collections::BTreeMap,
     panic::{AssertUnwindSafe, catch_unwind},
-    str::FromStr,
     time::Duration,
 };
 
@@ -44,6 +43,7 @@ use crate::{
     heap::EventHeap,
     host::{Arrival, Host, Packet},
     link::Network,
+    mutant::Mutant,
     plan::{Comeback, Plan},
     recording::{Recorder, Recording},
     report::{Report, Verdict},
@@ -51,7 +51,7 @@ use crate::{
     trace::{Sink, Trace},
 };
 
-/// Events in one run, at most; a run that needs more cannot be judged.
+/// Events in one run, at most, unless told otherwise; a run that needs more cannot be judged.
 const EVENTS: u64 = 400_000_000;
 /// Outputs of one input, at most.
 const OUTPUTS: usize = 1_000_000;
@@ -59,56 +59,6 @@ const OUTPUTS: usize = 1_000_000;
 const SPINS: u32 = 1_000;
 /// How often convergence is looked at in the quiet phase.
 const LOOK: Duration = Duration::from_millis(10);
-
-/// Guards that are taken away from the core, to see whether a scenario notices.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mutant {
-    /// The core as it is.
-    #[default]
-    None,
-    /// Without the silence watchdog.
-    NoWatchdog,
-    /// Without the filter for stale "you are down" notices.
-    NoTurnUndeadFilter,
-    /// With accusations by nodes that have reason to doubt themselves.
-    NoAbstaining,
-    /// With tombstones and overrides that hold nothing down.
-    NoTombstones,
-}
-
-impl Mutant {
-    /// Every mutant, and the core as it is.
-    pub const ALL: [Self; 5] = [
-        Self::None,
-        Self::NoWatchdog,
-        Self::NoTurnUndeadFilter,
-        Self::NoAbstaining,
-        Self::NoTombstones,
-    ];
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::NoWatchdog => "no-watchdog",
-            Self::NoTurnUndeadFilter => "no-turn-undead-filter",
-            Self::NoAbstaining => "no-abstaining",
-            Self::NoTombstones => "no-tombstones",
-        }
-    }
-}
-
-impl FromStr for Mutant {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|mutant| mutant.name() == text);
-        found.ok_or_else(|| {
-            let names = Self::ALL.map(Self::name).join(", ");
-            format!("there is no mutant {text:?}; there are {names}")
-        })
-    }
-}
 
 /// One run of one plan.
 #[derive(Debug)]
@@ -130,6 +80,8 @@ pub struct World {
     trace: Trace,
     recorder: Recorder,
     quiet: quiet::Quiet,
+    /// Events, at most.
+    events_max: u64,
 }
 
 /// Something that happens.
@@ -203,11 +155,19 @@ impl World {
             trace: Trace::new(sink),
             recorder: Recorder::default(),
             quiet: quiet::Quiet::default(),
+            events_max: EVENTS,
             mutant,
             plan,
         };
         world.schedule_plan();
         world
+    }
+
+    /// The same world, which is undecided after so many events.
+    #[must_use]
+    pub const fn limited(mut self, events: u64) -> Self {
+        self.events_max = events;
+        self
     }
 
     /// Runs to the end, or to the first broken invariant.
@@ -234,7 +194,7 @@ impl World {
         let mut events = 0;
         let mut result = Ok(());
         while let Some((at, _, event)) = self.heap.pop() {
-            if at > self.plan.end || events == EVENTS {
+            if at > self.plan.end || events == self.events_max {
                 break;
             }
             self.now = at;
@@ -249,7 +209,9 @@ impl World {
         let result = result.and_then(|()| self.judge_end(&figures));
         let verdict = match result {
             Err(violation) => Verdict::Broken(violation),
-            Ok(()) if events == EVENTS => Verdict::Undecided("it took too many events".to_owned()),
+            Ok(()) if events == self.events_max => {
+                Verdict::Undecided("it took too many events".to_owned())
+            }
             Ok(()) => self.quiet.verdict(),
         };
         (events, figures, verdict)
@@ -264,6 +226,7 @@ impl World {
             pending,
             name: self.plan.name,
             seed: self.plan.seed,
+            mutant: self.mutant,
             hosts: self.plan.hosts,
             virtual_time: self.now.since(Timestamp::ZERO),
             events,

@@ -37,9 +37,23 @@ pub struct Config {
     /// Guards of the registry that a test takes away.
     #[cfg(feature = "mutants")]
     pub mutants: tidings_registry::Mutants,
+    /// A test's: after a restart, dots are given out from the beginning of the last epoch again.
+    #[cfg(feature = "mutants")]
+    pub reuses_dots: bool,
 }
 
 impl Config {
+    /// What a start that reuses dots makes of what the disk had: its epoch is the last one.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn spoil(&self, mut boot: crate::Boot) -> crate::Boot {
+        let own = boot.own.as_ref().map(|snapshot| &snapshot.state.lineage);
+        let last = own.and_then(|lineage| lineage.heads().last());
+        if let Some((epoch, _)) = last.filter(|_| self.reuses_dots) {
+            boot.epoch = epoch;
+        }
+        boot
+    }
+
     /// The defaults for a node of that name at `address`.
     pub fn new(name: NodeName, address: String) -> Self {
         Self {
@@ -57,6 +71,8 @@ impl Config {
             island_half_life: Duration::from_secs(3_600),
             #[cfg(feature = "mutants")]
             mutants: tidings_registry::Mutants::default(),
+            #[cfg(feature = "mutants")]
+            reuses_dots: false,
         }
     }
 }

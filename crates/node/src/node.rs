@@ -70,6 +70,8 @@ pub struct Node {
 impl Node {
     /// A node that starts at `now`. Its first outputs publish what its disk had.
     pub fn new(config: Config, boot: Boot, now: Timestamp) -> Self {
+        #[cfg(feature = "mutants")]
+        let boot = config.spoil(boot);
         let mut rng = ChaCha8Rng::seed_from_u64(boot.seed);
         let me = MemberId {
             node: boot.node,

@@ -281,6 +281,15 @@ impl Feed {
         self.settle(&snapshot.state, touched);
     }
 
+    /// Deletes what is not among `given`: no feed does so but a broken one.
+    #[cfg(feature = "mutants")]
+    pub(crate) fn keep_only(&mut self, given: &BTreeSet<&Key>, touched: &mut BTreeSet<Key>) {
+        let held: Vec<Key> = self.changes().map(|s| s.change.key.clone()).collect();
+        for key in held.iter().filter(|key| !given.contains(key)) {
+            self.remove(key, touched);
+        }
+    }
+
     /// Takes the owner's copy as it is. For equal positions with unequal content only.
     pub(crate) fn replace(&mut self, copy: Checked, touched: &mut BTreeSet<Key>) {
         let given: BTreeMap<&Key, u128> = copy

@@ -54,6 +54,7 @@ mod fixture;
 mod form;
 mod hash;
 mod index;
+mod mutants;
 mod registry;
 mod stamp;
 mod value;
@@ -63,7 +64,7 @@ pub use ahead::{AHEAD_BYTES, AHEAD_BYTES_PER_FEED, AHEAD_DELTAS_PER_FEED};
 pub use error::{ChangeFault, PositionFault, Rejected, WriteError};
 pub use form::FEED_SLOTS_ACCEPTED;
 #[cfg(feature = "mutants")]
-pub use registry::Mutants;
+pub use mutants::Mutants;
 pub use registry::{Applied, Giver, Registry, SumMismatch};
 pub use stamp::ADOPTION_MS;
 pub use value::InForce;

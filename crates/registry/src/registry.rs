@@ -34,15 +34,7 @@ pub struct Registry {
     ahead: Ahead,
     probes: Probes,
     #[cfg(feature = "mutants")]
-    mutants: Mutants,
-}
-
-/// Guards that a test can take away, to prove that it would notice. Never in an agent.
-#[cfg(feature = "mutants")]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mutants {
-    /// Tombstones and overrides are not counted: what they remove stays in force.
-    pub no_tombstones: bool,
+    pub(crate) mutants: crate::mutants::Mutants,
 }
 
 /// What applying a transfer did.
@@ -99,14 +91,8 @@ impl Registry {
             ahead: Ahead::default(),
             probes: Probes::default(),
             #[cfg(feature = "mutants")]
-            mutants: Mutants::default(),
+            mutants: crate::mutants::Mutants::default(),
         }
-    }
-
-    /// Takes guards away, before anything is applied.
-    #[cfg(feature = "mutants")]
-    pub const fn set_mutants(&mut self, mutants: Mutants) {
-        self.mutants = mutants;
     }
 
     /// The rare states met since the last time.
@@ -127,7 +113,8 @@ impl Registry {
     /// # Errors
     /// [`Rejected`] if what was stored is malformed; nothing was changed, and the feed is best
     /// fetched from peers.
-    pub fn restore(&mut self, snapshot: Snapshot, damaged: bool) -> Result<(), Rejected> {
+    pub fn restore(&mut self, mut snapshot: Snapshot, damaged: bool) -> Result<(), Rejected> {
+        self.forget(&mut snapshot);
         let checked = form::check_stored(&self.hasher, snapshot)?;
         self.check_limits(&checked, tried(Feed::join_snapshot))?;
         let (owner, sum) = (checked.state.owner, checked.state.sum);
@@ -175,6 +162,7 @@ impl Registry {
             Transfer::Snapshot(snapshot) => {
                 let checked = form::check_snapshot(&self.hasher, snapshot)?;
                 self.check_limits(&checked, tried(Feed::join_snapshot))?;
+                self.delete_by_absence(&checked);
                 Ok(self.join(checked, Feed::join_snapshot))
             }
         }
@@ -382,16 +370,6 @@ impl Registry {
             })
     }
 
-    #[cfg(not(feature = "mutants"))]
-    const fn counts(&self, _: &Entry) -> bool {
-        true
-    }
-
-    #[cfg(feature = "mutants")]
-    const fn counts(&self, entry: &Entry) -> bool {
-        entry.body.is_some() || !self.mutants.no_tombstones
-    }
-
     /// Joins a batch of the own writer, which is durable now.
     pub(crate) fn adopt(&mut self, batch: Delta) -> Applied {
         let from = batch.from.clone();
@@ -447,7 +425,7 @@ impl Registry {
     }
 
     /// Changes one feed and everything that is derived from it.
-    fn change(
+    pub(crate) fn change(
         &mut self,
         owner: NodeId,
         how: impl FnOnce(&mut Feed, &mut BTreeSet<Key>),

@@ -211,9 +211,9 @@ impl Writer {
         let in_force = self
             .in_force(registry, &key)
             .map(|value| stamp_of(value.entry));
-        let stamp = self
-            .clock
-            .next(wall_ms, in_force)
+        let stamp = registry
+            .stamp_by_wall(wall_ms)
+            .or_else(|| self.clock.next(wall_ms, in_force))
             .ok_or(WriteError::StampsExhausted)?;
         let version = Version::Shared {
             stamp,

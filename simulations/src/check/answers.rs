@@ -11,7 +11,7 @@ use crate::{
     workload::Call,
 };
 
-/// How long an answer may take beyond the disk, in a process that goes.
+/// How long an answer may take beyond the disk, in a process that goes and is not slow.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Checks {
@@ -72,10 +72,12 @@ impl Checks {
             .enumerate()
             .filter(|(_, state)| state.is_running() && state.yields_since.is_none())
         {
+            // A slow process gets to the call late, and to each word of its disk.
+            let patience = PATIENCE + (disk + state.late_max) * 2;
             let late = state
                 .open
                 .values()
-                .find(|(_, due)| now.since(*due) > PATIENCE + disk * 2);
+                .find(|(_, due)| now.since(*due) > patience);
             if let Some(&(call, since)) = late {
                 let what = call.map_or_else(
                     || "the goodbye".to_owned(),

@@ -77,6 +77,15 @@ impl Floors {
         self.keys.retain(|key, _| key.owner() != Some(owner));
     }
 
+    /// What a restart is judged against whose own feed was damaged: nothing but that replicas were
+    /// saved.
+    pub(crate) const fn of_a_torn_disk(&self) -> Self {
+        Self {
+            keys: BTreeMap::new(),
+            kept: self.kept,
+        }
+    }
+
     /// Everything that was shown before `at` has been saved.
     pub(crate) fn kept(&mut self, at: Timestamp) {
         self.kept = self.kept.max(at);

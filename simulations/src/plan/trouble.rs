@@ -115,7 +115,8 @@ impl Planner<'_> {
     }
 
     fn trouble(&self, fault: &Fault) -> Result<Trouble> {
-        let (at, length) = span_of(fault);
+        let (at, length) = fault.span();
+        let at = moment(at);
         ensure!(at <= self.heal, "it begins after the chaos phase");
         let what = self.what(fault, at)?;
         if length == Some(Span::EVER) {
@@ -295,27 +296,6 @@ impl Planner<'_> {
             cluster,
         }))
     }
-}
-
-/// When a fault begins, and how long it lasts if it says so.
-fn span_of(fault: &Fault) -> (Timestamp, Option<Span>) {
-    let (at, length) = match fault {
-        Fault::Cut { at, r#for, .. }
-        | Fault::Weather { at, r#for, .. }
-        | Fault::Pause { at, r#for, .. }
-        | Fault::Clock { at, r#for, .. }
-        | Fault::SendErrors { at, r#for, .. }
-        | Fault::DiskFull { at, r#for, .. }
-        | Fault::Jam { at, r#for, .. }
-        | Fault::SlowNode { at, r#for, .. }
-        | Fault::Flood { at, r#for, .. }
-        | Fault::Replay { at, r#for, .. }
-        | Fault::Drift { at, r#for, .. }
-        | Fault::Lie { at, r#for, .. } => (*at, *r#for),
-        Fault::CrashLoop { at, r#for, .. } => (*at, Some(*r#for)),
-        Fault::Crash { at, .. } | Fault::Depart { at, .. } => (*at, None),
-    };
-    (moment(at), length)
 }
 
 /// The hosts whose driver is dishonest at some time.

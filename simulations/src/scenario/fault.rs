@@ -1,6 +1,7 @@
 //! What goes wrong, as a scenario writes it.
 
 use serde::{Deserialize, Serialize};
+use tidings_types::Departure;
 
 use super::{Hosts, is_default};
 use crate::{
@@ -213,6 +214,33 @@ pub enum Fault {
     },
 }
 
+impl Fault {
+    /// When it begins.
+    pub const fn at(&self) -> Span {
+        self.span().0
+    }
+
+    /// When it begins, and how long it lasts if it says so.
+    pub const fn span(&self) -> (Span, Option<Span>) {
+        match self {
+            Self::Cut { at, r#for, .. }
+            | Self::Weather { at, r#for, .. }
+            | Self::Pause { at, r#for, .. }
+            | Self::Clock { at, r#for, .. }
+            | Self::SendErrors { at, r#for, .. }
+            | Self::DiskFull { at, r#for, .. }
+            | Self::Jam { at, r#for, .. }
+            | Self::SlowNode { at, r#for, .. }
+            | Self::Flood { at, r#for, .. }
+            | Self::Replay { at, r#for, .. }
+            | Self::Drift { at, r#for, .. }
+            | Self::Lie { at, r#for, .. } => (*at, *r#for),
+            Self::CrashLoop { at, r#for, .. } => (*at, Some(*r#for)),
+            Self::Crash { at, .. } | Self::Depart { at, .. } => (*at, None),
+        }
+    }
+}
+
 /// What a dishonest host lies about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -325,4 +353,13 @@ pub enum Goodbye {
     Left,
     /// Yes.
     Restarting,
+}
+
+impl From<Goodbye> for Departure {
+    fn from(how: Goodbye) -> Self {
+        match how {
+            Goodbye::Left => Self::Left,
+            Goodbye::Restarting => Self::Restarting,
+        }
+    }
 }

@@ -115,6 +115,21 @@ pub enum Work {
     },
 }
 
+impl Work {
+    /// When, or when first.
+    pub const fn at(&self) -> Span {
+        match self {
+            Self::Register { at, .. }
+            | Self::Deregister { at, .. }
+            | Self::Check { at, .. }
+            | Self::RegisterExternal { at, .. }
+            | Self::DeregisterExternal { at, .. }
+            | Self::Override { at, .. }
+            | Self::ForceLeave { at, .. } => *at,
+        }
+    }
+}
+
 /// What a check found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

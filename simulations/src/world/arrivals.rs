@@ -42,7 +42,10 @@ impl World {
     pub(super) fn handle(&mut self, host: usize, arrival: Arrival) -> Step {
         let state = &mut self.hosts[host];
         match arrival {
-            Arrival::Timer => self.timer(host),
+            Arrival::Timer => {
+                self.quiet.timer(self.now, host);
+                self.timer(host)
+            }
             Arrival::Second => self.tell_time(host),
             Arrival::Seeds => {
                 let at = self.now + RESOLVE;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tidings_node::{Boot, Config, Input, Node};
 use tidings_types::{Epoch, Timestamp};
 
-use super::{Event, Mutant, Step, World, liar::id_of, tear::Lost};
+use super::{Event, Step, World, liar::id_of, tear::Lost};
 use crate::{
     check::Floors,
     disk::Disk,
@@ -111,27 +111,8 @@ impl World {
                 *setting = span.get();
             }
         }
-        self.mutate(&mut config);
+        self.mutant.apply(&mut config);
         config
-    }
-
-    #[cfg(feature = "mutants")]
-    const fn mutate(&self, config: &mut Config) {
-        match self.mutant {
-            Mutant::None => {}
-            Mutant::NoWatchdog => config.membership.mutants.no_watchdog = true,
-            Mutant::NoTurnUndeadFilter => config.membership.mutants.no_turn_undead_filter = true,
-            Mutant::NoAbstaining => config.membership.mutants.no_abstaining = true,
-            Mutant::NoTombstones => config.mutants.no_tombstones = true,
-        }
-    }
-
-    #[cfg(not(feature = "mutants"))]
-    fn mutate(&self, _: &mut Config) {
-        assert!(
-            self.mutant == Mutant::None,
-            "mutants need the feature `mutants`"
-        );
     }
 
     /// Kills a host's process: what was on its way to the disk is there in part.
@@ -214,6 +195,8 @@ impl World {
                 if !lost.own {
                     return;
                 }
+                // The own tombstones held down what others wrote, and they may be gone.
+                state.floors = state.floors.of_a_torn_disk();
                 Timestamp::ZERO
             }
             DiskFate::Empty | DiskFate::Lost => {

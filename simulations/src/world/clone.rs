@@ -27,6 +27,8 @@ impl World {
         let seed = self.plan.seed;
         let state = &mut self.hosts[host];
         let result = if state.disk_full > 0 {
+            // It is tried again when the other holder is met again.
+            state.yields_since = None;
             Err("no space left on device".to_owned())
         } else {
             let (old, new) = (state.me(), identity(seed, host, state.identity + 1));

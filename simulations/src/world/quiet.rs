@@ -29,6 +29,12 @@ pub(super) struct Quiet {
     /// How much had been said about records when silence was due.
     said: Option<u64>,
     nobody: bool,
+    /// The last timer that went off, and at whom.
+    last_timer: Option<(Timestamp, usize)>,
+    /// How often timers of two hosts went off in the same microsecond.
+    in_step: u64,
+    /// Timers that went off in it.
+    timers: u64,
 }
 
 impl Quiet {
@@ -38,6 +44,16 @@ impl Quiet {
             self.differed
                 .map_or(Duration::ZERO, |at| at.since(heal) + LOOK)
         })
+    }
+
+    /// A timer of `host` goes off.
+    pub(super) fn timer(&mut self, now: Timestamp, host: usize) {
+        if !self.begun {
+            return;
+        }
+        let last = self.last_timer.replace((now, host));
+        self.timers += 1;
+        self.in_step += u64::from(last.is_some_and(|(at, who)| at == now && who != host));
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -156,6 +172,23 @@ impl World {
                 let text = format!("healthy nodes were {what} {count} times");
                 return Err(self.eventually("B2", None, text));
             }
+        }
+        self.judge_jitter()
+    }
+
+    /// Timers of different hosts drift apart, so that they never send all at once.
+    fn judge_jitter(&self) -> Step {
+        let quiet = self.plan.end.since(self.plan.heal);
+        let (in_step, timers) = (self.quiet.in_step, self.quiet.timers);
+        // Timers at random meet too, the more of them the more often: that many times are chance.
+        let by_chance =
+            timers * timers / (2 * u64::try_from(quiet.as_micros()).unwrap_or(u64::MAX)).max(1);
+        let bound = quiet.as_secs() + 2 * by_chance;
+        if self.plan.settings.jitter != Some(false) && in_step > bound {
+            let text = format!(
+                "timers of two hosts went off in the same microsecond {in_step} times in {quiet:?}, {by_chance} of them by chance"
+            );
+            return Err(self.eventually("B3", None, text));
         }
         Ok(())
     }

@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use tidings_types::Departure;
-
 use super::{Event, Step, World};
-use crate::{clock::WallClock, host::Arrival, plan::What, scenario::Goodbye};
+use crate::{clock::WallClock, host::Arrival, plan::What};
 
 impl World {
     pub(super) fn begin(&mut self, nth: usize) -> Step {
@@ -36,12 +34,8 @@ impl World {
                     .try_for_each(|host| self.crash(host, comeback));
             }
             What::Depart(hosts, how, comeback) => {
-                let how = match how {
-                    Goodbye::Left => Departure::Left,
-                    Goodbye::Restarting => Departure::Restarting,
-                };
                 for host in hosts {
-                    self.arrive_at(self.now, host, Arrival::Depart(how, comeback));
+                    self.arrive_at(self.now, host, Arrival::Depart(how.into(), comeback));
                 }
             }
             What::Clock(hosts, offset_ms, rate_ppm, frozen) => {
@@ -66,7 +60,11 @@ impl World {
                     .for_each(|&(from, to)| self.network.jam(from, to));
             }
             What::SlowNode(hosts, late) => {
-                hosts.iter().for_each(|&host| self.hosts[host].late = late);
+                for host in hosts {
+                    let state = &mut self.hosts[host];
+                    state.late = late;
+                    state.late_max = state.late_max.max(late);
+                }
             }
             What::Replay(links, after) => {
                 links
