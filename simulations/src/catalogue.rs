@@ -13,6 +13,8 @@ use crate::{Mutant, Plan, Recording, Report, Scenario, World, scenario::Place, t
 pub const SCENARIOS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scenarios");
 /// Scenarios that once failed.
 pub const REGRESSIONS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/regressions");
+/// Scenarios that fail: bugs that are known and not mended yet. Each name begins with the invariant.
+pub const OPEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/open");
 
 /// The scenario files that `paths` name; a folder names each of its own, in order.
 ///

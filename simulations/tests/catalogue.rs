@@ -42,6 +42,20 @@ fn every_regression_passes() {
     assert!(run_all(catalogue::REGRESSIONS) > 5);
 }
 
+/// Who mends one moves it to the regressions.
+#[test]
+fn every_open_finding_still_fails_as_its_name_says() {
+    for file in catalogue::files(&[PathBuf::from(catalogue::OPEN)]).unwrap() {
+        let report = catalogue::run(&file, None, &[], Mutant::None, None).unwrap();
+        let invariant = report.name.split('-').next().unwrap().to_uppercase();
+        assert!(
+            matches!(&report.verdict, Verdict::Broken(violation) if violation.invariant == invariant),
+            "{} does not break {invariant} any more",
+            report.name
+        );
+    }
+}
+
 /// A scenario whose mechanism has come is refused until its mark is taken away.
 #[test]
 fn every_scenario_can_be_made_concrete_and_none_waits_in_vain() {
