@@ -182,7 +182,9 @@ fn frame_of(part: &FeedPart) -> Vec<u8> {
 
 fn parts(transfer: Transfer) -> Vec<FeedPart> {
     let parts = FeedPart::split(transfer);
-    parts.collect::<Result<_, _>>().unwrap()
+    parts
+        .collect::<Result<_, _>>()
+        .expect("changes have encodings")
 }
 
 #[test]
