@@ -80,6 +80,12 @@ function faultRows() {
   });
 }
 
+/** A short fault's words may go on behind it, up to the next fault of the row. */
+function roomBehind(event, row, placed, left) {
+  const next = placed.find((other) => other.row === row && other.event.at > event.at);
+  return Math.min(220, (next ? x(next.event.at) : GUTTER + plotWidth()) - left);
+}
+
 function drawFaults(y) {
   const placed = faultRows();
   if (placed.length === 0) return { parts: [], height: 0 };
@@ -89,7 +95,7 @@ function drawFaults(y) {
     const box = bar(event.at, event.until, top, BAR, { fill: "url(#hatch-fault)", stroke: "var(--fault)" });
     if (!box) continue;
     const left = Math.max(x(event.at), GUTTER);
-    const room = Math.max(x(event.until) - left, Math.min(200, GUTTER + plotWidth() - left)) - 6;
+    const room = Math.max(x(event.until) - left, roomBehind(event, row, placed, left)) - 6;
     const text = fitted(event.fault.text, left + 4, top + 11, room, { class: "on-hatch", "paint-order": "stroke", stroke: "var(--paper)", "stroke-width": 3 });
     parts.push(mark(event, event.say, box, text));
   }

@@ -40,12 +40,13 @@ pub(super) fn splits(story: &Story, recording: &Recording, lines: &mut Vec<Line>
             begun = from;
         }
         lines.push(beginning(split, goes_on));
-        lines.extend(declared_across(split));
         let next = story.splits.get(nth + 1);
+        let changes = next.is_some_and(|next| next.split.from == until);
+        lines.extend(declared_across(split, changes));
         if until > recording.end {
             let text = "The run ends before the split does.".to_owned();
             lines.push(line(recording.end, Tone::Note, text));
-        } else if next.is_none_or(|next| next.split.from > until) {
+        } else if !changes {
             let lasted = words::span(until.since(begun));
             let text = format!("The split is healed, after {lasted}: all can reach each other.");
             lines.push(line(until, Tone::Heal, text));
@@ -116,11 +117,12 @@ fn never(what: &str, next: Option<&SplitStory>, recording: &Recording) -> Line {
     line(at, Tone::Note, text)
 }
 
-fn declared_across(story: &SplitStory) -> Option<Line> {
+/// Who declared whom down across a split; of one that changes into another, only if somebody did.
+fn declared_across(story: &SplitStory, changes: bool) -> Option<Line> {
     let pairs = story.split.pairs();
     let (Some(first), Some(last)) = (story.downs.first(), story.downs.last()) else {
         let text = "In this split nobody declared a node of another side down.".to_owned();
-        let is_news = story.before.is_empty();
+        let is_news = story.before.is_empty() && !changes;
         return is_news.then(|| line(story.split.from, Tone::Note, text));
     };
     let text = if story.downs.len() == 1 {
@@ -201,9 +203,21 @@ pub(super) fn outages(timeline: &Timeline, recording: &Recording, lines: &mut Ve
             None => "does not go on before the end".to_owned(),
         };
         let noticed = noticed(outage, &hosts, timeline, recording);
-        let text = format!("{who} {what}, and {until}. {noticed}");
+        let why = why(outage, recording);
+        let text = format!("{who} {what}{why}, and {until}. {noticed}");
         lines.push(line(outage.from, Tone::Fault, text));
     }
+}
+
+/// The fault that stops a process.
+fn why(outage: &Outage, recording: &Recording) -> String {
+    let mut faults = recording.troubles.iter();
+    let fault = faults.find(|trouble| {
+        matches!(trouble.what, What::Crash(..) | What::Depart(..))
+            && trouble.at == outage.from
+            && words::touched(&trouble.what).contains(&outage.host)
+    });
+    fault.map_or_else(String::new, |fault| format!(" ({})", words::fault(fault)))
 }
 
 fn noticed(outage: &Outage, hosts: &[usize], timeline: &Timeline, recording: &Recording) -> String {
@@ -286,6 +300,7 @@ pub(super) fn divergence(story: &Story, recording: &Recording, lines: &mut Vec<L
             "From here to the end all running agents hold the same.",
         ),
         None if recording.full.is_some() => return,
+        None if is_told_by_the_last_split(story, recording) => return,
         None => (
             recording.end,
             Tone::Note,
@@ -293,6 +308,11 @@ pub(super) fn divergence(story: &Story, recording: &Recording, lines: &mut Vec<L
         ),
     };
     lines.push(line(at, tone, text.to_owned()));
+}
+
+fn is_told_by_the_last_split(story: &Story, recording: &Recording) -> bool {
+    let last = story.splits.last();
+    last.is_some_and(|last| last.agreed.is_none() && last.split.until <= recording.end)
 }
 
 const fn line(at: Timestamp, tone: Tone, text: String) -> Line {
