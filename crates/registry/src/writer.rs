@@ -226,8 +226,10 @@ impl Writer {
         Ok(dot)
     }
 
-    /// Overrides another node's record: a tombstone that beats the registration in force here, and
-    /// none after it. `None` if nothing live is in force.
+    /// Overrides another node's record: a tombstone that beats the registration known here, and none
+    /// after it. `None` if there is none, or if this node has overridden it already. That another node
+    /// has is not enough: its override may not be on this disk yet, and what is acknowledged outlasts a
+    /// crash.
     ///
     /// # Errors
     /// [`WriteError`] if the key is not another node's or the feed is full; nothing was staged.
@@ -235,15 +237,15 @@ impl Writer {
         if key.owner().is_none_or(|owner| owner == self.me) {
             return Err(WriteError::NotForeign(Box::new(key.clone())));
         }
-        let live = self
-            .in_force(registry, key)
-            .filter(|value| value.entry.body.is_some())
-            .map(|value| value.entry.version.dot());
-        let Some(seen) = live else {
+        let Some(found) = self.in_force(registry, key) else {
             return Ok(None);
         };
+        let version = Version::Override(found.entry.version.dot());
+        let own = self.own_slot(registry, key);
+        if matches!(own, Some(Slot::Entry(entry)) if entry.version == version) {
+            return Ok(None);
+        }
         self.check_room(registry, key, false)?;
-        let version = Version::Override(seen);
         let tombstone = Slot::Entry(Entry {
             version,
             body: None,
