@@ -178,7 +178,7 @@ impl Feed {
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot {
             state: self.state(),
-            changes: self.by_dot.values().map(|s| s.change.clone()).collect(),
+            changes: self.changes().map(|s| s.change.clone()).collect(),
         }
     }
 

@@ -167,12 +167,16 @@ impl Cutter {
             .collect()
     }
 
-    fn one_way(&self, dice: &mut Dice) -> Vec<Fault> {
-        let mut cuts = if dice.chance(0.5) {
+    fn one_or_halves(&self, dice: &mut Dice) -> Vec<Fault> {
+        if dice.chance(0.5) {
             self.one(dice)
         } else {
             self.halves(dice)
-        };
+        }
+    }
+
+    fn one_way(&self, dice: &mut Dice) -> Vec<Fault> {
+        let mut cuts = self.one_or_halves(dice);
         let direction = dice.pick(&[Way::AToB, Way::BToA]);
         for cut in &mut cuts {
             if let Fault::Cut { way, .. } = cut {
@@ -184,11 +188,7 @@ impl Cutter {
 
     /// Only datagrams, or only sessions.
     fn lane(&self, dice: &mut Dice) -> Vec<Fault> {
-        let mut cuts = if dice.chance(0.5) {
-            self.one(dice)
-        } else {
-            self.halves(dice)
-        };
+        let mut cuts = self.one_or_halves(dice);
         let only = dice.pick(&[CutLane::Datagram, CutLane::Session]);
         for cut in &mut cuts {
             if let Fault::Cut { lane, .. } = cut {
