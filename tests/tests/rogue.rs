@@ -5,7 +5,10 @@ use std::{
     collections::BTreeMap,
     iter,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -32,6 +35,10 @@ use tokio::{task::JoinSet, time::sleep};
 
 /// How long each attempt goes on.
 const ATTEMPT: Duration = Duration::from_secs(3);
+/// How long a feed is replaced again and again.
+const REPLACING: Duration = Duration::from_secs(15);
+/// How many feeds there are to replace it with.
+const REPLACEMENTS: u64 = 5;
 /// Ports of the rogue.
 const PORTS: usize = 12;
 
@@ -118,7 +125,7 @@ fn largest_feed(name: &str, content: Content) {
         let (key, agents) = pair(stage);
         cluster::wait_until_one(&agents);
         let limits = idle(&agents);
-        give_twice(&mut Rogue::new(stage, &key, 1), content, &agents, limits);
+        replace_again_and_again(&mut Rogue::new(stage, &key, 1), content, &agents, limits);
         cluster::wait_until_one(&agents);
     });
 }
@@ -148,35 +155,57 @@ fn give_for_ever(stage: &Stage, key: &Path, agents: &[Agent], limits: (u64, f64)
     let victim = Victim::of(&agents[0]);
     let mut rogue = Rogue::new(stage, key, 1);
     let parts = feed_parts(&Feed::of(&rogue, Content::Long));
-    rogue.answer(move |request| answer(&request, &parts, true));
+    rogue.answer(move |request| answer_endlessly(&request, &parts[0]));
+    let endless = Lineage::of(rogue.epoch(), ENDLESS);
     cost(agents, "a feed without an end", limits, || {
-        claim(&rogue, victim, &Lineage::of(rogue.epoch(), ENDLESS));
+        claim(&rogue, victim, ATTEMPT, || &endless);
     });
 }
 
-/// The largest feed that is taken, and then another as large in its place.
-fn give_twice(rogue: &mut Rogue, content: Content, agents: &[Agent], limits: (u64, f64)) {
+/// The largest feed that is taken, and another as large in its place as soon as it was asked for.
+fn replace_again_and_again(
+    rogue: &mut Rogue,
+    content: Content,
+    agents: &[Agent],
+    limits: (u64, f64),
+) {
     let victim = Victim::of(&agents[0]);
     let mut feed = Feed::of(rogue, content);
-    let first = feed_parts(&feed);
     let records = feed.number;
-    feed.replace_all();
-    let second = feed_parts(&feed);
-    let [before, last] = [&first, &second].map(|parts| parts[0].state.lineage.clone());
-    let given = Arc::new(Mutex::new(first));
-    let answered = Arc::clone(&given);
+    let mut feeds = vec![feed_parts(&feed)];
+    for turn in 1..=REPLACEMENTS {
+        feed.replace_all(turn);
+        feeds.push(feed_parts(&feed));
+    }
+    let positions: Vec<_> = feeds
+        .iter()
+        .map(|parts| parts[0].state.lineage.clone())
+        .collect();
+    let given = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&given);
+    let owner = rogue.node();
     rogue.answer(move |request| {
-        let parts = answered.lock().expect("nobody panics with it");
-        answer(&request, &parts, false)
+        if !asks_for(&request, owner) {
+            return answers([]);
+        }
+        let next = asked.fetch_add(1, Ordering::Relaxed);
+        answers(feeds[next.min(feeds.len() - 1)].clone())
     });
-    let what = format!("{records} slots of {content:?}, then all replaced");
+    let what = format!("{records} slots of {content:?}, all replaced for as long as it is asked");
+    let last = positions.len() - 1;
+    let now = || &positions[given.load(Ordering::Relaxed).min(last)];
     cost(agents, &what, limits, || {
-        claim(rogue, victim, &before);
-        *given.lock().expect("nobody panics with it") = second;
-        claim(rogue, victim, &last);
+        claim(rogue, victim, REPLACING, now);
     });
-    let held = rogue.feed(victim, rogue.node()).state.lineage;
-    assert_eq!(held, last, "{content:?}: the victim holds the second feed");
+    let times = given.load(Ordering::Relaxed);
+    stats::measured(&format!("{what}: given {times} times"));
+    assert!(times > 1, "{content:?}: the victim asked for another feed");
+    let held = rogue.feed(victim, owner).state.lineage;
+    let given = &positions[..times.min(positions.len())];
+    assert!(
+        given.contains(&held),
+        "{content:?}: the victim holds what it was given"
+    );
 }
 
 /// Limits that the attempts meet.
@@ -293,11 +322,11 @@ fn begin_again(rogue: &Rogue, victim: Victim) {
 }
 
 /// Says again and again that it holds so much of its feed.
-fn claim(rogue: &Rogue, victim: Victim, lineage: &Lineage) {
+fn claim<'a>(rogue: &Rogue, victim: Victim, during: Duration, position: impl Fn() -> &'a Lineage) {
     let begin = Instant::now();
-    while begin.elapsed() < ATTEMPT {
+    while begin.elapsed() < during {
         let owner = rogue.node();
-        let lineage = lineage.clone();
+        let lineage = position().clone();
         rogue.tell(victim, datagram::Body::Have { owner, lineage });
         thread::sleep(Duration::from_millis(100));
     }
@@ -306,29 +335,32 @@ fn claim(rogue: &Rogue, victim: Victim, lineage: &Lineage) {
 /// A seq that a feed without an end claims to reach.
 const ENDLESS: u64 = 1 << 40;
 
-/// Gives the feed, or its first part again and again, to whoever asks for it.
-fn answer(
-    request: &Request,
-    feed: &[FeedPart],
-    is_endless: bool,
-) -> Box<dyn Iterator<Item = Response> + Send> {
-    let owner = feed[0].state.owner;
-    let is_asked = |request: &Request| match request {
-        Request::Pull(wants) => wants.iter().any(|want| want.owner == owner),
-        _ => false,
-    };
-    if !is_asked(request) {
-        return Box::new(iter::empty());
+type Answers = Box<dyn Iterator<Item = Response> + Send>;
+
+/// Gives the first part of a feed again and again to whoever asks for it.
+fn answer_endlessly(request: &Request, first: &FeedPart) -> Answers {
+    if !asks_for(request, first.state.owner) {
+        return answers([]);
     }
-    let response = |part| Response::Feed(Box::new(part));
-    if !is_endless {
-        return Box::new(Vec::from(feed).into_iter().map(response));
-    }
-    let mut part = feed[0].clone();
+    let mut part = first.clone();
     let (epoch, _) = part.state.lineage.heads().next().expect("it has a run");
     part.state.lineage = Lineage::of(epoch, ENDLESS);
     part.last = false;
-    Box::new(iter::repeat(part).map(response))
+    answers(iter::repeat(part))
+}
+
+fn answers<I>(parts: I) -> Answers
+where
+    I: IntoIterator<Item = FeedPart, IntoIter: Send + 'static>,
+{
+    Box::new(parts.into_iter().map(|part| Response::Feed(Box::new(part))))
+}
+
+fn asks_for(request: &Request, owner: NodeId) -> bool {
+    match request {
+        Request::Pull(wants) => wants.iter().any(|want| want.owner == owner),
+        _ => false,
+    }
 }
 
 /// How a feed is filled.
@@ -389,11 +421,11 @@ impl Feed {
         self.registry.apply(Transfer::Delta(delta)).is_ok()
     }
 
-    /// Writes everything anew.
-    fn replace_all(&mut self) {
+    /// Writes everything anew, for the so many-th time.
+    fn replace_all(&mut self, turn: u64) {
         for number in 0..self.number {
             assert!(
-                self.put(FIRST + self.number + number, number),
+                self.put(FIRST + turn * self.number + number, number),
                 "it takes no more than before"
             );
         }

@@ -260,7 +260,8 @@ impl Node {
             return false;
         }
         if owner == peer {
-            self.patience.took(self.now, owner, frame.len());
+            let changes = part.changes.len();
+            self.patience.took(self.now, owner, changes, frame.len());
         }
         pulling.useless += frame.len();
         let whole = pulling.assembly.bytes() + frame.len();

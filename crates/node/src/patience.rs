@@ -1,18 +1,25 @@
 //! How much is taken of each node, and when it may be given more.
 //!
-//! Every byte of a feed costs its receiver time, whoever sends it. So an owner's feed is pulled at a
-//! bounded rate in the long run, and a peer that gave what was of no use is not asked again for a
-//! pause that fits what it gave. Neither is ever met where everybody is honest: a feed is pulled
-//! whole once, and its news are small.
+//! Every change of a feed costs its receiver time, whoever sends it: to decode, hash, join, show and
+//! save it. So what an owner gives of its own feed is paid for by a pause that keeps it, in the long
+//! run, to a small share of a core; and a peer that gave what was of no use is not asked again for a
+//! pause that fits what it gave. A feed is pulled whole once, and its news are small: an honest owner
+//! meets the first only if it writes thousands of records anew within seconds, and what it wrote
+//! meanwhile comes in one piece when the pause is over.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use tidings_types::{NodeId, Timestamp, limits::FEED_BYTES};
+use tidings_types::{NodeId, Timestamp};
 
-/// Bytes of one owner's feed that are pulled in a second, in the long run.
-const OWNER_RATE: usize = 1 << 20;
-/// How far an owner may be ahead of that: by two whole feeds.
-const OWNER_AHEAD: Duration = Duration::from_secs((2 * FEED_BYTES / OWNER_RATE) as u64);
+/// What a change of a feed costs, from its frame to the disk; the story of the rogue's largest feeds
+/// measures it.
+const CHANGE_COST: Duration = Duration::from_micros(20);
+/// What a mebibyte costs beside that.
+const MEBIBYTE_COST: Duration = Duration::from_millis(20);
+/// One owner costs a core this part of its time, in the long run: a thirtieth.
+const OWNER_SHARE: u32 = 30;
+/// How far an owner may be ahead of that.
+const OWNER_AHEAD: Duration = Duration::from_secs(1);
 /// A peer's useless bytes are made up for at this rate...
 const USELESS_RATE: usize = 4 << 20;
 /// ...and at this one, if no honest peer could have sent them.
@@ -39,9 +46,13 @@ impl Patience {
         self.givers.until(giver) <= now
     }
 
-    /// So many bytes of `owner`'s feed came.
-    pub(crate) fn took(&mut self, now: Timestamp, owner: NodeId, bytes: usize) {
-        self.owners.add(now, owner, time_of(bytes, OWNER_RATE));
+    /// So many changes of `owner`'s feed came, in so many bytes.
+    pub(crate) fn took(&mut self, now: Timestamp, owner: NodeId, changes: usize, bytes: usize) {
+        let changes = u32::try_from(changes).unwrap_or(u32::MAX);
+        let mebibytes = MEBIBYTE_COST.as_secs_f64() * bytes as f64 / f64::from(1 << 20);
+        let cost = CHANGE_COST.saturating_mul(changes) + Duration::from_secs_f64(mebibytes);
+        self.owners
+            .add(now, owner, cost.saturating_mul(OWNER_SHARE));
     }
 
     /// So many bytes that `giver` sent were of no use; `is_foul` if no honest peer could have sent
@@ -98,13 +109,13 @@ mod tests {
     }
 
     #[test]
-    fn an_owner_may_be_ahead_by_two_feeds_and_goes_on_at_its_rate() {
+    fn an_owner_gives_a_whole_feed_at_once_and_the_next_at_its_share() {
         let mut patience = Patience::default();
-        patience.took(at(0), NODE, 2 * FEED_BYTES);
-        assert!(patience.takes(at(0), NODE));
-        patience.took(at(0), NODE, 3 * OWNER_RATE);
-        assert!(!patience.takes(at(2), NODE));
-        assert!(patience.takes(at(3), NODE));
+        patience.took(at(0), NODE, 1_000, 100_000);
+        assert!(patience.takes(at(0), NODE), "its news are taken at once");
+        patience.took(at(0), NODE, 10_000, 1 << 20);
+        assert!(!patience.takes(at(6), NODE));
+        assert!(patience.takes(at(7), NODE));
     }
 
     #[test]
