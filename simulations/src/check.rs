@@ -110,6 +110,8 @@ pub(crate) struct Checks {
     clusters: BTreeMap<NodeId, Cluster>,
     sick: BTreeSet<usize>,
     liars: BTreeSet<usize>,
+    /// Owners of feeds of which somebody settled for what damage had left.
+    damage_accepted: BTreeSet<NodeId>,
     /// Whether two hosts hold one key at some time.
     copies: bool,
     /// Where something is shown that nobody wrote, and since when.
@@ -128,6 +130,7 @@ impl Checks {
         Self {
             sick: plan.sick.clone(),
             liars: plan.liars.clone(),
+            damage_accepted: BTreeSet::new(),
             copies: plan.copies,
             ..Self::default()
         }
@@ -201,6 +204,10 @@ impl Checks {
                 });
                 self.false_downs += u64::from(is_false);
                 self.is_not_hasty(now, host, *node, hosts)
+            }
+            Event::DamageAccepted { owner } => {
+                self.damage_accepted.insert(*owner);
+                Ok(())
             }
             Event::Alarm { owner, peer } => self.alarm(now, host, (*owner, *peer), hosts),
             Event::Refused { peer, reason } => self.refused(now, host, *peer, reason, hosts),

@@ -104,6 +104,8 @@ pub(crate) enum Arrival {
         sender: NodeId,
         newest: Epoch,
     },
+    /// A datagram that was not taken, because it bears the receiver's own id.
+    OwnId { from: SocketAddr },
     /// A peer's question on a session.
     Request {
         session: u64,
@@ -167,7 +169,7 @@ impl Arrival {
     pub(crate) const fn takes_a_place(&self) -> bool {
         matches!(
             self,
-            Self::Packet(_) | Self::OldRun { .. } | Self::Request { .. }
+            Self::Packet(_) | Self::OldRun { .. } | Self::OwnId { .. } | Self::Request { .. }
         )
     }
 

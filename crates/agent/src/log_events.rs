@@ -157,6 +157,11 @@ fn log_event(event: &Event, view: &View) {
             peer = %name(*peer, view),
             "two replicas of a feed differed at one position; they were joined"
         ),
+        Event::DamageAccepted { owner } => tracing::warn!(
+            owner = %name(*owner, view),
+            "no peer has a whole copy of what this agent's disk lost of the owner's records: what is \
+             left of them is kept"
+        ),
         Event::ClockAhead { dot, ahead_ms } => tracing::warn!(
             peer = %name(dot.node, view),
             ahead_ms,

@@ -47,6 +47,8 @@ pub struct Membership {
     /// When foca last accepted a packet.
     pub(crate) last_accepted: Timestamp,
     pub(crate) last_outbid: Option<Timestamp>,
+    /// The greatest generation known of this node that was not taken in this run, or 0.
+    pub(crate) greatest_rival: u64,
     pub(crate) last_rejoin: Option<Timestamp>,
     pub(crate) last_sent_as: Option<(MemberId, Incarnation)>,
     pub(crate) probing: Option<Probing>,
@@ -84,6 +86,7 @@ impl Membership {
             last_contact: None,
             last_accepted: now,
             last_outbid: None,
+            greatest_rival: 0,
             last_rejoin: None,
             last_sent_as: None,
             probing: None,

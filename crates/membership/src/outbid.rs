@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use tidings_types::{NodeId, Timestamp};
+use tidings_types::Timestamp;
 
 use crate::{MemberId, Membership};
 
@@ -15,17 +15,23 @@ use crate::{MemberId, Membership};
 const OUTBID_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Membership {
-    /// Takes a generation above `generation` if this node's own is not greater already.
+    /// Takes a generation above `generation` if this node's own is not greater already; if it has only
+    /// just taken one, as soon as it may and hears of anybody.
     pub fn exceed_generation(&mut self, now: Timestamp, generation: u64) {
         let me = self.me();
-        let recent = self
-            .last_outbid
-            .is_some_and(|at| now.since(at) < OUTBID_INTERVAL);
-        let next = MemberId {
+        let above = |generation: u64| MemberId {
             generation: generation.saturating_add(1),
             ..me
         };
-        if me.generation > generation || recent || !next.is_well_formed() {
+        // Nothing could follow a generation at the end of time: no honest peer has met one.
+        if above(generation).is_well_formed() {
+            self.greatest_rival = self.greatest_rival.max(generation);
+        }
+        let next = above(self.greatest_rival);
+        let recent = self
+            .last_outbid
+            .is_some_and(|at| now.since(at) < OUTBID_INTERVAL);
+        if me.generation >= next.generation || recent {
             return;
         }
         self.last_outbid = Some(now);
@@ -37,14 +43,14 @@ impl Membership {
         self.call_out(now);
     }
 
-    /// Outbids the greatest life of this node among `ids` if it is not the present one.
+    /// Outbids the greatest life of this node that is known or among `ids`, if it is not the present
+    /// one.
     pub(crate) fn outbid(&mut self, now: Timestamp, ids: impl Iterator<Item = MemberId>) {
         let me = self.me();
-        let rival: Option<(u64, NodeId)> = ids
-            .filter(|id| id.node == me.node && *id > me)
-            .map(|id| (id.generation, id.node))
-            .max();
-        if let Some((generation, _)) = rival {
+        let rivals = ids.filter(|id| id.node == me.node && *id > me);
+        let met = rivals.map(|id| id.generation).max();
+        let known = Some(self.greatest_rival).filter(|known| *known >= me.generation);
+        if let Some(generation) = met.max(known) {
             self.exceed_generation(now, generation);
         }
     }

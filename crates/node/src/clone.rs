@@ -9,11 +9,13 @@
 //! The one with the smaller start number, random on each start, yields: it takes a new key, and what
 //! it wrote since its start moves there. In this order, so that nothing acknowledged is lost: the new
 //! identity with these registrations is put on disk, then they are removed under the old one, then the
-//! driver starts anew under the new one and registers them.
+//! driver starts anew under the new one and registers them. Where one of them replaced a registration
+//! from before the start, which is the other holder's as well, that one stands again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -38,8 +40,12 @@ pub(crate) struct Twin {
     rival: Option<u64>,
     /// When this node last took a new epoch because a peer knew a later run.
     heeded_at: Option<Timestamp>,
+    /// When somebody was asked last whose datagram bore this node's id.
+    asked_at: Option<Timestamp>,
     /// When each node with an older run was told so.
     told: BTreeMap<NodeId, Timestamp>,
+    /// What this run replaced of what stood when it began.
+    overwritten: BTreeMap<Key, Arc<Body>>,
     yielding: Yielding,
 }
 
@@ -65,8 +71,18 @@ impl Twin {
             start,
             rival: None,
             heeded_at: None,
+            asked_at: None,
             told: BTreeMap::new(),
+            overwritten: BTreeMap::new(),
             yielding: Yielding::No,
+        }
+    }
+
+    /// Takes note of what this run put something else in place of, if that is older than the run.
+    /// Bounded as the own feed is.
+    pub(crate) fn overwrote(&mut self, key: Key, inherited: Option<Arc<Body>>) {
+        if let Some(body) = inherited {
+            self.overwritten.entry(key).or_insert(body);
         }
     }
 
@@ -150,9 +166,26 @@ impl Node {
         self.twin.heeded_at = Some(self.now);
         self.on_epoch_exceeded(epoch);
         if addr != self.addr {
-            let start = self.twin.start;
-            self.ask(self.me, addr, &Request::Run { start }, Purpose::Run);
+            self.ask_run(addr);
         }
+    }
+
+    /// A datagram bears this node's own id. It may have come back to where it was sent from; if not,
+    /// somebody else who holds the key lives at `from`, and no third node has told so.
+    pub(crate) fn on_own_id(&mut self, from: SocketAddr) {
+        let recently = self
+            .twin
+            .asked_at
+            .is_some_and(|at| self.now.since(at) < PAUSE);
+        if from != self.addr && !recently {
+            self.twin.asked_at = Some(self.now);
+            self.ask_run(from);
+        }
+    }
+
+    fn ask_run(&mut self, addr: SocketAddr) {
+        let start = self.twin.start;
+        self.ask(self.me, addr, &Request::Run { start }, Purpose::Run);
     }
 
     /// Another holder of this node's key asks which start this is.
@@ -210,7 +243,10 @@ impl Node {
         }
         for key in keys {
             // What cannot be removed stays with the other holder, who may remove it.
-            let _ = self.take_away(&key);
+            let _ = match self.twin.overwritten.remove(&key) {
+                Some(body) => self.put(key, Arc::unwrap_or_clone(body)),
+                None => self.take_away(&key),
+            };
         }
         let until = self.now + REMOVAL_WITHIN;
         self.twin.yielding = Yielding::Removed { until };

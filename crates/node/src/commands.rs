@@ -213,12 +213,14 @@ impl Node {
     }
 
     /// Stages an own record; whether that is a change.
-    fn put(&mut self, key: Key, body: Body) -> Result<bool, Refusal> {
+    pub(crate) fn put(&mut self, key: Key, body: Body) -> Result<bool, Refusal> {
         check_size(&body)?;
+        let inherited = self.writer.inherited(&self.registry, &key);
         let dot = self.writer.register(&self.registry, key.clone(), body);
         let changed = dot.map_err(refusal)?.is_some();
         if changed {
             self.calls.changed(&key);
+            self.twin.overwrote(key, inherited);
         } else if let Some(body) = self.live(&key).filter(|_| !self.is_pending(&key)) {
             self.calls.changed_nothing(key, body);
         }

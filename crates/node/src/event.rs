@@ -58,6 +58,11 @@ pub enum Event {
         /// The giver.
         peer: NodeId,
     },
+    /// This agent's disk had lost some of a feed, and no peer has a whole copy: what is left stands.
+    DamageAccepted {
+        /// Whose feed.
+        owner: NodeId,
+    },
     /// A shared write's stamp is further ahead of this node's clock than is adopted.
     ClockAhead {
         /// The write.

@@ -67,6 +67,11 @@ pub enum Input {
         /// The latest run heard.
         newest: Epoch,
     },
+    /// A proven datagram came that bears this node's own id. Its content does not count.
+    OwnId {
+        /// The packet's source address.
+        from: SocketAddr,
+    },
     /// A datagram to this address could not even be sent. Not handed in for
     /// [`Output::Datagram`](crate::Output::Datagram)s that were sent and lost.
     SendFailed {

@@ -141,6 +141,7 @@ impl Node {
         self.publish(keys);
         self.check_epoch();
         self.reassert();
+        self.await_mending();
         self.timers
             .set(Timer::Save, self.now + self.config.save_every);
         let members_every = jittered(self.config.members_every, &mut self.rng);
@@ -169,6 +170,7 @@ impl Node {
                 sender,
                 newest,
             } => self.on_old_run(from, sender, newest),
+            Input::OwnId { from } => self.on_own_id(from),
             Input::SendFailed { to } => self.membership.send_failed(self.now, to),
             Input::Request {
                 exchange,
@@ -275,6 +277,7 @@ impl Node {
                 Timer::Members => self.pull_members(),
                 Timer::Depart => self.on_depart_due(),
                 Timer::Own => self.on_own_due(),
+                Timer::Mend => self.on_mend_due(),
                 Timer::Twin => self.on_twin_due(),
             }
         }

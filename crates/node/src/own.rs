@@ -236,6 +236,10 @@ impl Node {
             let _ = self
                 .writer
                 .take_over(&mut self.registry, epoch, self.wall_ms);
+            // Where a run is known that this node does not remember, so may be a life that has ended:
+            // it would stay down for all who know that one.
+            let generation = epoch.bits().saturating_sub(1);
+            self.membership.exceed_generation(self.now, generation);
         } else {
             self.writer.abandon(epoch);
             self.registry.set_own_epoch(epoch);
@@ -305,8 +309,13 @@ impl Node {
         let asked = &self.own.asked;
         let peers = self.roster.reachable_peers();
         let left: Vec<_> = peers.filter(|(peer, _)| !asked.contains(peer)).collect();
-        if left.is_empty() && damaged {
+        if left.is_empty() && damaged && self.exchanges.is_pulling(self.me) {
+            // An older copy is on its way, with some of what was lost.
+        } else if left.is_empty() && damaged {
             self.registry.accept_damage(self.me);
+            let owner = self.me;
+            self.out
+                .push_back(Output::Event(Event::DamageAccepted { owner }));
             self.on_relearned();
         } else if left.is_empty() {
             self.writer.move_watermark(&self.registry);
@@ -340,20 +349,14 @@ impl Node {
         if self.refuses_claim(peer, &held) {
             held = without(&held, self.writer.epoch());
         }
-        if self.registry.lineage(self.me).covers(&held) && !self.could_mend(&held) {
-            self.own.asked.insert(peer);
-        } else {
+        let has_more = !self.registry.lineage(self.me).covers(&held);
+        if has_more || self.registry.is_mended_by(self.me, &held) {
             self.pull(peer, addr, vec![self.me]);
+        } else if !self.registry.is_filled_by(self.me, &held)
+            || self.pull(peer, addr, vec![self.me])
+        {
+            self.own.asked.insert(peer);
         }
-    }
-
-    /// Whether a copy at this position would mend the own feed: it is damaged, and the copy is not
-    /// so old that it may still hold what was removed and forgotten here.
-    fn could_mend(&self, held: &Lineage) -> bool {
-        let state = self.registry.state(self.me);
-        self.registry.is_damaged(self.me)
-            && !held.is_empty()
-            && state.is_some_and(|state| held.covers(&state.watermark))
     }
 }
 

@@ -22,6 +22,9 @@ const AT_ONCE: usize = 3;
 /// The pause between two repairs from one peer.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What is said of an owner whose oldest runs are forgotten.
+const OVERRUN: &str = "its feed has more runs than one may have, so the oldest are forgotten";
+
 /// What became of a transfer that was pulled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Taken {
@@ -203,6 +206,9 @@ impl Node {
                     self.counters.alarms += 1;
                     self.out
                         .push_back(Output::Event(Event::Alarm { owner, peer }));
+                }
+                if applied.overrun {
+                    self.on_refused(owner, OVERRUN);
                 }
                 let touched = mem::take(&mut applied.touched);
                 let records = touched.len();

@@ -24,11 +24,13 @@ pub(crate) enum Timer {
     Depart,
     /// Try again what the disk refused of the own feed.
     Own,
+    /// Settle for what is left of damaged replicas.
+    Mend,
     /// Look whether everybody has heard that this identity is given up.
     Twin,
 }
 
-const ALL: [Timer; 9] = [
+const ALL: [Timer; 10] = [
     Timer::Roster,
     Timer::Repair,
     Timer::Push,
@@ -37,6 +39,7 @@ const ALL: [Timer; 9] = [
     Timer::Members,
     Timer::Depart,
     Timer::Own,
+    Timer::Mend,
     Timer::Twin,
 ];
 

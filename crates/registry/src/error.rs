@@ -102,11 +102,10 @@ impl Rejected {
 
     /// Whether no replica anywhere could hold this, whatever it was told: then the giver made it up.
     pub const fn is_malformed(&self) -> bool {
-        match self {
-            Self::Change { .. } | Self::Sum { .. } => true,
-            Self::Position { fault, .. } => !matches!(fault, PositionFault::TooManyEpochs),
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Change { .. } | Self::Sum { .. } | Self::Position { .. }
+        )
     }
 }
 
@@ -164,9 +163,6 @@ pub enum PositionFault {
     /// An epoch that no clock can have shown: no epoch could follow it before long.
     #[error("an epoch lies beyond the year 2200")]
     EpochBeyondEnd,
-    /// The joined position would have more epochs than a lineage may.
-    #[error("more than {LINEAGE_EPOCHS} epochs")]
-    TooManyEpochs,
 }
 
 /// A write was not staged; the writer is as it was. The caller is to blame, or a limit.

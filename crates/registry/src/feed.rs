@@ -26,7 +26,6 @@ use std::{
 
 use tidings_types::{
     Change, Dot, Entry, Epoch, FeedState, Key, Lineage, Needs, NodeId, Slot, Snapshot,
-    limits::LINEAGE_EPOCHS,
 };
 
 use crate::{
@@ -46,7 +45,8 @@ pub(crate) struct Feed {
     cost: usize,
     sum: u128,
     item: u128,
-    damaged: bool,
+    /// Up to where slots may be missing, if any were lost.
+    damage: Option<Lineage>,
 }
 
 impl Feed {
@@ -62,7 +62,7 @@ impl Feed {
             cost: 0,
             sum: 0,
             item: 0,
-            damaged: false,
+            damage: None,
         }
     }
 
@@ -84,11 +84,29 @@ impl Feed {
     }
 
     pub(crate) const fn is_damaged(&self) -> bool {
-        self.damaged
+        self.damage.is_some()
     }
 
-    pub(crate) const fn set_damaged(&mut self, damaged: bool) {
-        self.damaged = damaged;
+    /// Takes note that slots may be missing of what the position covers now.
+    pub(crate) fn mark_damaged(&mut self) {
+        self.damage = Some(self.lineage.clone());
+    }
+
+    /// What is there is all there is.
+    pub(crate) fn accept_damage(&mut self) {
+        self.damage = None;
+    }
+
+    /// Whether a copy at `position` has every slot that was lost here.
+    pub(crate) fn is_mended_by(&self, position: &Lineage) -> bool {
+        let damage = self.damage.as_ref();
+        damage.is_some_and(|lost| position.covers(lost)) && self.is_filled_by(position)
+    }
+
+    /// Whether a copy at `position` may have slots that were lost here, and none that were removed
+    /// and forgotten.
+    pub(crate) fn is_filled_by(&self, position: &Lineage) -> bool {
+        self.is_damaged() && !position.is_empty() && position.covers(&self.watermark)
     }
 
     /// Entries, tombstones and overrides counted, removal marks not.
@@ -187,16 +205,6 @@ impl Feed {
         self.sum == state.sum && self.watermark == state.watermark && self.needs == state.needs
     }
 
-    /// Whether the position joined with `state`'s stays within its limit.
-    pub(crate) fn can_join(&self, state: &FeedState) -> bool {
-        let fits = |held: &Lineage, given: &Lineage| {
-            let mut joined = held.clone();
-            joined.join(given);
-            joined.epochs() <= LINEAGE_EPOCHS
-        };
-        fits(&self.lineage, &state.lineage) && fits(&self.watermark, &state.watermark)
-    }
-
     /// How many slots a join can leave at most.
     pub(crate) fn slots_with(&self, changes: &[Arc<Standing>]) -> usize {
         let new = changes
@@ -253,9 +261,11 @@ impl Feed {
     ///
     /// A damaged replica has lost slots that it covers, so it takes what it lacks as if it covered
     /// nothing; but only from a giver that covers its watermark, since an older one may still hold
-    /// what was removed and forgotten here. From an older one it takes what is new, and stays damaged.
+    /// what was removed and forgotten here. It is mended by a copy of all that it covered when it lost
+    /// them: one that is older still lacks some, and two replicas would differ at one position.
     pub(crate) fn join_snapshot(&mut self, snapshot: Checked, touched: &mut BTreeSet<Key>) {
-        let mending = self.damaged && snapshot.state.lineage.covers(&self.watermark);
+        let fills = self.is_filled_by(&snapshot.state.lineage);
+        let mends = self.is_mended_by(&snapshot.state.lineage);
         let given: BTreeSet<&Key> = snapshot.changes.iter().map(|s| &s.change.key).collect();
         let gone: Vec<Key> = self
             .changes()
@@ -273,11 +283,11 @@ impl Feed {
         }
         for standing in snapshot.changes {
             let (epoch, seq) = standing.at();
-            if mending || !self.lineage.covers_dot(epoch, seq) {
+            if fills || !self.lineage.covers_dot(epoch, seq) {
                 self.put_if_greater(standing, touched);
             }
         }
-        self.damaged &= !mending;
+        self.damage.take_if(|_| mends);
         self.settle(&snapshot.state, touched);
     }
 
@@ -312,7 +322,7 @@ impl Feed {
         }
         self.watermark = copy.state.watermark;
         self.needs = copy.state.needs;
-        self.damaged = false;
+        self.damage = None;
     }
 
     /// Takes what either copy holds: greater dot, then greater hash. For equal positions with

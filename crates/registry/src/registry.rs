@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use tidings_types::{
     Change, ClusterId, Delta, Entry, Epoch, FeedState, Key, Lineage, NodeId, Probe, Probes,
     Snapshot, Transfer,
-    limits::{FEED_BYTES, FEEDS},
+    limits::{FEED_BYTES, FEEDS, LINEAGE_EPOCHS},
 };
 
 use crate::{
-    FEED_SLOTS_ACCEPTED, InForce, PositionFault, Rejected,
+    FEED_SLOTS_ACCEPTED, InForce, Rejected,
     ahead::Ahead,
     feed::Feed,
     form::{self, Checked},
@@ -50,6 +50,9 @@ pub struct Applied {
     /// The delta did not fit into the ahead buffer and was dropped; to be counted. Asking closes
     /// this gap too.
     pub dropped: bool,
+    /// The feed has had more runs than a position may have, so the oldest were forgotten. No honest
+    /// owner lets it come to that.
+    pub overrun: bool,
     /// Here and at the giver the position is the same and the content is not.
     pub alarm: Option<SumMismatch>,
 }
@@ -120,7 +123,9 @@ impl Registry {
         let (owner, sum) = (checked.state.owner, checked.state.sum);
         self.change(owner, |feed, touched| {
             feed.join_snapshot(checked, touched);
-            feed.set_damaged(damaged || feed.is_damaged() || feed.sum() != sum);
+            if damaged || feed.sum() != sum {
+                feed.mark_damaged();
+            }
         });
         Ok(())
     }
@@ -233,9 +238,22 @@ impl Registry {
     }
 
     /// Whether the feed lost slots on the disk. It answers with what is left, but is not passed on
-    /// until it was joined with a peer's snapshot, or [`Registry::accept_damage`] was called.
+    /// until it was joined with a copy of all that it had covered, or [`Registry::accept_damage`] was
+    /// called.
     pub fn is_damaged(&self, owner: NodeId) -> bool {
         self.feeds.get(&owner).is_some_and(Feed::is_damaged)
+    }
+
+    /// Whether a copy at `position` makes the damaged feed whole.
+    pub fn is_mended_by(&self, owner: NodeId, position: &Lineage) -> bool {
+        let feed = self.feeds.get(&owner);
+        feed.is_some_and(|feed| feed.is_mended_by(position))
+    }
+
+    /// Whether a copy at `position` has something of what a damaged feed lost, for all one can tell.
+    pub fn is_filled_by(&self, owner: NodeId, position: &Lineage) -> bool {
+        let feed = self.feeds.get(&owner);
+        feed.is_some_and(|feed| feed.is_filled_by(position))
     }
 
     /// The damaged feeds.
@@ -247,7 +265,7 @@ impl Registry {
     /// Settles for what is left of a damaged feed: no peer has a better copy.
     pub fn accept_damage(&mut self, owner: NodeId) {
         if let Some(feed) = self.feeds.get_mut(&owner) {
-            feed.set_damaged(false);
+            feed.accept_damage();
         }
     }
 
@@ -400,16 +418,19 @@ impl Registry {
         let owner = state.owner;
         let before = self.lineage(owner);
         let mut touched = self.change(owner, |feed, touched| how(feed, checked, touched));
+        let floors = before.floor().max(state.lineage.floor());
         let alarm = self.compare(&state);
         while let Some(ready) = self.take_ready(owner) {
             self.probes.met(Probe::GapClosed);
             touched.extend(self.change(owner, |feed, touched| feed.join_delta(ready, touched)));
         }
+        let lineage = self.lineage(owner);
         Applied {
             touched,
-            advanced: self.lineage(owner) != before,
+            advanced: lineage != before,
             gap: self.ahead.waits(owner),
             dropped: false,
+            overrun: lineage.epochs() == LINEAGE_EPOCHS && lineage.floor() > floors,
             alarm,
         }
     }
@@ -531,10 +552,6 @@ impl Registry {
                 Err(Rejected::TooManyFeeds { owner })
             };
         };
-        if !feed.can_join(&checked.state) {
-            let fault = PositionFault::TooManyEpochs;
-            return Err(Rejected::Position { owner, fault });
-        }
         let slots = feed.slots_with(&checked.changes);
         if slots > FEED_SLOTS_ACCEPTED {
             return Err(Rejected::FeedTooLarge { owner, slots });
@@ -551,8 +568,7 @@ impl Registry {
 }
 
 fn within_limits(feed: &Feed, delta: &Checked) -> bool {
-    feed.can_join(&delta.state)
-        && feed.slots_with(&delta.changes) <= FEED_SLOTS_ACCEPTED
+    feed.slots_with(&delta.changes) <= FEED_SLOTS_ACCEPTED
         && (feed.cost_with(&delta.changes) <= FEED_BYTES || feed.cost_after(delta) <= FEED_BYTES)
 }
 

@@ -135,10 +135,17 @@ impl Lineage {
     }
 
     /// The least position that covers both: the greater floor, and each epoch's greater head.
+    ///
+    /// Of more than [`LINEAGE_EPOCHS`] epochs the newest stay, above a floor that covers the rest. An
+    /// owner restamps long before; only a liar's feed comes to this, and every replica to the same.
     pub fn join(&mut self, other: &Self) {
         self.raise_floor(other.floor);
         for (epoch, head) in other.heads() {
             self.advance(epoch, head);
+        }
+        if let Some(above) = self.heads.len().checked_sub(LINEAGE_EPOCHS + 1) {
+            let kept = self.heads.keys().nth(above + 1).copied();
+            self.raise_floor(kept.unwrap_or(self.floor));
         }
     }
 }
@@ -197,6 +204,22 @@ mod tests {
                 prop_assert_eq!(a, b);
             }
         }
+    }
+
+    #[test]
+    fn of_too_many_epochs_the_newest_stay_in_whatever_order_they_come() {
+        let of = |epochs: std::ops::Range<u64>| {
+            let mut lineage = Lineage::empty();
+            epochs.for_each(|at| lineage.advance(Epoch::from_bits(at), 1));
+            lineage
+        };
+        let (a, b, c) = (of(1..200), of(150..300), of(280..500));
+        let left = joined(&joined(&a, &b), &c);
+        assert_eq!(left, joined(&a, &joined(&b, &c)));
+        assert_eq!(left, joined(&joined(&c, &a), &b));
+        assert_eq!(left.epochs(), LINEAGE_EPOCHS);
+        assert_eq!(left.floor(), Epoch::from_bits(500 - 256));
+        assert!(left.covers(&a) && left.covers(&b) && left.covers(&c));
     }
 
     #[test]

@@ -46,13 +46,14 @@ impl Checks {
     }
 
     /// The host whose turn it is, and the states of it and those after it in its cluster: honest,
-    /// whole, and with nothing that waits to be joined.
+    /// whole, and with nothing that waits to be joined. None once somebody has settled for what was left
+    /// of a damaged feed: the laws hold again when its replicas have met.
     fn pick<'a>(
         &self,
         turn: usize,
         hosts: &'a [Host],
     ) -> Option<(usize, Cluster, Vec<&'a Registry>)> {
-        if !self.liars.is_empty() {
+        if !self.liars.is_empty() || !self.damage_accepted.is_empty() {
             return None;
         }
         let first = turn % hosts.len();

@@ -341,6 +341,10 @@ pub(crate) fn event(event: &Event, names: &Names) -> Option<String> {
                 names.of(*peer)
             )
         }
+        Event::DamageAccepted { owner } => format!(
+            "settled for what is left of the feed of {}",
+            names.of(*owner)
+        ),
         Event::Refused { peer, reason } => {
             format!("refused a change that {} gave: {reason}", names.of(*peer))
         }

@@ -71,6 +71,7 @@ impl World {
                     },
                 )
             }
+            Arrival::OwnId { from } => self.feed(host, Input::OwnId { from }),
             Arrival::OldRun {
                 from,
                 sender,

@@ -177,7 +177,7 @@ impl World {
     }
 
     /// Opens a datagram: what a stranger, this very node or a run that is over has sealed counts for
-    /// nothing. The node is told of the last.
+    /// nothing. The node is told of the last two.
     fn open(&mut self, host: usize, packet: Packet) -> Option<Arrival> {
         let state = &mut self.hosts[host];
         if packet.cluster != state.cluster {
@@ -185,10 +185,13 @@ impl World {
             return None;
         }
         let is_for_others = packet.receiver.is_some_and(|who| who != state.me());
-        if is_for_others || packet.sender == state.me() {
+        if is_for_others {
             return None;
         }
         let Packet { from, sender, .. } = packet;
+        if sender == state.me() {
+            return Some(Arrival::OwnId { from });
+        }
         let newest = state.heard.entry(sender).or_insert(packet.epoch);
         if packet.epoch < *newest {
             let newest = *newest;

@@ -268,6 +268,7 @@ impl Driver {
                 sender,
                 newest,
             }),
+            Event::OwnId { from } => self.hand_in(Input::OwnId { from }),
             Event::Request {
                 from,
                 frame,

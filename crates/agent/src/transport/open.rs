@@ -58,6 +58,8 @@ pub(super) enum Refused {
         /// The latest run heard.
         newest: Epoch,
     },
+    /// It bears this node's own id, and whoever sealed it has a key of the cluster.
+    Own,
 }
 
 impl From<Counter> for Refused {
@@ -127,6 +129,9 @@ impl Opener {
             }
         };
         let payload = payload.ok_or(Counter::Unverified)?;
+        if header.sender == self.node {
+            return Err(Refused::Own);
+        }
         // Judged by its content last, so that a stranger is not taken for a run that is over.
         if let Some(newest) = self.later_run(&header) {
             let sender = header.sender;
@@ -166,9 +171,6 @@ impl Opener {
         })?;
         if header.cluster != self.cluster {
             return Err(Counter::ForeignCluster);
-        }
-        if header.sender == self.node {
-            return Err(Counter::OwnPacket);
         }
         if header
             .receiver

@@ -98,6 +98,11 @@ pub enum Event {
         /// The greatest run heard.
         newest: Epoch,
     },
+    /// A datagram of a member that bears this node's own id.
+    OwnId {
+        /// The packet's source address.
+        from: SocketAddr,
+    },
     /// A request of a member that has proved its key.
     Request {
         /// Who asks.

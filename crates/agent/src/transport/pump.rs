@@ -152,6 +152,11 @@ impl Pump {
                 });
                 return;
             }
+            Err(Refused::Own) => {
+                self.tally.refuse(Counter::OwnPacket, from);
+                let _ = self.events.try_send(Event::OwnId { from });
+                return;
+            }
         };
         if opened.is_new_epoch {
             let closed = self.peers.close_older(opened.sender, opened.epoch);

@@ -72,11 +72,26 @@ impl Writer {
             .collect()
     }
 
+    /// The own record that stands under a key since before this run.
+    pub fn inherited(&self, registry: &Registry, key: &Key) -> Option<Arc<Body>> {
+        match &registry.slot(self.me, key)?.slot {
+            Slot::Entry(Entry {
+                version: Version::Owner(dot),
+                body,
+            }) if !self.is_of_this_run(dot.epoch) => body.clone(),
+            _ => None,
+        }
+    }
+
+    fn is_of_this_run(&self, epoch: Epoch) -> bool {
+        epoch == self.epoch || self.left.contains(&epoch)
+    }
+
     /// Per key the last write of this run; restamps are no writes, nor is what obeys an override.
     fn written_in_this_run(&self, registry: &Registry) -> Vec<(Key, Slot)> {
         let committed = registry
             .changes(self.me)
-            .filter(|change| change.epoch == self.epoch || self.left.contains(&change.epoch))
+            .filter(|change| self.is_of_this_run(change.epoch))
             .filter(|change| !self.pending.contains_key(&change.key));
         let pending = self.pending.values().map(|standing| &standing.change);
         let mut written: Vec<&Change> = committed.chain(pending).collect();
