@@ -95,6 +95,14 @@ impl Write {
         }
     }
 
+    /// Whether the write of that dot only repeats an older one, so that the floor can be raised.
+    pub fn is_restamp(&self, dot: Dot) -> bool {
+        match self.version() {
+            Some(Version::Owner(first) | Version::Shared { dot: first, .. }) => *first != dot,
+            Some(Version::Override(_)) | None => false,
+        }
+    }
+
     /// The record that it put; `None` for a removal or a tombstone.
     pub const fn body(&self) -> Option<&Arc<Body>> {
         match &self.slot {
@@ -292,7 +300,11 @@ impl History {
             self.writes_on(key)
                 .filter(|(dot, write)| write.host == asked.host && key.owner() == Some(dot.node))
         };
-        let result = own().rfind(|(_, write)| (asked.at..until).contains(&write.at));
+        let result = own().rfind(|(dot, write)| {
+            (asked.at..until).contains(&write.at)
+                && !write.is_restamp(*dot)
+                && asked.call.leaves(key) == write.body().is_some()
+        });
         // A host that had lost what it wrote before could not take it away; peers may give it back.
         let relearns = || own().any(|(_, w)| w.at < asked.at && (w.lost || w.relearned));
         let stands = match result {
@@ -375,6 +387,16 @@ impl History {
 }
 
 impl Call {
+    /// Whether the call leaves a record under an owner's key: what else its host writes there obeys
+    /// somebody's override.
+    const fn leaves(&self, key: &Key) -> bool {
+        match self {
+            Self::Register(_, _, status) => status.is_some() || !matches!(key, Key::Check(..)),
+            Self::RegisterExternal(..) | Self::Check(..) => true,
+            _ => false,
+        }
+    }
+
     /// The instance that is registered.
     pub const fn instance(&self) -> Option<&Instance> {
         match self {

@@ -59,6 +59,11 @@ pub fn check_id(service: &ServiceId) -> CheckId {
     CheckId::new(format!("service:{service}")).expect("a valid id stays one with a short prefix")
 }
 
+/// The instance whose check that is.
+pub fn service_of(check: &CheckId) -> Option<ServiceId> {
+    ServiceId::new(check.as_str().strip_prefix("service:")?).ok()
+}
+
 /// The definition of the check that an instance has.
 pub fn check(service: &ServiceId, status: CheckStatus) -> Check {
     Check {

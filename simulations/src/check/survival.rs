@@ -10,7 +10,7 @@ use crate::{
     history::{Asked, same},
     host::Host,
     scenario::Cluster,
-    workload::Call,
+    workload::{self, Call},
 };
 
 /// What a key may hold.
@@ -91,7 +91,9 @@ impl Checks {
             possible = distinct(possible);
             played.push((asked.at, possible.clone()));
         }
-        if overridden.is_some() {
+        // A check goes with the instance that it speaks for.
+        let goes = |key| self.owned(&key, core).contains(&Wanted::Nothing);
+        if overridden.is_some() || instance_of(key).is_some_and(goes) {
             possible.push(Wanted::Nothing);
         }
         possible
@@ -153,6 +155,15 @@ fn distinct(all: Vec<Wanted<'_>>) -> Vec<Wanted<'_>> {
         }
     }
     distinct
+}
+
+/// The instance that a check speaks for.
+fn instance_of(check: &Key) -> Option<Key> {
+    let Key::Check(owner, id) = check else {
+        return None;
+    };
+    let service = workload::service_of(id)?;
+    Some(Key::Instance(*owner, service))
 }
 
 /// Whether a call changes an owner's key: an operator's does not, it is judged by its override.

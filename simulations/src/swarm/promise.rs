@@ -5,9 +5,11 @@
 
 use std::time::Duration;
 
+use tidings_membership::Config;
+
 use super::Profile;
 use crate::{
-    scenario::{Deadlines, Hosts, Scenario},
+    scenario::{Deadlines, DiskFate, Fault, Hosts, Scenario},
     span::Span,
 };
 
@@ -17,12 +19,13 @@ pub(super) const BORNE_PAUSE: u64 = 1_500;
 /// Adds the deadlines and budgets.
 pub(super) fn derive(scenario: &mut Scenario, profile: Profile) {
     let agree = convergence(scenario);
-    scenario.phases.quiet = Span::from(agree + Duration::from_secs(1));
+    let found = agree.max(detection(scenario));
+    scenario.phases.quiet = Span::from(found + Duration::from_secs(1));
     let agree = Some(Span::from(agree));
     scenario.expect.eventually = Deadlines {
         E1: agree,
         E2: agree,
-        E3: agree,
+        E3: Some(Span::from(found)),
         ..Deadlines::default()
     };
     if profile == Profile::Deaf {
@@ -42,6 +45,36 @@ const GOOD_LINKS: Duration = Duration::from_secs(30);
 const BAD_LINKS: Duration = Duration::from_secs(50);
 /// Loss that costs no period.
 const LOSS: f64 = 0.05;
+
+/// How long a member that is gone may be taken for alive by the only one that remembers it.
+///
+/// SWIM probes its members in rounds, each in another order, so that a member may have to wait for
+/// almost two of them; then it is suspected, and only then does everybody hear of it. A host that
+/// lost its disk leaves one behind.
+fn detection(scenario: &Scenario) -> Duration {
+    let reborn: usize = scenario.fault.iter().map(identities_lost).sum();
+    let members = u32::try_from(scenario.nodes + reborn).unwrap_or(u32::MAX);
+    let period = Config::default().probe_period;
+    period.saturating_mul(members.saturating_mul(2)) + SUSPECTED
+}
+
+/// Longer than any suspicion lasts, and than the news of its end travels.
+const SUSPECTED: Duration = Duration::from_secs(15);
+
+fn identities_lost(fault: &Fault) -> usize {
+    let (Fault::Crash { node, restart, .. } | Fault::Depart { node, restart, .. }) = fault else {
+        return 0;
+    };
+    let hosts = match node {
+        Hosts::One(_) => 1,
+        Hosts::Many(hosts) => hosts.len(),
+        Hosts::Group(_) => unreachable!("made-up scenarios have no groups"),
+    };
+    let is_lost = restart
+        .as_ref()
+        .is_some_and(|restart| matches!(restart.disk, DiskFate::Lost | DiskFate::Copied));
+    if is_lost { hosts } else { 0 }
+}
 
 /// How long the hosts may take to find each other and to become equal.
 fn convergence(scenario: &Scenario) -> Duration {
