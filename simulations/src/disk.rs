@@ -238,6 +238,11 @@ impl Disk {
         self.damaged.contains(&self.node)
     }
 
+    /// Whether any feed has lost something.
+    pub fn has_damage(&self) -> bool {
+        !self.damaged.is_empty()
+    }
+
     /// The own feed as a start finds it.
     pub fn own(&self) -> Option<Snapshot> {
         self.own.as_ref().map(StoredFeed::snapshot)

@@ -235,11 +235,10 @@ impl History {
             .map(|dot| (*dot, &self.writes[dot]))
     }
 
-    /// The newest write of `host` about `key` since `since`.
-    pub fn last_write(&self, host: usize, key: &Key, since: Timestamp) -> Option<(Dot, &Write)> {
-        self.writes_on(key)
-            .rev()
-            .find(|(_, w)| w.host == host && w.at >= since)
+    /// The newest write of `host` about `key` since `since` that has been on its disk.
+    pub fn last_durable(&self, host: usize, key: &Key, since: Timestamp) -> Option<&Write> {
+        let mut newest_first = self.writes_on(key).rev().map(|(_, write)| write);
+        newest_first.find(|write| write.host == host && write.at >= since && write.durable)
     }
 
     /// `host` shows nothing for a key any more: it holds its removal.

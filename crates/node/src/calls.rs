@@ -72,11 +72,38 @@ impl Node {
     }
 
     /// Takes what was overridden out of the own feed, as soon as that can be written.
+    ///
+    /// What an earlier run registered has to wait: this one may have forgotten that it was registered
+    /// again since, which peers still know, and a removal in the present run would beat that.
     pub(crate) fn obey(&mut self) {
         if self.calls.overridden.is_empty() || !self.may_write_unasked() {
             return;
         }
-        for key in mem::take(&mut self.calls.overridden) {
+        let (later, now) = mem::take(&mut self.calls.overridden)
+            .into_iter()
+            .partition(|key| self.writer.inherited(&self.registry, key).is_some());
+        self.calls.overridden = later;
+        self.obey_for(now);
+    }
+
+    /// The same for what earlier runs registered, once all that peers know of it is known here.
+    pub(crate) fn obey_for_earlier_runs(&mut self) {
+        if self.may_write_unasked() {
+            let all = mem::take(&mut self.calls.overridden);
+            self.obey_for(all);
+        }
+    }
+
+    /// Whether own records stand in the own feed that were overridden.
+    pub(crate) fn has_overridden(&self) -> bool {
+        !self.calls.overridden.is_empty()
+    }
+
+    fn obey_for(&mut self, keys: BTreeSet<Key>) {
+        if keys.is_empty() {
+            return;
+        }
+        for key in keys {
             // The node's own record is its word that it is there, and is written anew instead.
             if key == Key::Node(self.me) {
                 continue;

@@ -25,6 +25,8 @@ const ASKED_AT_ONCE: usize = 8;
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long no forged change is gone above after the last one was: each takes the disk's time.
 const OUTBID_PAUSE: Duration = Duration::from_millis(500);
+/// How long a damaged own feed waits for those who hold all of it, after a start.
+const MENDED_WITHIN: Duration = Duration::from_secs(10);
 /// How long the disk is left alone after it refused a batch, unless a client wants something.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -253,9 +255,13 @@ impl Node {
         }
     }
 
-    /// Removes own checks that speak for an instance which does not name them: given back by peers
-    /// after the instance was registered anew without them.
+    /// Removes own checks that speak for an instance which does not name them, or is not there: given
+    /// back by peers after the instance was registered anew without them. A damaged feed may have lost
+    /// the instance.
     fn drop_unnamed_checks(&mut self) {
+        if self.registry.is_damaged(self.me) {
+            return;
+        }
         let own = self.registry.owned_by(self.me).cloned();
         let unnamed: Vec<Key> = own.filter(|key| self.is_unnamed(key)).collect();
         for key in unnamed {
@@ -273,7 +279,7 @@ impl Node {
             return false;
         };
         let instance = self.instance(&Key::Instance(self.me, service));
-        instance.is_some_and(|instance| !instance.checks.contains(id))
+        instance.is_none_or(|instance| !instance.checks.contains(id))
     }
 
     /// Registers this node's own record if it is not in force: it is the node's word that it is
@@ -295,35 +301,53 @@ impl Node {
         !waits && self.depart.is_none() && self.durable.has_room()
     }
 
-    /// Moves the watermark and the floor, or settles for a feed that lost something to damage: each
-    /// when it is due, and nobody who can be asked holds more of it.
+    /// Does what has to wait until nobody who can be asked holds more of the own feed: moves the
+    /// watermark and the floor, obeys overrides of what an earlier run registered, and settles for a
+    /// feed that lost something to damage.
     pub(crate) fn tidy_own_feed(&mut self) {
         let damaged = self.registry.is_damaged(self.me);
-        let due = damaged || self.writer.is_tidying_due(&self.registry);
-        if !due || self.own.is_paused() || !self.durable.is_idle() {
+        let tidying = self.writer.is_tidying_due(&self.registry);
+        let due = damaged || tidying || self.has_overridden();
+        if !due || self.own.is_paused() || !self.durable.is_idle() || !self.has_asked_around() {
             return;
         }
-        if self.roster.is_island() || !self.roster.is_settled(self.now, self.config.stale_for) {
-            return;
+        if damaged {
+            self.accept_own_damage();
+        } else {
+            self.obey_for_earlier_runs();
         }
-        let asked = &self.own.asked;
-        let peers = self.roster.reachable_peers();
-        let left: Vec<_> = peers.filter(|(peer, _)| !asked.contains(peer)).collect();
-        if left.is_empty() && damaged && self.exchanges.is_pulling(self.me) {
-            // An older copy is on its way, with some of what was lost.
-        } else if left.is_empty() && damaged {
-            self.registry.accept_damage(self.me);
-            let owner = self.me;
-            self.out
-                .push_back(Output::Event(Event::DamageAccepted { owner }));
-            self.on_relearned();
-        } else if left.is_empty() {
+        if tidying && !damaged {
             self.writer.move_watermark(&self.registry);
             self.writer.restamp(&self.registry);
             self.persist(None);
         }
+    }
+
+    /// Settles for what is left of the own feed, which the owner's word makes right.
+    fn accept_own_damage(&mut self) {
+        let is_early = self.now.since(self.roster.started()) < MENDED_WITHIN;
+        if is_early || self.exchanges.is_pulling(self.me) {
+            return;
+        }
+        let owner = self.me;
+        self.registry.accept_damage(owner);
+        self.out
+            .push_back(Output::Event(Event::DamageAccepted { owner }));
+        self.on_relearned();
+    }
+
+    /// Whether every peer that answers has said in this run that it holds no more of the own feed.
+    /// Asks those that have not.
+    fn has_asked_around(&mut self) -> bool {
+        if self.roster.is_island() || !self.roster.is_settled(self.now, self.config.stale_for) {
+            return false;
+        }
+        let asked = &self.own.asked;
+        let peers = self.roster.reachable_peers();
+        let left: Vec<_> = peers.filter(|(peer, _)| !asked.contains(peer)).collect();
         let now = self.now;
         self.own.ask_at.retain(|_, at| *at > now);
+        let nobody_is_left = left.is_empty();
         for (peer, addr) in left.into_iter().take(ASKED_AT_ONCE) {
             let is_due = !self.own.ask_at.contains_key(&peer);
             if is_due && !self.exchanges.is_asking_position(peer) {
@@ -332,6 +356,7 @@ impl Node {
                 self.ask(peer, addr, &request, Purpose::Positions);
             }
         }
+        nobody_is_left
     }
 
     /// A peer said how much it holds.

@@ -116,6 +116,11 @@ impl RosterState {
         reachable.map(|(&node, member)| (node, member.addr))
     }
 
+    /// When this run began.
+    pub(crate) const fn started(&self) -> Timestamp {
+        self.started
+    }
+
     /// Whether those who can be met have been: a member list was pulled, or there was time enough.
     pub(crate) const fn is_settled(&self, now: Timestamp, stale_for: Duration) -> bool {
         self.joined || now.since(self.started).as_micros() >= stale_for.as_micros()

@@ -113,8 +113,9 @@ impl Checks {
                 continue;
             }
             let rank = write.and_then(Write::rank);
-            let own = self.history.last_write(asked.host, key, asked.at);
-            let own = own.and_then(|(_, write)| write.rank());
+            // What a later call has staged since is not shown before it is on disk.
+            let own = self.history.last_durable(asked.host, key, asked.at);
+            let own = own.and_then(Write::rank);
             let newer = rank.is_some() && rank > own.max(*before);
             if !newer && !says(&asked.call, key, live) {
                 return Err(format!(

@@ -183,7 +183,12 @@ impl World {
         state.cluster = comeback.cluster.max(state.cluster);
         let image = match comeback.disk {
             DiskFate::Intact => {
-                state.floors = state.floors.saved();
+                // What came to a damaged replica is saved when it is whole.
+                state.floors = if state.disk.has_damage() {
+                    state.floors.of_a_torn_disk()
+                } else {
+                    state.floors.saved()
+                };
                 return;
             }
             DiskFate::Torn => {
