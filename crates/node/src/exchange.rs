@@ -8,11 +8,12 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
     net::SocketAddr,
+    time::Duration,
 };
 
 use tidings_membership::{MemberId, State};
 use tidings_types::{
-    Lineage, NodeId, Transfer,
+    Lineage, NodeId, Timestamp, Transfer,
     limits::{FEED_BYTES, TRANSFER_BYTES},
 };
 use tidings_wire::{
@@ -24,6 +25,9 @@ use crate::{Event, Exchange, Node, Output, reconcile::Taken};
 
 /// Requests of ours that may be open at once.
 pub const REQUESTS_OPEN: usize = 32;
+/// After this time without a frame a pull does not keep others of the same feed from being made: its
+/// session will break, and only a long time-out tells so.
+const PULL_SILENCE: Duration = Duration::from_secs(2);
 /// Bytes of feeds given in answer to one pull, after which no further feed is begun.
 const PULL_BYTES: usize = 8 << 20;
 
@@ -32,6 +36,8 @@ const PULL_BYTES: usize = 8 << 20;
 pub(crate) struct Exchanges {
     next: u64,
     open: BTreeMap<Exchange, Open>,
+    /// Feeds that differed from their owner's, who is to give all of them.
+    pub(crate) alarmed: BTreeSet<NodeId>,
 }
 
 /// One request of ours.
@@ -42,6 +48,8 @@ pub(crate) struct Open {
     pub(crate) purpose: Purpose,
     /// Whether the one frame of an answer that has one has come.
     answered: bool,
+    /// When it was asked, or the last frame came.
+    heard: Timestamp,
 }
 
 /// Why it was asked.
@@ -85,18 +93,23 @@ enum Ending {
 }
 
 impl Exchanges {
-    /// Whether a pull of `owner`'s feed is on its way.
-    pub(crate) fn is_pulling(&self, owner: NodeId) -> bool {
-        self.open.values().any(|open| match &open.purpose {
-            Purpose::Pull(pulling) => pulling.owners.contains(&owner),
-            _ => false,
-        })
+    /// Whether a pull of `owner`'s feed is on its way, from whom it may be.
+    pub(crate) fn is_pulling(&self, now: Timestamp, owner: NodeId) -> bool {
+        self.pulls(now, owner).next().is_some()
     }
 
     /// Whether `peer` is being asked for `owner`'s feed.
-    pub(crate) fn is_pulling_from(&self, peer: NodeId, owner: NodeId) -> bool {
-        let mut from_peer = self.open.values().filter(|open| open.peer == peer);
-        from_peer.any(|open| match &open.purpose {
+    pub(crate) fn is_pulling_from(&self, now: Timestamp, peer: NodeId, owner: NodeId) -> bool {
+        self.pulls(now, owner).any(|open| open.peer == peer)
+    }
+
+    /// The pulls of `owner`'s feed that have not fallen silent.
+    fn pulls(&self, now: Timestamp, owner: NodeId) -> impl Iterator<Item = &Open> {
+        let heard = self
+            .open
+            .values()
+            .filter(move |open| now.since(open.heard) < PULL_SILENCE);
+        heard.filter(move |open| match &open.purpose {
             Purpose::Pull(pulling) => pulling.owners.contains(&owner),
             _ => false,
         })
@@ -152,6 +165,7 @@ impl Node {
                 addr,
                 purpose,
                 answered: false,
+                heard: self.now,
             },
         );
         self.out.push_back(Output::Request {
@@ -169,13 +183,13 @@ impl Node {
         let mut named = BTreeSet::new();
         let missing = owners
             .into_iter()
-            .filter(|&owner| !self.exchanges.is_pulling(owner) && named.insert(owner))
+            .filter(|&owner| !self.exchanges.is_pulling(self.now, owner) && named.insert(owner))
             .filter(|&owner| self.patience.takes(self.now, owner));
         let owners: Vec<NodeId> = missing.take(WANTS).collect();
         if owners.is_empty() || !self.patience.asks(self.now, peer) {
             return false;
         }
-        let wants = owners.iter().map(|&owner| self.want(owner)).collect();
+        let wants = owners.iter().map(|&owner| self.want(peer, owner)).collect();
         let pulling = Pulling {
             owners,
             assembly: Assembly::default(),
@@ -189,13 +203,15 @@ impl Node {
         asked
     }
 
-    fn want(&self, owner: NodeId) -> Want {
+    fn want(&self, peer: NodeId, owner: NodeId) -> Want {
         let sum = self.registry.state(owner).map_or(0, |state| state.sum);
-        Want {
-            owner,
-            held: self.registry.held(owner),
-            sum,
-        }
+        // An owner that goes on writing would only give what is new, and what differs would stay.
+        let held = if owner == peer && self.exchanges.alarmed.contains(&owner) {
+            Lineage::empty()
+        } else {
+            self.registry.held(owner)
+        };
+        Want { owner, held, sum }
     }
 
     /// A peer's next answer.
@@ -203,6 +219,7 @@ impl Node {
         let Some(mut open) = self.exchanges.open.remove(&exchange) else {
             return;
         };
+        open.heard = self.now;
         let sound = match Response::decode(frame) {
             Ok(response) => self.on_answer(&mut open, response, frame),
             Err(_) => false,

@@ -27,8 +27,9 @@ impl Node {
     /// Settles for what is left of damaged replicas, if there was anybody to ask.
     pub(crate) fn on_mend_due(&mut self) {
         let is_alone = self.roster.is_island() || self.roster.reachable_peers().next().is_none();
-        let is_due =
-            |owner: &NodeId| *owner != self.me && !is_alone && !self.exchanges.is_pulling(*owner);
+        let is_due = |owner: &NodeId| {
+            *owner != self.me && !is_alone && !self.exchanges.is_pulling(self.now, *owner)
+        };
         let settled: Vec<NodeId> = self.registry.damaged().filter(is_due).collect();
         for owner in settled {
             self.registry.accept_damage(owner);

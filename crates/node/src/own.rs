@@ -25,6 +25,8 @@ const ASKED_AT_ONCE: usize = 8;
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long no forged change is gone above after the last one was: each takes the disk's time.
 const OUTBID_PAUSE: Duration = Duration::from_millis(500);
+/// How long no greater run of this node is heeded after an epoch was taken.
+const EPOCH_PAUSE: Duration = Duration::from_secs(1);
 /// How long a damaged own feed waits for those who hold all of it, after a start.
 const MENDED_WITHIN: Duration = Duration::from_secs(10);
 /// How long the disk is left alone after it refused a batch, unless a client wants something.
@@ -43,6 +45,8 @@ pub(crate) struct Own {
     retry_at: Timestamp,
     /// Whether a new epoch was asked for.
     awaits_epoch: bool,
+    /// When the present epoch was taken, if that was not at the start.
+    epoch_at: Option<Timestamp>,
     /// The greatest epoch met of this node, if it is above the present one.
     exceeded: Option<Epoch>,
     /// Whether peers gave back something that is not on the own disk.
@@ -97,6 +101,15 @@ impl Node {
     /// A peer holds a run of this node that is greater than the present one. What it holds is taken
     /// once this node has an epoch above it.
     pub(crate) fn on_epoch_exceeded(&mut self, epoch: Epoch) {
+        // Whoever makes up ever greater runs must not keep this node from writing: a true one is met
+        // again.
+        let is_recent = self
+            .own
+            .epoch_at
+            .is_some_and(|at| self.now.since(at) < EPOCH_PAUSE);
+        if is_recent || self.own.awaits_epoch {
+            return;
+        }
         if self.own.exceeded.is_none_or(|known| known < epoch) {
             self.own.exceeded = Some(epoch);
             self.out
@@ -232,6 +245,7 @@ impl Node {
         if !std::mem::take(&mut self.own.awaits_epoch) {
             return;
         }
+        self.own.epoch_at = Some(self.now);
         self.own.refused = None;
         if self.own.exceeded.take_if(|met| *met < epoch).is_some() {
             // What no longer fits the feed was counted against its limits before; it is given up.
@@ -326,7 +340,7 @@ impl Node {
     /// Settles for what is left of the own feed, which the owner's word makes right.
     fn accept_own_damage(&mut self) {
         let is_early = self.now.since(self.roster.started()) < MENDED_WITHIN;
-        if is_early || self.exchanges.is_pulling(self.me) {
+        if is_early || self.exchanges.is_pulling(self.now, self.me) {
             return;
         }
         let owner = self.me;

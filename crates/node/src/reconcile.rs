@@ -144,6 +144,9 @@ impl Node {
         let was_damaged = self.registry.is_damaged(owner);
         let joined = match transfer {
             Transfer::Snapshot(snapshot) => {
+                if owner == peer {
+                    self.exchanges.alarmed.remove(&owner);
+                }
                 let giver = if owner == peer {
                     Giver::Owner
                 } else {
@@ -190,7 +193,8 @@ impl Node {
         let Some(addr) = addr.filter(|_| self.roster.is_reachable(owner)) else {
             return false;
         };
-        self.exchanges.is_pulling_from(owner, owner) || self.pull(owner, addr, vec![owner])
+        self.exchanges.is_pulling_from(self.now, owner, owner)
+            || self.pull(owner, addr, vec![owner])
     }
 
     /// Follows up a transfer that was applied, or refused. What it touched is published and not returned.
@@ -206,6 +210,8 @@ impl Node {
                     self.counters.alarms += 1;
                     self.out
                         .push_back(Output::Event(Event::Alarm { owner, peer }));
+                    self.exchanges.alarmed.insert(owner);
+                    self.ask_owner(owner);
                 }
                 if applied.overrun {
                     self.on_refused(owner, OVERRUN);

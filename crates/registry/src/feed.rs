@@ -300,7 +300,7 @@ impl Feed {
         }
     }
 
-    /// Takes the owner's copy as it is. For equal positions with unequal content only.
+    /// Takes the owner's copy as it is, which covers all that is held here.
     pub(crate) fn replace(&mut self, copy: Checked, touched: &mut BTreeSet<Key>) {
         let given: BTreeMap<&Key, u128> = copy
             .changes
@@ -320,6 +320,7 @@ impl Feed {
                 self.put(standing, touched);
             }
         }
+        self.lineage = copy.state.lineage;
         self.watermark = copy.state.watermark;
         self.needs = copy.state.needs;
         self.damage = None;

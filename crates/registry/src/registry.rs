@@ -174,19 +174,21 @@ impl Registry {
     }
 
     /// Ends an alarm ([`SumMismatch`]) with another copy of the feed: the owner's copy is taken as
-    /// it is, with any other peer's the union is kept, so that two peers that exchange their
-    /// copies agree. If the positions differ by now, it is an ordinary [`Registry::apply`]; the
-    /// own feed is right as it is unless it is damaged.
+    /// it is if it is no older, with any other peer's the union is kept, so that two peers that
+    /// exchange their copies agree. If the positions differ by now, it is an ordinary
+    /// [`Registry::apply`]; the own feed is right as it is unless it is damaged.
     ///
     /// # Errors
     /// As for [`Registry::apply`]; nothing was changed.
     pub fn repair(&mut self, snapshot: Snapshot, giver: Giver) -> Result<Applied, Rejected> {
         let owner = snapshot.state.owner;
-        let same = self
-            .feeds
-            .get(&owner)
-            .is_some_and(|feed| *feed.lineage() == snapshot.state.lineage && !feed.is_damaged());
-        if !same {
+        let held = self.intact(owner).map(Feed::lineage);
+        let copy = &snapshot.state.lineage;
+        let ends_alarm = held.is_some_and(|held| match giver {
+            Giver::Owner => copy.covers(held),
+            Giver::Peer => copy == held,
+        });
+        if !ends_alarm {
             return self.apply(Transfer::Snapshot(snapshot));
         }
         if owner == self.me {
