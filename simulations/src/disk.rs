@@ -199,6 +199,8 @@ impl Disk {
     /// Holds of others' feeds what `image` does.
     pub fn forget_replicas_since(&mut self, image: &Self) {
         self.replicas = image.replicas.clone();
+        // Under an earlier key the own feed was another's.
+        self.replicas.remove(&self.node);
         self.members = image.members.clone();
         self.damaged.retain(|owner| *owner == self.node);
         let others = image.damaged.iter().filter(|owner| **owner != self.node);
@@ -207,7 +209,8 @@ impl Disk {
 
     /// Holds of its own feed what `image` does. The epoch stands in a file of its own.
     pub fn forget_own_since(&mut self, image: &Self) {
-        self.own = image.own.clone();
+        let is_same = image.node == self.node;
+        self.own = image.own.clone().filter(|_| is_same);
     }
 
     /// Flips a bit in a row of about every second feed, as the draws of `nth` say. A checksum finds it

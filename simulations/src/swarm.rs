@@ -148,7 +148,7 @@ mod tests {
         let calls: Vec<_> = scenarios.iter().flat_map(|s| &s.workload).collect();
         let words = |text: String| text.split([' ', '{']).next().unwrap_or_default().to_owned();
         let kinds: BTreeSet<_> = faults.iter().map(|f| words(format!("{f:?}"))).collect();
-        assert_eq!(kinds.len(), 12, "{kinds:?}");
+        assert_eq!(kinds.len(), 14, "{kinds:?}");
         let kinds: BTreeSet<_> = calls.iter().map(|c| words(format!("{c:?}"))).collect();
         assert_eq!(kinds.len(), 7, "{kinds:?}");
         let one = |seed: usize| scenarios[seed].fault.first().map(discriminant);

@@ -36,6 +36,9 @@ enum Kind {
     Deaf,
     Copy,
     Lie,
+    Blackout,
+    Replay,
+    Drift,
 }
 
 /// Each kind, with the probability that a scenario has it at all.
@@ -53,7 +56,10 @@ const SWARM: &[(Kind, f64)] = &[
     (Kind::SendErrors, 0.12),
     (Kind::DiskFull, 0.12),
     (Kind::SlowNode, 0.15),
-    (Kind::Flood, 0.06),
+    (Kind::Flood, 0.1),
+    (Kind::Blackout, 0.08),
+    (Kind::Replay, 0.08),
+    (Kind::Drift, 0.08),
 ];
 const SMOKE: &[(Kind, f64)] = &[
     (Kind::Split, 0.6),
@@ -191,7 +197,13 @@ impl Maker {
             // Nor may the others have lost theirs.
             fates.push((DiskFate::Torn, 4));
         } else {
-            for fate in [DiskFate::Lost, DiskFate::Empty, DiskFate::RolledBack] {
+            for fate in [
+                DiskFate::Lost,
+                DiskFate::Empty,
+                DiskFate::RolledBack,
+                DiskFate::Stale,
+                DiskFate::Unsynced,
+            ] {
                 let weight = 1 << dice.index(4);
                 if dice.chance(0.4) {
                     fates.push((fate, weight));
@@ -236,6 +248,16 @@ impl Maker {
             Kind::Flood => self.flood(dice, span),
             Kind::Lie => self.lie(dice, span),
             Kind::Deaf => self.deaf(span),
+            Kind::Blackout => {
+                splits::blackout(self.nodes, at, length.max(10_000).min(self.chaos - at))
+            }
+            Kind::Replay => vec![self.replay(dice, at)],
+            Kind::Drift => vec![Fault::Drift {
+                at: span.0,
+                r#for: span.1,
+                node: self.few(dice),
+                rate_ppm: dice.pick(&[-50_000, -500, 500, 50_000]),
+            }],
         }
     }
 
@@ -295,6 +317,19 @@ impl Maker {
                     to,
                 }
             }
+        }
+    }
+
+    /// The last of it comes again before the chaos ends.
+    fn replay(&self, dice: &mut Dice, at: u64) -> Fault {
+        let left = self.chaos - at;
+        let after = dice.spread(500, (left / 2).max(500));
+        Fault::Replay {
+            at: Span::from_millis(at),
+            r#for: Some(dice.span(100, left - after)),
+            between: [self.few(dice), splits::all()],
+            way: splits::way(dice),
+            after: Span::from_millis(after),
         }
     }
 
@@ -451,7 +486,7 @@ impl Maker {
         Restart {
             after: Span::from_millis(after),
             disk,
-            image: (disk == DiskFate::RolledBack).then_some(image),
+            image: disk.is_of_an_image().then_some(image),
             of: None,
             cluster: Cluster::First,
         }

@@ -2,7 +2,7 @@
 
 use super::{Dice, Profile};
 use crate::{
-    link::{Bursts, Latency, Link, PathLink, Paths, Tail},
+    link::{Bursts, Latency, Link, Narrow, PathLink, Paths, Tail},
     scenario::{DiskSpeed, Expect, Hosts, Inbox, Phases, Scenario, Settings},
     span::Span,
 };
@@ -165,6 +165,15 @@ pub(super) fn bad(dice: &mut Dice) -> Link {
     }
     if dice.chance(0.7) {
         link.loss = dice.odds(20, 300);
+    }
+    if dice.chance(0.2) {
+        link.breaks = dice.odds(1, 50);
+    }
+    if dice.chance(0.1) {
+        link.narrow = Some(Narrow {
+            bytes_per_second: u32::try_from(dice.spread(50_000, 1_000_000)).unwrap_or(u32::MAX),
+            queue: u32::try_from(dice.spread(1_500, 50_000)).unwrap_or(u32::MAX),
+        });
     }
     if dice.chance(0.25) {
         link.bursts = Some(Bursts {

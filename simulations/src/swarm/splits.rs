@@ -23,6 +23,12 @@ pub(super) fn split(dice: &mut Dice, nodes: usize, at: u64, length: u64) -> Vec<
     }
 }
 
+/// Nothing passes anywhere, and then everything at once: the time in which a whole cluster declares
+/// itself down.
+pub(super) fn blackout(nodes: usize, at: u64, length: u64) -> Vec<Fault> {
+    vec![Cutter { nodes, at, length }.cut([all(), all()])]
+}
+
 /// A random half of the hosts stops passing anything on, one by one, and lets it all out in another
 /// order (swizzle-clogging, as FoundationDB calls it).
 pub(super) fn swizzle(dice: &mut Dice, nodes: usize, at: u64, length: u64) -> Vec<Fault> {

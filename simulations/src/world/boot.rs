@@ -223,12 +223,17 @@ impl World {
             DiskFate::RolledBack | DiskFate::Stale | DiskFate::Unsynced => {
                 let at = comeback.image.unwrap_or(Timestamp::ZERO);
                 if let Some((image, floors)) = state.images.get(&at) {
-                    state.floors = floors.clone();
                     match comeback.disk {
                         DiskFate::Stale => state.disk.forget_replicas_since(image),
                         DiskFate::Unsynced => state.disk.forget_own_since(image),
                         _ => state.disk = image.clone(),
                     }
+                    // Own tombstones hold down what others write: without them a replica may show again
+                    // what had been gone.
+                    state.floors = match comeback.disk {
+                        DiskFate::Unsynced => state.floors.of_a_torn_disk(),
+                        _ => floors.clone(),
+                    };
                 }
                 if comeback.disk == DiskFate::Stale {
                     // What it wrote itself is all there.
