@@ -1,5 +1,6 @@
 //! The verbs of the command line, each in a file of its own.
 
+pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod explore;
 #[cfg(feature = "mutants")]

@@ -25,9 +25,11 @@
 //! | [`recording`], [`page`] | what happened in a run, taken down and drawn |
 //! | [`explore`] | many of them, and what they found |
 //! | [`shrink`] | a failing one made small |
+//! | [`bench`] | how fast all this is |
 //! | [`report`], [`figures`] | what came of a run, and what it cost |
 //! | [`catalogue`], [`commit`] | where scenarios are; which source this is |
 
+pub mod bench;
 pub mod catalogue;
 pub mod check;
 pub mod clock;

@@ -62,6 +62,8 @@ enum Verb {
     Compare(commands::compare::Compare),
     /// Runs a scenario and draws what happened.
     Trace(commands::trace::Trace),
+    /// Tells how fast the simulator is.
+    Bench(commands::bench::Bench),
     /// Lists the scenarios.
     List {
         /// Files or folders.
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
             digests,
         } => run(&what, verbose, json, digests),
         Verb::Meta { what, against } => compare(&what, against),
+        Verb::Bench(args) => commands::bench::run(&args),
         Verb::Trace(args) => commands::trace::run(&args),
         Verb::Explore(args) => commands::explore::run(&args),
         Verb::Shrink(args) => commands::shrink::run(&args),

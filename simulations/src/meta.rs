@@ -106,6 +106,7 @@ mod tests {
             hosts: 1,
             virtual_time: Duration::ZERO,
             events: 0,
+            messages: 0,
             converged: None,
             false_downs: 0,
             rejoins: 0,

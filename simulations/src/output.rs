@@ -26,6 +26,11 @@ pub(crate) fn error(error: &anyhow::Error) {
     eprintln!("tidings-sim: {error:#}");
 }
 
+/// Says something beside the results, which it leaves alone.
+pub(crate) fn note(text: &str) {
+    eprintln!("tidings-sim: {text}");
+}
+
 /// Does something in which nodes may panic: that is a broken invariant, and told as such.
 pub(crate) fn without_panics<T>(act: impl FnOnce() -> T) -> T {
     panic::set_hook(Box::new(|_| {}));

@@ -19,6 +19,8 @@ pub struct Report {
     pub virtual_time: Duration,
     /// How many events there were.
     pub events: u64,
+    /// How many datagrams and frames of sessions nodes were handed.
+    pub messages: u64,
     /// From the heal until all running agents held the same for good.
     pub converged: Option<Duration>,
     /// How often a healthy, connected node was called down.
@@ -83,6 +85,7 @@ impl Report {
             hosts: scenario.nodes,
             virtual_time: Duration::ZERO,
             events: 0,
+            messages: 0,
             converged: None,
             false_downs: 0,
             rejoins: 0,
@@ -161,6 +164,7 @@ impl Report {
             "nodes": self.hosts,
             "virtual_seconds": self.virtual_time.as_secs_f64(),
             "events": self.events,
+            "messages": self.messages,
             "converged_seconds": self.converged.map(|span| span.as_secs_f64()),
             "false_downs": self.false_downs,
             "rejoins": self.rejoins,

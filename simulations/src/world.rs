@@ -71,6 +71,8 @@ pub struct World {
     network: Network,
     /// What jammed links hold.
     held: BTreeMap<(usize, usize), Vec<Packet>>,
+    /// Datagrams and frames that nodes were handed.
+    messages: u64,
     /// Rounds that floods have sent.
     floods_sent: u64,
     /// The hosts that lie now.
@@ -148,6 +150,7 @@ impl World {
                 .collect(),
             network,
             held: BTreeMap::new(),
+            messages: 0,
             floods_sent: 0,
             lying: BTreeMap::new(),
             sessions: Sessions::default(),
@@ -230,6 +233,7 @@ impl World {
             hosts: self.plan.hosts,
             virtual_time: self.now.since(Timestamp::ZERO),
             events,
+            messages: self.messages,
             converged: self.quiet.converged(self.plan.heal),
             false_downs: self.checks.false_downs(),
             probes: self.checks.all_seen(),

@@ -30,6 +30,7 @@
 //! | `rejoin` | guard: who is told again and again that it is down rejoins at a bounded pace |
 //! | `outbid` | guard: a node whose disk and clock went back must still get in |
 //! | `exchange` | the member list as a whole, for one who joins |
+//! | `bare` | foca without all of this, for comparison; only where the feature asks for it |
 //!
 //! SWIM: Das, Gupta, Motivala, "SWIM: Scalable Weakly-consistent Infection-style Process Group
 //! Membership Protocol", 2002.
@@ -37,6 +38,8 @@
 //! [`NodeId`]: tidings_types::NodeId
 
 mod addresses;
+#[cfg(feature = "bare")]
+pub mod bare;
 mod buddy;
 mod codec;
 pub mod config;

@@ -61,6 +61,7 @@ impl World {
                     track,
                     ..
                 } = packet;
+                self.messages += 1;
                 self.recorder.taken(self.now, host, track);
                 self.feed(
                     host,

@@ -243,6 +243,7 @@ impl World {
         let Some((carried, track)) = session.receive(towards) else {
             return;
         };
+        self.messages += 1;
         self.recorder.taken(self.now, to, track);
         session.progress = self.now;
         session.server.1.get_or_insert(run);
