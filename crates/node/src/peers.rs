@@ -66,9 +66,9 @@ impl Peers {
             .known
             .iter()
             .filter(|(_, peer)| !peer.repairing && peer.repair_at <= now)
-            .filter(|&(&node, _)| roster.is_reachable(node))
             .filter_map(|(&node, peer)| Some((peer.repair_at, peer.differs_since?, node)))
             .filter(|&(_, since, _)| now.since(since) >= span)
+            .filter(|&(_, _, node)| roster.is_reachable(node))
             .collect();
         due.sort_unstable();
         due.into_iter().map(|(_, _, node)| node).collect()
@@ -76,11 +76,13 @@ impl Peers {
 
     /// Since when the longest differing reachable peer has differed.
     pub(crate) fn differs_since(&self, roster: &RosterState) -> Option<Timestamp> {
-        let reachable = self
-            .known
-            .iter()
-            .filter(|&(&node, _)| roster.is_reachable(node));
-        reachable.filter_map(|(_, peer)| peer.differs_since).min()
+        // Few differ, so that few are looked up.
+        let differing = self.known.iter();
+        let differing = differing.filter_map(|(&node, peer)| Some((node, peer.differs_since?)));
+        differing
+            .filter(|&(node, _)| roster.is_reachable(node))
+            .map(|(_, since)| since)
+            .min()
     }
 
     /// Whether any peer differs.

@@ -51,6 +51,8 @@ pub(crate) struct RosterState {
     words: Option<Arc<Words>>,
     island: bool,
     last_loss: Timestamp,
+    /// How often the membership was read.
+    looks: u64,
     published: Option<Arc<Roster>>,
     published_at: Timestamp,
 }
@@ -71,6 +73,8 @@ struct Tracked {
     /// Whether its host has come back as another node: then this one stays away.
     replaced: bool,
     shield: Shield,
+    /// The last look that found it among the members.
+    seen: u64,
 }
 
 /// Whether a lost member's records are still served.
@@ -95,6 +99,7 @@ impl RosterState {
             words: None,
             island: false,
             last_loss: now,
+            looks: 0,
             published: None,
             published_at: now,
         }
@@ -197,6 +202,9 @@ impl RosterState {
     ) -> BTreeSet<Host<'a>> {
         let hosts = nodes.filter(|&node| !self.is_here(node));
         let mut absent: BTreeSet<_> = hosts.map(|node| words.host(node)).collect();
+        if absent.is_empty() {
+            return absent;
+        }
         let here = self.members.keys().filter(|&&node| self.is_here(node));
         for &node in here.chain([&self.me]) {
             absent.remove(&words.host(node));
@@ -206,6 +214,12 @@ impl RosterState {
 
     /// Who was seen to be replaced stays so when the host dies, until it answers itself.
     fn note_replaced(&mut self, words: &Words) {
+        if self.all_are_here() {
+            self.members
+                .values_mut()
+                .for_each(|member| member.replaced = false);
+            return;
+        }
         let here = self.members.keys().filter(|&&node| self.is_here(node));
         let here = here.chain([&self.me]);
         let here: BTreeSet<_> = here.map(|&node| words.host(node)).collect();
@@ -216,6 +230,13 @@ impl RosterState {
                 member.replaced |= here.contains(&words.host(node));
             }
         }
+    }
+
+    /// Whether every member is reachable: so it is nearly always, and then there is little to find out.
+    fn all_are_here(&self) -> bool {
+        self.members
+            .values()
+            .all(|member| member.status.is_reachable())
     }
 
     fn is_here(&self, node: NodeId) -> bool {
@@ -267,27 +288,7 @@ impl Node {
         let words = self.words();
         let known = &words.fates;
         self.track(known);
-        let gone = |node: &NodeId| {
-            let left = self
-                .roster
-                .members
-                .get(node)
-                .map(|m| m.status == MemberStatus::Left);
-            left.unwrap_or(false)
-        };
-        let ought: BTreeSet<NodeId> = known
-            .iter()
-            .filter(|(_, fate)| fate.counts)
-            .map(|(&node, _)| node)
-            .collect();
-        let members = self.roster.members.keys().copied();
-        let ought: BTreeSet<NodeId> = ought
-            .into_iter()
-            .chain(members)
-            .filter(|node| *node != self.me && !gone(node))
-            .collect();
-        let here = ought.iter().filter(|&&node| self.roster.is_here(node));
-        let expected = 1 + here.count() + self.roster.absent(&words, ought.iter().copied()).len();
+        let expected = self.expected(&words);
 
         let was_island = self.roster.island;
         let (in_doubt, half_life) = (self.membership.is_in_doubt(), self.config.island_half_life);
@@ -306,6 +307,27 @@ impl Node {
         self.note_namesakes(&words.named_alike);
         let again = jittered(LOOK_EVERY, &mut self.rng);
         self.timers.set(Timer::Roster, now + again);
+    }
+
+    /// How many hosts ought to be there, this one included.
+    fn expected(&self, words: &Words) -> usize {
+        let state = &self.roster;
+        let ought = words.fates.iter().filter(|(_, fate)| fate.counts);
+        let mut ought = ought.map(|(&node, _)| node).filter(|node| *node != self.me);
+        if state.all_are_here() && ought.clone().all(|node| state.members.contains_key(&node)) {
+            return 1 + state.members.len();
+        }
+        let is_gone = |node: &NodeId| {
+            let member = state.members.get(node);
+            member.is_some_and(|member| member.status == MemberStatus::Left)
+        };
+        let ought: BTreeSet<NodeId> = ought
+            .by_ref()
+            .chain(state.members.keys().copied())
+            .filter(|node| *node != self.me && !is_gone(node))
+            .collect();
+        let here = ought.iter().filter(|&&node| state.is_here(node));
+        1 + here.count() + state.absent(words, ought.iter().copied()).len()
     }
 
     /// Says once of each reachable member that it bears this node's name: people and clients that ask
@@ -342,11 +364,10 @@ impl Node {
     /// Brings the tracked members up to date with the failure detector and the nodes' own words.
     fn track(&mut self, known: &BTreeMap<NodeId, Fate>) {
         let now = self.now;
-        let mut seen = BTreeSet::new();
         let mut back = Vec::new();
-        let members: Vec<_> = self.membership.members().collect();
-        for member in members {
-            seen.insert(member.node);
+        self.roster.looks += 1;
+        let look = self.roster.looks;
+        for member in self.membership.members() {
             let fate = known.get(&member.node).copied().unwrap_or_default();
             let tracked = self
                 .roster
@@ -362,7 +383,9 @@ impl Node {
                     was_alive: false,
                     replaced: false,
                     shield: Shield::None,
+                    seen: look,
                 });
+            tracked.seen = look;
             tracked.addr = member.addr;
             tracked.heard = member.heard;
             tracked.was_alive |= member.state == State::Alive;
@@ -393,7 +416,7 @@ impl Node {
                 status,
             }));
         }
-        self.roster.members.retain(|node, _| seen.contains(node));
+        self.roster.members.retain(|_, member| member.seen == look);
         back.into_iter().for_each(|node| self.on_back(node));
     }
 
