@@ -26,6 +26,7 @@ pub struct Datagram {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Body {
     /// A packet of the membership layer.
+    #[serde(with = "in_one_piece")]
     Membership(Vec<u8>),
     /// New dots, pushed at once.
     Rumors(Vec<Delta>),
@@ -64,5 +65,38 @@ impl Datagram {
     /// [`DecodeError`] if the bytes are no datagram of this version.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
         decode_frame::<PAYLOAD_BYTES, Self>(payload)
+    }
+}
+
+/// Bytes as one piece: encoded like a list of bytes, and read and written at once instead of one by one.
+mod in_one_piece {
+    use std::fmt;
+
+    use serde::{Deserializer, Serializer, de::Visitor};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(bytes)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        from.deserialize_byte_buf(Bytes)
+    }
+
+    struct Bytes;
+
+    impl Visitor<'_> for Bytes {
+        type Value = Vec<u8>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("bytes")
+        }
+
+        fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
+            Ok(bytes)
+        }
+
+        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+            Ok(bytes.to_vec())
+        }
     }
 }
