@@ -94,7 +94,7 @@ fn steady(nodes: usize, work: &str) -> String {
 /// change in a second.
 fn registers(node: usize, nodes: usize) -> String {
     let every = nodes;
-    let times = (STEADY.as_secs() as usize - 40) / every;
+    let times = (STEADY.as_secs() - 40) / every as u64;
     format!(
         r#"
         [[workload]]
