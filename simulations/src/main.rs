@@ -8,8 +8,9 @@ use std::{path::PathBuf, process::ExitCode};
 use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 use tidings_sim::{
-    Mutant, Scenario, Verdict, catalogue,
+    Mutant, Scenario, Verdict, World, catalogue,
     meta::{self, Comparison},
+    trace::Step,
 };
 
 /// Exit code of `meta` when two runs differ.
@@ -41,6 +42,9 @@ enum Verb {
         /// Adds the trace's hash of each second to the JSON.
         #[arg(long, requires = "json")]
         digests: bool,
+        /// Adds every event of this second to the JSON: for `meta`.
+        #[arg(long, requires = "json", value_name = "SECOND", hide = true)]
+        watch: Option<usize>,
     },
     /// Runs each scenario here and in a fresh process and compares the traces.
     Meta {
@@ -98,7 +102,8 @@ fn main() -> ExitCode {
             verbose,
             json,
             digests,
-        } => run(&what, verbose, json, digests),
+            watch,
+        } => run(&what, verbose, json, (digests, watch)),
         Verb::Meta { what, against } => compare(&what, against),
         Verb::Bench(args) => commands::bench::run(&args),
         Verb::Trace(args) => commands::trace::run(&args),
@@ -120,11 +125,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(what: &What, verbose: bool, json: bool, digests: bool) -> Result<u8> {
+fn run(
+    what: &What,
+    verbose: bool,
+    json: bool,
+    (digests, watch): (bool, Option<usize>),
+) -> Result<u8> {
     let mut worst = 0;
     for file in catalogue::files(&what.files)? {
         let sink = verbose.then(output::log);
-        let report = catalogue::run(&file, what.seed, &what.settings, Mutant::None, sink)?;
+        let plan = catalogue::load(&file, what.seed, &what.settings)?;
+        let world = World::new(plan, Mutant::None, sink);
+        let report = match watch {
+            Some(second) => world.watching(second).run(),
+            None => world.run(),
+        };
         if json {
             output::line(&report.json(digests).to_string());
         } else {
@@ -156,10 +171,11 @@ fn compare(what: &What, against: Option<PathBuf>) -> Result<u8> {
             Comparison::Same => {
                 output::line(&format!("same   {:<32} {:016x}", report.name, report.hash));
             }
-            Comparison::Differ { second } => {
+            Comparison::Differ { second, event } => {
                 let when =
                     second.map_or_else(|| "at its end".to_owned(), |s| format!("in second {s}"));
                 output::line(&format!("DIFFER {:<32} first {when}", report.name));
+                tell(event.as_ref());
                 worst = NOT_DETERMINISTIC;
             }
         }
@@ -168,6 +184,20 @@ fn compare(what: &What, against: Option<PathBuf>) -> Result<u8> {
         }
     }
     Ok(worst)
+}
+
+/// Prints the first event that differs.
+fn tell(event: Option<&[Option<Step>; 2]>) {
+    let Some(event) = event else {
+        let text =
+            "       run once more, that second is the same: look for what differs from run to run";
+        return output::line(text);
+    };
+    for (side, step) in ["here", "there"].into_iter().zip(event) {
+        let step = step.as_ref();
+        let step = step.map_or_else(|| "the run is over".to_owned(), ToString::to_string);
+        output::line(&format!("       {side:<5} {step}"));
+    }
 }
 
 fn list(files: &[PathBuf], json: bool) -> Result<u8> {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt::Write, path::Path, time::Duration};
 
-use crate::{Mutant, Scenario, check::Violation, commit, figures::Figures, mechanism::Mechanism};
+use crate::{
+    Mutant, Scenario, check::Violation, commit, figures::Figures, mechanism::Mechanism, trace::Step,
+};
 
 /// What came of a run.
 #[derive(Clone, Debug)]
@@ -39,6 +41,8 @@ pub struct Report {
     pub hash: u64,
     /// The trace's hash at the end of each second.
     pub digests: Vec<u64>,
+    /// The events of the second that was watched.
+    pub steps: Vec<Step>,
 }
 
 /// Whether a run passed.
@@ -95,6 +99,7 @@ impl Report {
             verdict: Verdict::Undecided(reason),
             hash: 0,
             digests: Vec::new(),
+            steps: Vec::new(),
         }
     }
 
@@ -150,6 +155,15 @@ impl Report {
     /// For programs. The digests of each second only if `digests`.
     pub fn json(&self, digests: bool) -> serde_json::Value {
         let hex = |hash: &u64| format!("{hash:016x}");
+        let step = |step: &Step| {
+            serde_json::json!({
+                "micros": step.at.as_micros(),
+                "seq": step.seq,
+                "host": step.host,
+                "kind": step.kind,
+                "digest": hex(&step.digest),
+            })
+        };
         let violation = match &self.verdict {
             Verdict::Broken(violation) => Some(violation),
             _ => None,
@@ -177,6 +191,7 @@ impl Report {
             "reason": violation.map(ToString::to_string),
             "trace": hex(&self.hash),
             "digests": digests.then(|| self.digests.iter().map(hex).collect::<Vec<_>>()),
+            "steps": (!self.steps.is_empty()).then(|| self.steps.iter().map(step).collect::<Vec<_>>()),
         })
     }
 }

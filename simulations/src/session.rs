@@ -117,6 +117,11 @@ impl Sessions {
         self.open.get_mut(&number)
     }
 
+    /// The session of that number, to look at.
+    pub(crate) fn look(&self, number: u64) -> Option<&Session> {
+        self.open.get(&number)
+    }
+
     /// Ends a session.
     pub(crate) fn close(&mut self, number: u64) -> Option<Session> {
         self.open.remove(&number)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tidings_node::{Input, Output};
-use tidings_types::{Roster, RosterEntry, Timestamp, Update};
+use tidings_types::{FeedState, Roster, RosterEntry, Status, Timestamp, Transfer, Update};
 
 /// A 64-bit hash that is the same in every process and build.
 #[derive(Clone, Copy, Debug)]
@@ -38,6 +38,27 @@ impl Hasher for Fold {
         self.word(u64::from_le_bytes(last) ^ (bytes.len() as u64) << 56);
     }
 
+    // Numbers are words already; the standard way would take each for a text of its own length.
+    fn write_u8(&mut self, number: u8) {
+        self.word(u64::from(number));
+    }
+
+    fn write_u16(&mut self, number: u16) {
+        self.word(u64::from(number));
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.word(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.word(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.word(number as u64);
+    }
+
     fn finish(&self) -> u64 {
         self.0
     }
@@ -53,12 +74,41 @@ impl Write for Fold {
 /// Where the lines of a run's log go.
 pub type Sink = Box<dyn FnMut(&str)>;
 
+/// One event of a second that is watched closely.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// When it happened.
+    pub at: Timestamp,
+    /// Its number in the order of scheduling.
+    pub seq: u64,
+    /// The host that it concerns, if it is one.
+    pub host: Option<usize>,
+    /// What happened.
+    pub kind: String,
+    /// The hash of everything up to its end.
+    pub digest: u64,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {}, number {}, ", self.at, self.seq)?;
+        match self.host {
+            Some(host) => write!(f, "n{host}, ")?,
+            None => write!(f, "no node, ")?,
+        }
+        write!(f, "{}, digest {:016x}", self.kind, self.digest)
+    }
+}
+
 /// The rolling hash of one run, and its log if somebody wants one.
 #[derive(Default)]
 pub struct Trace {
     fold: Fold,
     steps: u64,
     digests: Vec<u64>,
+    /// The second of which every event is kept.
+    watched: Option<usize>,
+    kept: Vec<Step>,
     sink: Option<Sink>,
 }
 
@@ -90,6 +140,34 @@ impl Trace {
     /// The hash at the end of each second so far.
     pub fn digests(&self) -> &[u64] {
         &self.digests
+    }
+
+    /// Keeps every event of a second, counted from 0; what comes after the last full one counts as one
+    /// more.
+    pub const fn watch(&mut self, second: usize) {
+        self.watched = Some(second);
+    }
+
+    /// Whether this second is watched.
+    pub fn is_watched(&self) -> bool {
+        self.watched == Some(self.digests.len())
+    }
+
+    /// Takes an event into the hash, before what it leads to.
+    pub const fn event(&mut self, at: Timestamp, seq: u64) {
+        self.fold.word(at.as_micros());
+        self.fold.word(seq);
+    }
+
+    /// Keeps an event that is over.
+    pub fn keep(&mut self, step: Step) {
+        let digest = self.fold.finish();
+        self.kept.push(Step { digest, ..step });
+    }
+
+    /// The events that were kept.
+    pub fn kept(&self) -> &[Step] {
+        &self.kept
     }
 
     /// Inputs and outputs so far.
@@ -137,8 +215,8 @@ impl Trace {
     }
 
     /// Takes an input into the hash.
-    pub fn input(&mut self, now: Timestamp, host: usize, input: &Input) {
-        self.begin(now, host);
+    pub fn input(&mut self, host: usize, input: &Input) {
+        self.begin(host);
         match input {
             Input::Datagram {
                 from,
@@ -160,8 +238,8 @@ impl Trace {
     }
 
     /// Takes an output into the hash.
-    pub fn output(&mut self, now: Timestamp, host: usize, output: &Output) {
-        self.begin(now, host);
+    pub fn output(&mut self, host: usize, output: &Output) {
+        self.begin(host);
         match output {
             Output::Datagram {
                 to,
@@ -186,13 +264,28 @@ impl Trace {
                 self.bytes(9, &(key, body, dot, conflicts), &[]);
             }
             Output::Publish(Update::Roster(roster)) => self.roster(roster),
+            Output::Publish(Update::Status(status)) => self.status(status),
+            Output::Persist { batch, transfer } => {
+                self.bytes(11, batch, &[]);
+                self.transfer(transfer);
+            }
+            Output::Save {
+                save,
+                transfers,
+                members,
+            } => {
+                self.bytes(12, &(save, members), &[]);
+                transfers
+                    .iter()
+                    .for_each(|transfer| self.transfer(transfer));
+            }
             other => self.debug(other),
         }
     }
 
-    fn begin(&mut self, now: Timestamp, host: usize) {
+    // The time is its event's.
+    const fn begin(&mut self, host: usize) {
         self.steps += 1;
-        self.fold.word(now.as_micros());
         self.fold.word(host as u64);
     }
 
@@ -202,7 +295,46 @@ impl Trace {
         Hasher::write(&mut self.fold, bytes);
     }
 
-    /// Field by field: the debug form of a hundred members takes longer than all else.
+    /// Position and content sum, which covers every slot: the debug form takes longer than all else.
+    fn transfer(&mut self, transfer: &Transfer) {
+        let (from, changes) = match transfer {
+            Transfer::Delta(delta) => (Some(&delta.from), &delta.changes),
+            Transfer::Snapshot(snapshot) => (None, &snapshot.changes),
+        };
+        let FeedState {
+            owner,
+            lineage,
+            watermark,
+            needs,
+            sum,
+        } = transfer.state();
+        (owner, sum, needs.len(), changes.len()).hash(&mut self.fold);
+        for position in [Some(lineage), Some(watermark), from].into_iter().flatten() {
+            position.heads().for_each(|head| head.hash(&mut self.fold));
+        }
+        for change in changes {
+            (change.epoch, change.seq, &change.key).hash(&mut self.fold);
+        }
+    }
+
+    fn status(&mut self, status: &Status) {
+        let Status {
+            epoch,
+            fingerprint,
+            feeds,
+            entries,
+            conflicts,
+            pending,
+            synced,
+            differs_since,
+            refused,
+        } = status;
+        let counts = (feeds, entries, conflicts, pending, refused);
+        self.bytes(13, &(epoch, fingerprint, counts, differs_since), &[]);
+        synced.heads().for_each(|head| head.hash(&mut self.fold));
+    }
+
+    /// Field by field, for the same reason.
     fn roster(&mut self, roster: &Roster) {
         let Roster {
             members,

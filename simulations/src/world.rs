@@ -13,7 +13,8 @@
 //! | `trouble` | begins and ends faults |
 //! | `liar` | lets a dishonest driver alter what its node sends, and make things up |
 //! | `tear` | leaves of a disk what a crash in the middle of a save leaves |
-//! | `seconds` | judges what is looked at once a second, and adds up what a run has cost
+//! | `seconds` | judges what is looked at once a second, and adds up what a run has cost |
+//! | `step` | names an event, for a proof of determinism |
 //! | `quiet` | judges what must come eventually |
 
 mod arrivals;
@@ -23,6 +24,7 @@ mod liar;
 mod outputs;
 mod quiet;
 mod seconds;
+mod step;
 mod tear;
 mod transit;
 mod trouble;
@@ -84,6 +86,9 @@ pub struct World {
     quiet: quiet::Quiet,
     /// Events, at most.
     events_max: u64,
+    /// From when on a run is made to differ from every other, to see whether that is found.
+    #[cfg(feature = "mutants")]
+    drift: Option<Timestamp>,
 }
 
 /// Something that happens.
@@ -159,6 +164,8 @@ impl World {
             recorder: Recorder::default(),
             quiet: quiet::Quiet::default(),
             events_max: EVENTS,
+            #[cfg(feature = "mutants")]
+            drift: drift(),
             mutant,
             plan,
         };
@@ -170,6 +177,13 @@ impl World {
     #[must_use]
     pub const fn limited(mut self, events: u64) -> Self {
         self.events_max = events;
+        self
+    }
+
+    /// The same world, which keeps every event of a second: see [`Trace::watch`].
+    #[must_use]
+    pub const fn watching(mut self, second: usize) -> Self {
+        self.trace.watch(second);
         self
     }
 
@@ -196,13 +210,18 @@ impl World {
         }
         let mut events = 0;
         let mut result = Ok(());
-        while let Some((at, _, event)) = self.heap.pop() {
+        while let Some((at, seq, event)) = self.heap.pop() {
             if at > self.plan.end || events == self.events_max {
                 break;
             }
             self.now = at;
             events += 1;
+            let step = self.watch(seq, &event);
+            self.trace.event(at, seq);
             result = self.happen(event);
+            if let Some(step) = step {
+                self.trace.keep(step);
+            }
             self.recorder.look(at, &self.hosts);
             if result.is_err() {
                 break;
@@ -240,6 +259,7 @@ impl World {
             verdict,
             hash: self.trace.hash(),
             digests: self.trace.digests().to_vec(),
+            steps: self.trace.kept().to_vec(),
         }
     }
 
@@ -322,7 +342,7 @@ impl World {
     /// Hands `input` to a host's node and carries out everything that follows.
     fn feed(&mut self, host: usize, input: Input) -> Step {
         let local = self.hosts[host].local(self.now);
-        self.trace.input(self.now, host, &input);
+        self.trace.input(host, &input);
         let Some(node) = &mut self.hosts[host].node else {
             return Ok(());
         };
@@ -343,7 +363,7 @@ impl World {
                 self.set_timer(host);
                 return Ok(());
             };
-            self.trace.output(self.now, host, &output);
+            self.trace.output(host, &output);
             self.carry_out(host, output)?;
         }
         Err(self.violation(
@@ -409,4 +429,11 @@ impl World {
             text,
         }
     }
+}
+
+/// The second that is asked for in the environment, where tests alone set it.
+#[cfg(feature = "mutants")]
+fn drift() -> Option<Timestamp> {
+    let second = std::env::var("TIDINGS_SIM_DRIFT").ok()?.parse().ok()?;
+    Some(Timestamp::ZERO + Duration::from_secs(second))
 }

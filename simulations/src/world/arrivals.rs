@@ -140,7 +140,16 @@ impl World {
 
     fn read_clock(&mut self, host: usize) -> Step {
         let wall_ms = self.hosts[host].clock.read(self.now);
+        #[cfg(feature = "mutants")]
+        let wall_ms = wall_ms + self.drifted(host);
         self.feed(host, Input::WallClock(wall_ms))
+    }
+
+    /// What makes one host's clock differ from process to process, if a test asks for it.
+    #[cfg(feature = "mutants")]
+    fn drifted(&self, host: usize) -> u64 {
+        let drifts = host == 0 && self.drift.is_some_and(|since| self.now >= since);
+        u64::from(std::process::id()) * u64::from(drifts)
     }
 
     fn persisted(&mut self, host: usize) -> Step {
