@@ -5,7 +5,7 @@
 //!
 //! | Id | Says | Where |
 //! |---|---|---|
-//! | A1 | no panic, no endless outputs, no timer that stands still | [`world`](crate::world) |
+//! | A1 | no panic, no endless outputs, no timer that stands still | `steps` |
 //! | A2 | merging is lawful; equal fingerprints mean equal content, and nothing else does | `laws`, `agreement` |
 //! | A3 | at one agent a record never goes back while its process lives | `monotonic` |
 //! | A4 | a client reads its own writes, from the answer on | `answers` |
@@ -14,44 +14,54 @@
 //! | A7 | a dot is never used twice, grows, and is seen by nobody before it is durable | `origin` |
 //! | A8 | an owner that is up keeps its own records, and never holds itself for dead | `lease` |
 //! | A9 | an agent that is up answers, whatever the network does | `answers` |
-//! | A10 | every datagram fits | [`world`](crate::world) |
+//! | A10 | every datagram fits, and can be decoded | `fits` |
 //! | A11 | what an agent holds stays under caps that have names, whatever a liar sends | `bounds`, `lies` |
 //! | E1 | all running agents come to hold the same | `agreement` |
 //! | E2 | nothing acknowledged is lost | `survival` |
 //! | E3 | each running agent sees exactly the running agents | `agreement` |
-//! | B2 | no more false accusations and forced rejoins than a scenario permits | [`world`](crate::world) |
-//! | B3 | timers of different hosts do not go off together | [`world`](crate::world) |
 //! | E4 | a dead owner's instances leave every answer, and not before a suspicion's time | `dead` |
 //! | E5 | where nothing is asked, nobody talks about records, and nobody is suspected | `quiescence` |
 //! | E6 | what is published adds up to what is in force, deletions included | `watch` |
 //! | E7 | nothing of one cluster is ever seen in another | `apart` |
 //! | B1 | while nothing goes wrong, readers are behind by little | `staleness` |
-//! | B2 | healthy nodes are not called down, nor made to rejoin | [`world`](crate::world) |
-//! | B3 | quiet is cheap, a heal costs what differed, no storm is long | `traffic` |
+//! | B2 | healthy nodes are not called down, nor made to rejoin | `accusations` |
+//! | B3 | quiet is cheap, a heal costs what differed, no storm is long; timers do not go off together | `traffic`, `lock_step` |
 //! | B4 | a change costs about one copy per node, a heal few sessions | `work` |
+//! | M1 | one file gives one trace, in every process and build | [`meta`](crate::meta) |
+//! | M2 | a set of runs meets every rare state and each kind of fault alone | [`explore`](crate::explore) |
+//!
+//! The budgets B1, B3 and B4 are figures, which [`figures`](crate::figures) holds against what a
+//! scenario permits.
 //!
 //! Rare states that a set of runs must have met are noted in `rare`.
 //!
 //! Among honest hosts no change is refused and no two copies differ. What a dishonest host makes up
 //! may be shown for a while: A6 gives it five seconds, since its owner is there to be asked.
 
+mod accusations;
 mod agreement;
 mod answers;
 mod apart;
 mod bounds;
 mod dead;
+mod fits;
 mod laws;
 mod lease;
 mod lies;
+mod lock_step;
 mod monotonic;
 mod origin;
 mod quiescence;
 mod rare;
 mod staleness;
+mod steps;
 mod survival;
 mod traffic;
 mod watch;
 mod work;
+
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -62,10 +72,13 @@ use tidings_node::Event;
 use tidings_types::{Epoch, Key, MemberStatus, NodeId, Timestamp};
 
 pub(crate) use self::{
+    accusations::too_many,
     agreement::{agree, disagreement, sees_its_cluster},
     dead::answers_without_the_dead,
+    lock_step::LockStep,
     monotonic::Floors,
     quiescence::{suspicion, talk},
+    steps::{OUTPUTS, has_no_end, moves_on, panicked},
     traffic::Traffic,
 };
 pub use self::{staleness::Staleness, work::Told};
@@ -122,6 +135,8 @@ pub(crate) struct Checks {
     deaths: dead::Deaths,
     traffic: Traffic,
     false_downs: u64,
+    /// Datagrams sent.
+    datagrams: u64,
 }
 
 impl Checks {
@@ -154,11 +169,6 @@ impl Checks {
     /// The bytes that were sent, to add to them.
     pub(crate) const fn traffic_mut(&mut self) -> &mut Traffic {
         &mut self.traffic
-    }
-
-    /// How often a healthy, connected node was called down.
-    pub(crate) const fn false_downs(&self) -> u64 {
-        self.false_downs
     }
 
     /// How often something happened that a scenario may ask for.
@@ -195,14 +205,7 @@ impl Checks {
                 node,
                 status: MemberStatus::Down,
             } => {
-                let about = hosts.iter().position(|h| h.is_running() && h.me() == *node);
-                let is_false = about.is_some_and(|about| {
-                    !self.sick.contains(&about)
-                        && !self.sick.contains(&host)
-                        && network.passes(host, about)
-                        && network.passes(about, host)
-                });
-                self.false_downs += u64::from(is_false);
+                self.accused(host, *node, hosts, network);
                 self.is_not_hasty(now, host, *node, hosts)
             }
             Event::DamageAccepted { owner } => {

@@ -160,5 +160,20 @@ mod tests {
         let (invariant, text) = budget.exceeded(&figures).unwrap();
         assert_eq!(invariant, "B3");
         assert!(text.starts_with("9.000 bytes of repair"), "{text}");
+        let figures = Figures {
+            staleness: Some(Staleness {
+                max: Duration::from_secs(2),
+                ..Staleness::default()
+            }),
+            sessions: 7,
+            ..figures
+        };
+        let exceeded = |budget: &Budget| budget.exceeded(&figures).map(|(invariant, _)| invariant);
+        assert_eq!(exceeded(&budget), Some("B1"));
+        let budget = Budget {
+            sessions: Some(6),
+            ..Budget::default()
+        };
+        assert_eq!(exceeded(&budget), Some("B4"));
     }
 }

@@ -40,7 +40,7 @@ use tidings_node::Input;
 use tidings_types::Timestamp;
 
 use crate::{
-    check::{Checks, Violation},
+    check::{Checks, OUTPUTS, Violation, has_no_end, panicked},
     figures::Figures,
     heap::EventHeap,
     host::{Arrival, Host, Packet},
@@ -55,10 +55,6 @@ use crate::{
 
 /// Events in one run, at most, unless told otherwise; a run that needs more cannot be judged.
 const EVENTS: u64 = 400_000_000;
-/// Outputs of one input, at most.
-const OUTPUTS: usize = 1_000_000;
-/// Timers that a node may have in one instant.
-const SPINS: u32 = 1_000;
 /// How often convergence is looked at in the quiet phase.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -366,11 +362,7 @@ impl World {
             self.trace.output(host, &output);
             self.carry_out(host, output)?;
         }
-        Err(self.violation(
-            "A1",
-            host,
-            format!("one input has more than {OUTPUTS} outputs"),
-        ))
+        Err(has_no_end(self.now, host))
     }
 
     /// Takes note of the rare states that the node has met.
@@ -405,20 +397,13 @@ impl World {
         state.timer = due;
     }
 
-    /// A panic of the node is a broken invariant, not the end of the simulator.
+    /// What a call of a node gave back, if it came back.
     fn survived<T>(
         &self,
         host: usize,
         result: Result<T, Box<dyn Any + Send>>,
     ) -> Result<T, Violation> {
-        result.map_err(|panic| {
-            let text = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            self.violation("A1", host, format!("the node panicked: {text}"))
-        })
+        result.map_err(|panic| panicked(self.now, host, &*panic))
     }
 
     fn violation(&self, invariant: &'static str, host: usize, text: String) -> Violation {

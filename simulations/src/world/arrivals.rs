@@ -5,8 +5,9 @@ use std::time::Duration;
 use tidings_node::{CommandId, Exchange, Input};
 use tidings_types::{Command, Departure, Epoch};
 
-use super::{Event, SPINS, Step, World};
+use super::{Event, Step, World};
 use crate::{
+    check::moves_on,
     history::{Asked, keys_of},
     host::{Arrival, Packet, Saved},
     plan::Comeback,
@@ -125,9 +126,7 @@ impl World {
         } else {
             (0, self.now)
         };
-        if spins > SPINS {
-            return Err(self.violation("A1", host, "the node's timer does not move".to_owned()));
-        }
+        moves_on(self.now, host, spins)?;
         self.feed(host, Input::Timeout)
     }
 

@@ -10,7 +10,8 @@ use tidings_types::Timestamp;
 use super::{Event, LOOK, Step, World};
 use crate::{
     check::{
-        Violation, agree, answers_without_the_dead, disagreement, sees_its_cluster, suspicion, talk,
+        LockStep, Violation, agree, answers_without_the_dead, disagreement, sees_its_cluster,
+        suspicion, talk, too_many,
     },
     figures::Figures,
     link::Latency,
@@ -30,12 +31,7 @@ pub(super) struct Quiet {
     /// How much had been said about records when silence was due.
     said: Option<u64>,
     nobody: bool,
-    /// The last timer that went off, and at whom.
-    last_timer: Option<(Timestamp, usize)>,
-    /// How often timers of two hosts went off in the same microsecond.
-    in_step: u64,
-    /// Timers that went off in it.
-    timers: u64,
+    lock_step: LockStep,
 }
 
 impl Quiet {
@@ -52,9 +48,7 @@ impl Quiet {
         if !self.begun {
             return;
         }
-        let last = self.last_timer.replace((now, host));
-        self.timers += 1;
-        self.in_step += u64::from(last.is_some_and(|(at, who)| at == now && who != host));
+        self.lock_step.timer(now, host);
     }
 
     pub(super) fn verdict(&self) -> Verdict {
@@ -161,39 +155,22 @@ impl World {
             let text = format!("{name:?} happened {} times", times(name));
             return Err(self.eventually("never", None, text));
         }
-        for (count, max, what) in [
-            (
-                self.checks.false_downs(),
-                self.plan.false_downs_max,
-                "called down",
-            ),
-            (self.rejoins(), self.plan.rejoins_max, "made to rejoin"),
-        ] {
-            if max.is_some_and(|max| count > max) {
-                let text = format!("healthy nodes were {what} {count} times");
-                return Err(self.eventually("B2", None, text));
-            }
-        }
+        let downs = (self.checks.false_downs(), self.plan.false_downs_max);
+        let judged = too_many(downs, (self.rejoins(), self.plan.rejoins_max));
+        judged.map_err(|text| self.eventually("B2", None, text))?;
         self.judge_jitter()
     }
 
     /// Timers of different hosts drift apart, so that they never send all at once.
     fn judge_jitter(&self) -> Step {
-        let quiet = self.plan.end.since(self.plan.heal);
-        let (in_step, timers) = (self.quiet.in_step, self.quiet.timers);
-        // Timers at random meet too, the more of them the more often: that many times are chance.
-        let by_chance =
-            timers * timers / (2 * u64::try_from(quiet.as_micros()).unwrap_or(u64::MAX)).max(1);
-        let bound = quiet.as_secs() + 2 * by_chance;
         // Where packets take all the same time, what everybody hears at once sets everybody's timers.
         let is_even = matches!(self.plan.link.latency, Latency::Const { .. });
-        if self.plan.settings.jitter != Some(false) && !is_even && in_step > bound {
-            let text = format!(
-                "timers of two hosts went off in the same microsecond {in_step} times in {quiet:?}, {by_chance} of them by chance"
-            );
-            return Err(self.eventually("B3", None, text));
+        if self.plan.settings.jitter == Some(false) || is_even {
+            return Ok(());
         }
-        Ok(())
+        let quiet = self.plan.end.since(self.plan.heal);
+        let judged = self.quiet.lock_step.is_kept_off(quiet);
+        judged.map_err(|text| self.eventually("B3", None, text))
     }
 
     /// What is not over at this moment, in words.

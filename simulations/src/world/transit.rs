@@ -3,10 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tidings_node::Input;
-use tidings_types::{
-    Delta, NodeId, Timestamp,
-    limits::{ENVELOPE_BYTES, PAYLOAD_BYTES},
-};
+use tidings_types::{Delta, NodeId, Timestamp, limits::ENVELOPE_BYTES};
 use tidings_wire::{Datagram, datagram};
 
 use super::{Event, Step, World};
@@ -32,13 +29,7 @@ impl World {
         receiver: Option<NodeId>,
         payload: Vec<u8>,
     ) -> Step {
-        if payload.len() > PAYLOAD_BYTES {
-            let text = format!(
-                "a datagram of {} bytes, the limit is {PAYLOAD_BYTES}",
-                payload.len()
-            );
-            return Err(self.violation("A10", host, text));
-        }
+        self.checks.fits(self.now, host, &payload)?;
         let Some(target) = host_at(to, self.hosts.len()) else {
             return Ok(());
         };
