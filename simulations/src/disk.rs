@@ -3,15 +3,16 @@
 //! It holds exactly what the agent's disk holds: the key (as the node's id), the last epoch, the
 //! own feed made durable batch by batch, and replicas as they were saved.
 
+mod stored;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
 };
 
-use tidings_types::{
-    Body, Change, Delta, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot, Transfer,
-};
+use tidings_types::{Body, Delta, Epoch, Key, Lineage, NodeId, Snapshot, Transfer};
 
+use self::stored::StoredFeed;
 use crate::random::{Stream, below};
 
 /// What is on a disk.
@@ -34,12 +35,6 @@ pub struct Disk {
 struct Successor {
     node: NodeId,
     records: Vec<(Key, Body)>,
-}
-
-#[derive(Clone, Debug)]
-struct StoredFeed {
-    state: FeedState,
-    slots: BTreeMap<Key, Change>,
 }
 
 impl Disk {
@@ -264,74 +259,9 @@ impl Disk {
     }
 }
 
-impl StoredFeed {
-    fn new(state: &FeedState, changes: &[Change]) -> Self {
-        let mut feed = Self {
-            state: state.clone(),
-            slots: changes.iter().map(|c| (c.key.clone(), c.clone())).collect(),
-        };
-        feed.settle(state);
-        feed
-    }
-
-    fn join_delta(&mut self, delta: &Delta) -> Result<(), String> {
-        if !self.state.lineage.covers(&delta.from) {
-            return Err(format!(
-                "a change of {:?} builds on {:?}, and the disk holds {:?}",
-                self.state.owner, delta.from, self.state.lineage
-            ));
-        }
-        self.take_uncovered(&delta.changes);
-        self.settle(&delta.state);
-        Ok(())
-    }
-
-    fn take_uncovered(&mut self, changes: &[Change]) {
-        for change in changes {
-            let known = self.state.lineage.covers_dot(change.epoch, change.seq);
-            let older = self
-                .slots
-                .get(&change.key)
-                .is_some_and(|held| (held.epoch, held.seq) >= (change.epoch, change.seq));
-            if !known && !older {
-                self.slots.insert(change.key.clone(), change.clone());
-            }
-        }
-    }
-
-    /// Joins the positions and drops what watermark and floor leave out.
-    fn settle(&mut self, state: &FeedState) {
-        let mine = &mut self.state;
-        let ahead = state.lineage.covers(&mine.lineage);
-        mine.lineage.join(&state.lineage);
-        mine.watermark.join(&state.watermark);
-        for (&node, position) in &state.needs {
-            mine.needs.entry(node).or_default().join(position);
-        }
-        if ahead {
-            mine.sum = state.sum;
-        }
-        let (lineage, watermark) = (&mine.lineage, &mine.watermark);
-        self.slots.retain(|_, held| {
-            let buried = matches!(held.slot, Slot::RemovalMark)
-                && watermark.covers_dot(held.epoch, held.seq);
-            held.epoch >= lineage.floor() && !buried
-        });
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        let mut changes: Vec<Change> = self.slots.values().cloned().collect();
-        changes.sort_by_key(|change| (change.epoch, change.seq));
-        Snapshot {
-            state: self.state.clone(),
-            changes,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use tidings_types::{CheckId, Lineage};
+    use tidings_types::{Change, CheckId, FeedState, Lineage, Slot};
 
     use super::*;
 

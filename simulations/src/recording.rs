@@ -16,6 +16,7 @@
 //! | `lines` | the whole, as JSON lines |
 
 mod decode;
+pub(crate) mod kind;
 mod lines;
 pub(crate) mod packet;
 mod recorder;
@@ -26,11 +27,8 @@ pub(crate) mod words;
 
 use tidings_types::{Liveness, MemberStatus, Timestamp};
 
+pub(crate) use self::{kind::Fate, packet::Track, recorder::Recorder};
 pub use self::{lines::lines, packet::PACKETS, story::Story};
-pub(crate) use self::{
-    packet::{Fate, Track},
-    recorder::Recorder,
-};
 use crate::{
     plan::{Plan, Trouble, What},
     scenario::Cluster,

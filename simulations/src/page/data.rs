@@ -12,7 +12,7 @@ use crate::{
     Report, Verdict,
     recording::{
         Happening, Process, Recording, Story, View,
-        packet::{Fate, Group, Kind},
+        kind::{Fate, Group, Kind},
         story::SplitStory,
         timeline::Outage,
         words,

@@ -8,11 +8,7 @@ use tidings_types::Timestamp;
 
 use crate::{
     Report, Verdict,
-    recording::{
-        Happening, Process, Recording, Story,
-        packet::{Fate, Packet},
-        words,
-    },
+    recording::{Happening, Process, Recording, Story, kind::Fate, packet::Packet, words},
 };
 
 /// The process of what belongs to no node.

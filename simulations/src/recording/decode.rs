@@ -4,7 +4,7 @@ use tidings_membership::{Glance, Purpose, State};
 use tidings_types::{Delta, Lineage};
 use tidings_wire::{Datagram, Request, Response, datagram::Body};
 
-use super::{packet::Kind, words::Names};
+use super::{kind::Kind, words::Names};
 
 /// Things that a detail names, at most.
 const NAMED: usize = 8;

@@ -11,7 +11,8 @@ use tidings_types::{Command, NodeId, Outcome, Refusal, Roster, Timestamp};
 use super::{
     Happening, MOMENTS, Moment, Process, Recording, View,
     decode::{self, Content},
-    packet::{Fate, Packet, Track},
+    kind::Fate,
+    packet::{Packet, Track},
     words::{self, Names},
 };
 use crate::{host::Host, plan::Plan, scenario::Cluster, session::Carried};
