@@ -7,6 +7,15 @@
 //!
 //! Time is the core's that the thread really had ([`CoreTime`]): other programs cost it little.
 //!
+//! Where the time goes, by a profile of the release build: with 20 nodes three quarters of it are spent in
+//! [`Node::handle`](tidings_node::Node::handle), which is what runs in an agent. Of the whole, 25 % handle
+//! membership packets (13 % foca itself, 8 % a decoding of our own before it), 13 % judge and publish the
+//! roster once a second, 12 % serve timers. The world around the nodes takes a fifth: heap, links, hash,
+//! read view and checkers. With records, 11 % decode datagrams, 11 % apply changes, and 6 % try the laws of
+//! merging. With 128 nodes a third is the roster, whose every member is looked at by everybody each second,
+//! and a fifth is what records of nodes lead to while the cluster gathers. So there is more to be won in the
+//! core than in the simulator.
+//!
 //! | Module | Holds |
 //! |---|---|
 //! | [`bare`] | a cluster of foca alone |
