@@ -64,6 +64,7 @@ const fn kind_of_arrival(arrival: &Arrival) -> &'static str {
         Arrival::Input(input) => kind_of_input(input),
         Arrival::Packet(_) => "datagram",
         Arrival::OldRun { .. } => "old run",
+        Arrival::OwnId { .. } => "own id",
         Arrival::Request { .. } => "request",
         Arrival::Persisted => "persisted",
         Arrival::Saved(_) => "saved",
