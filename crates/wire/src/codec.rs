@@ -55,12 +55,21 @@ pub enum DecodeError {
     },
 }
 
-/// Little-endian, variable-length integers, at most `LIMIT` bytes read or claimed.
+/// What a frame of so many bytes may claim while it is decoded.
+///
+/// bincode counts what a number takes in memory, whatever it takes in the frame: eight bytes for a
+/// `u64` of one. With the frame's own limit, frames of many small numbers would be refused that their
+/// sender had no reason not to send.
+pub(crate) const fn claims(limit: usize) -> usize {
+    limit * 8
+}
+
+/// Little-endian, variable-length integers, at most `CLAIMS` bytes read or claimed.
 ///
 /// The limit is counted before memory is taken: without it, nine hostile bytes that claim a long
 /// string abort the process.
-const fn config<const LIMIT: usize>() -> Configuration<LittleEndian, Varint, Limit<LIMIT>> {
-    bincode::config::standard().with_limit::<LIMIT>()
+const fn config<const CLAIMS: usize>() -> Configuration<LittleEndian, Varint, Limit<CLAIMS>> {
+    bincode::config::standard().with_limit::<CLAIMS>()
 }
 
 /// The version byte and `value`, at most `LIMIT` bytes in all.
@@ -78,8 +87,8 @@ pub(crate) fn encode_frame<const LIMIT: usize>(
     Ok(bytes)
 }
 
-/// The value of a frame of at most `LIMIT` bytes.
-pub(crate) fn decode_frame<const LIMIT: usize, T: DeserializeOwned>(
+/// The value of a frame of at most `LIMIT` bytes, which may claim as much as [`claims`] says.
+pub(crate) fn decode_frame<const LIMIT: usize, const CLAIMS: usize, T: DeserializeOwned>(
     frame: &[u8],
 ) -> Result<T, DecodeError> {
     if frame.len() > LIMIT {
@@ -92,7 +101,7 @@ pub(crate) fn decode_frame<const LIMIT: usize, T: DeserializeOwned>(
     if version != WIRE_VERSION {
         return Err(DecodeError::Version { found: version });
     }
-    let (value, read) = bincode::serde::decode_from_slice(body, config::<LIMIT>())?;
+    let (value, read) = bincode::serde::decode_from_slice(body, config::<CLAIMS>())?;
     if read < body.len() {
         return Err(DecodeError::Trailing {
             bytes: body.len() - read,

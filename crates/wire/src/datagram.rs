@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 use tidings_types::{Delta, Epoch, Lineage, NodeId, limits::PAYLOAD_BYTES};
 
-use crate::codec::{DecodeError, EncodeError, decode_frame, encode_frame};
+use crate::codec::{DecodeError, EncodeError, claims, decode_frame, encode_frame};
 
 /// The payload of a sealed datagram.
 ///
@@ -64,7 +64,7 @@ impl Datagram {
     /// # Errors
     /// [`DecodeError`] if the bytes are no datagram of this version.
     pub fn decode(payload: &[u8]) -> Result<Self, DecodeError> {
-        decode_frame::<PAYLOAD_BYTES, Self>(payload)
+        decode_frame::<PAYLOAD_BYTES, { claims(PAYLOAD_BYTES) }, Self>(payload)
     }
 }
 

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tidings_types::{ClusterKey, ClusterKeyId};
 
-use crate::codec::{DecodeError, EncodeError, decode_frame, encode_frame};
+use crate::codec::{DecodeError, EncodeError, claims, decode_frame, encode_frame};
 
 /// Bytes of one frame about keys.
 pub const KEYRING_BYTES: usize = 1 << 10;
@@ -65,7 +65,7 @@ impl KeyringRequest {
     /// # Errors
     /// [`DecodeError`] if the bytes are no request of this version.
     pub fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
-        decode_frame::<KEYRING_BYTES, Self>(frame)
+        decode_frame::<KEYRING_BYTES, { claims(KEYRING_BYTES) }, Self>(frame)
     }
 }
 
@@ -83,6 +83,6 @@ impl KeyringAnswer {
     /// # Errors
     /// [`DecodeError`] if the bytes are no answer of this version.
     pub fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
-        decode_frame::<KEYRING_BYTES, Self>(frame)
+        decode_frame::<KEYRING_BYTES, { claims(KEYRING_BYTES) }, Self>(frame)
     }
 }

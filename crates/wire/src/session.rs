@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tidings_types::{Lineage, NodeId, limits::FRAME_BYTES};
 
 use crate::{
-    codec::{DecodeError, EncodeError, decode_frame, encode_frame},
+    codec::{DecodeError, EncodeError, claims, decode_frame, encode_frame},
     part::FeedPart,
 };
 
@@ -114,7 +114,7 @@ impl Request {
     /// # Errors
     /// [`DecodeError`] if the bytes are no request of this version.
     pub fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
-        decode_frame::<FRAME_BYTES, Self>(frame)
+        decode_frame::<FRAME_BYTES, { claims(FRAME_BYTES) }, Self>(frame)
     }
 }
 
@@ -134,6 +134,6 @@ impl Response {
     /// # Errors
     /// [`DecodeError`] if the bytes are no response of this version.
     pub fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
-        decode_frame::<FRAME_BYTES, Self>(frame)
+        decode_frame::<FRAME_BYTES, { claims(FRAME_BYTES) }, Self>(frame)
     }
 }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use tidings_types::{
     Body, Change, Delta, Dot, Entry, Epoch, ExternalNode, FeedState, Hlc, Key, Lineage, NodeId,
-    NodeName, Slot, Snapshot, TextMap, Transfer, VectorClock, Version, limits::TRANSFER_BYTES,
+    NodeName, Slot, Snapshot, TextMap, Transfer, VectorClock, Version,
+    limits::{PAYLOAD_BYTES, TRANSFER_BYTES},
 };
 use tidings_wire::{
     Assembly, AssemblyError, Datagram, DecodeError, FeedPart, Head, Request, Response, Want,
@@ -161,6 +162,28 @@ fn trailing_bytes_and_oversize_frames_are_refused() {
         body: datagram::Body::Membership(vec![0; 1_200]),
     };
     assert!(long.encode().is_err());
+}
+
+/// bincode counts eight bytes for a number that takes one.
+#[test]
+fn a_full_frame_of_small_numbers_is_read() {
+    let mark = |seq| Change {
+        epoch: Epoch::from_bits(7),
+        seq,
+        key: Key::ExternalNode(NodeName::new(format!("{seq}")).expect("a short name")),
+        slot: Slot::RemovalMark,
+    };
+    let rumor = |changes: u64| Datagram {
+        fingerprint: 1,
+        wall_ms: 1,
+        body: datagram::Body::Rumors(vec![delta((1..=changes).map(mark).collect())]),
+    };
+    let (full, bytes) = (1..)
+        .map_while(|changes| Some((rumor(changes), rumor(changes).encode().ok()?)))
+        .last()
+        .expect("one fits");
+    assert!(bytes.len() + 20 > PAYLOAD_BYTES, "{} bytes", bytes.len());
+    assert_eq!(Datagram::decode(&bytes).expect("it is its own"), full);
 }
 
 #[test]
