@@ -63,6 +63,12 @@ pub(crate) fn refuse(refused: Refused) -> Failure {
     Failure::new(StatusCode::NOT_IMPLEMENTED, text)
 }
 
+/// Every family, for the table of what is covered.
+#[cfg(test)]
+pub(crate) fn families() -> impl Iterator<Item = &'static str> {
+    FAMILIES.iter().map(|(family, _)| *family)
+}
+
 const FAMILIES: &[(&str, Refused)] = &[
     ("/v1/acl", Refused::Acl),
     ("/v1/agent/connect", Refused::Mesh),

@@ -340,6 +340,12 @@ const ROUTES: &[Route] = &[
     ("/v1/tidings/status", GET, Endpoint::TidingsStatus),
 ];
 
+/// Every pattern, for the table of what is covered.
+#[cfg(test)]
+pub(crate) fn patterns() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|(pattern, ..)| *pattern)
+}
+
 /// Consul's first words, for clients that look for them, and what this is.
 const ROOT: &str = "Consul Agent: UI disabled. This is tidings, a service registry without a \
                     leader that speaks Consul's HTTP API under /v1/; see /v1/tidings/status.\n";

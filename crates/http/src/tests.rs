@@ -4,6 +4,7 @@ mod agent;
 mod blocking;
 mod catalog;
 mod consul;
+mod coverage;
 mod fake_node;
 mod ground;
 mod health;

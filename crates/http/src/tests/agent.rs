@@ -389,6 +389,34 @@ async fn one_service_blocks_on_its_hash() {
 }
 
 #[tokio::test]
+async fn a_service_that_goes_while_its_hash_is_waited_for_is_404() {
+    let ground = Ground::new();
+    ground.done("/v1/agent/service/register", WEB).await;
+    let first = ground.get("/v1/agent/service/web-1").await;
+    let hash = first.header("x-consul-contenthash").unwrap();
+    let path = format!("/v1/agent/service/web-1?hash={hash}&wait=10m");
+    let change = async {
+        while ground.view.watched() == 0 {
+            tokio::task::yield_now().await;
+        }
+        ground.done("/v1/agent/service/deregister/web-1", "").await;
+    };
+    let (answer, ()) = tokio::join!(ground.get(&path), change);
+    answer.is(404, "unknown service ID: web-1");
+}
+
+#[tokio::test]
+async fn ids_may_hold_any_text() {
+    let ground = Ground::new();
+    let body = r#"{"Name":"web","ID":"a/b \u00e9"}"#;
+    ground.done("/v1/agent/service/register", body).await;
+    for path in ["a%2Fb%20%C3%A9", "a/b%20%c3%a9"] {
+        let found = ground.get(&format!("/v1/agent/service/{path}")).await;
+        assert_eq!(found.json()["ID"], "a/b é");
+    }
+}
+
+#[tokio::test]
 async fn the_agent_tells_of_itself_and_its_cluster() {
     let ground = Ground::new();
     ground.two_more();

@@ -121,6 +121,9 @@ async fn coordination_is_refused_with_the_reason() {
         ("GET", "/v1/coordinate/nodes"),
         ("GET", "/v1/connect/ca/roots"),
         ("GET", "/v1/operator/raft/configuration"),
+        ("GET", "/v1/snapshot"),
+        ("GET", "/v1/agent/connect/ca/roots"),
+        ("GET", "/v1/config/service-defaults"),
         ("POST", "/v1/operator/keyring"),
     ] {
         let answer = ground.ask(method, path, "true").await;
@@ -132,7 +135,16 @@ async fn coordination_is_refused_with_the_reason() {
         .get("/v1/acl/tokens")
         .await
         .is(401, "ACL support disabled");
-    ground.get("/v1/health/connect/web").await.is(200, "[]");
+    let token = ground.put("/v1/agent/token/default", "{}").await;
+    token.is(401, "ACL support disabled");
+    for path in [
+        "health/connect",
+        "health/ingress",
+        "catalog/connect",
+        "catalog/gateway-services",
+    ] {
+        ground.get(&format!("/v1/{path}/web")).await.is(200, "[]");
+    }
     assert_eq!(ground.get("/v1/kvetch").await.status, 404);
 }
 
@@ -149,6 +161,88 @@ async fn a_body_above_the_limit_is_refused() {
         .put("/v1/agent/service/register", &body)
         .await
         .is(413, text);
+}
+
+#[tokio::test]
+async fn the_content_type_is_not_looked_at() {
+    let ground = Ground::new();
+    let request = Request::put("/v1/agent/service/register").header("content-type", "text/html");
+    let body = Body::from(r#"{"Name":"web"}"#);
+    ground.send(request.body(body).unwrap()).await.is(200, "");
+}
+
+#[tokio::test]
+async fn an_error_is_plain_text() {
+    let ground = Ground::new();
+    let refused = ground.get("/v1/health/service/").await;
+    refused.is(400, "Missing service name");
+    let kind = refused.header("content-type").unwrap();
+    assert!(kind.starts_with("text/plain"), "{kind}");
+}
+
+#[tokio::test]
+async fn any_token_is_accepted() {
+    let ground = Ground::new();
+    for (name, value) in [("x-consul-token", "t"), ("authorization", "bearer t")] {
+        let request = Request::get("/v1/catalog/nodes?token=u").header(name, value);
+        let answer = ground.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(answer.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn max_stale_implies_stale() {
+    let ground = Ground::new();
+    let effective = async |query: &str| {
+        let answer = ground.get(&format!("/v1/catalog/nodes?{query}")).await;
+        let effective = answer.header("x-consul-effective-consistency");
+        effective.unwrap().to_owned()
+    };
+    assert_eq!(effective("max_stale=10s").await, "stale");
+    assert_eq!(effective("max_stale=0s").await, "leader");
+    assert_eq!(effective("max_stale=").await, "leader");
+    // Consul's default mode is the only one there is.
+    assert_eq!(effective("leader").await, "leader");
+}
+
+#[tokio::test]
+async fn parameters_that_change_nothing_are_accepted() {
+    let ground = Ground::new();
+    ground.two_more();
+    let plain = ground.get("/v1/health/service/web").await;
+    let query = "merge-central-config&leader&unheard-of=1&near=nobody";
+    let answer = ground.get(&format!("/v1/health/service/web?{query}")).await;
+    answer.is(200, &plain.body);
+}
+
+#[tokio::test]
+async fn answers_that_cannot_block_have_no_index() {
+    let ground = Ground::new();
+    for path in [
+        "/v1/agent/self",
+        "/v1/agent/members",
+        "/v1/agent/services",
+        "/v1/agent/checks",
+        "/v1/catalog/datacenters",
+        "/v1/status/leader",
+        "/v1/status/peers",
+    ] {
+        let answer = ground.get(&format!("{path}?index=1&wait=10m")).await;
+        assert_eq!(answer.status, 200, "{path}");
+        for name in ["index", "knownleader", "lastcontact"] {
+            let name = format!("x-consul-{name}");
+            assert_eq!(answer.header(&name), None, "{path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_there_yet_says_so() {
+    let ground = Ground::new();
+    for path in ["/v1/query", "/v1/internal/ui/nodes", "/v1/agent/reload"] {
+        let text = "This endpoint is not supported by this version of tidings.";
+        ground.get(path).await.is(501, text);
+    }
 }
 
 proptest::proptest! {
