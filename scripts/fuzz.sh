@@ -15,7 +15,7 @@ minutes=${1:-20}
 shift || true
 targets=("$@")
 if [[ ${#targets[@]} -eq 0 ]]; then
-  targets=(frames sealed store identity dns http)
+  targets=(frames sealed store identity dns http filter)
 fi
 command -v cargo-fuzz >/dev/null || {
   echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2

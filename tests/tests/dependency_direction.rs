@@ -25,7 +25,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("tidings-node", &["types", "registry", "wire", "membership"]),
     ("tidings-view", &["types"]),
     ("tidings-checks", &["types", "view"]),
-    ("tidings-http", &["types", "view"]),
+    ("tidings-filter", &[]),
+    ("tidings-http", &["types", "view", "filter"]),
     ("tidings-dns", &["types", "view"]),
     (
         "tidings-agent",
@@ -51,7 +52,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     (
         "tidings-fuzz-targets",
         &[
-            "types", "registry", "wire", "node", "view", "http", "dns", "agent",
+            "types", "registry", "wire", "node", "view", "filter", "http", "dns", "agent",
         ],
     ),
 ];
@@ -63,6 +64,7 @@ const WITHOUT_IO: &[&str] = &[
     "tidings-wire",
     "tidings-membership",
     "tidings-node",
+    "tidings-filter",
     "tidings-sim",
 ];
 

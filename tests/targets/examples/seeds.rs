@@ -39,6 +39,8 @@ fn main() {
     write("dns", &packets());
     let bodies: Vec<_> = BODIES.iter().map(|text| text.as_bytes().to_vec()).collect();
     write("http", &bodies);
+    let filters = FILTERS.iter().map(|text| text.as_bytes().to_vec());
+    write("filter", &filters.collect::<Vec<_>>());
 }
 
 fn write(target: &str, specimens: &[Vec<u8>]) {
@@ -281,4 +283,13 @@ const BODIES: [&str; 12] = [
     "\x08web?passing&tag=a&index=5&wait=1ms&near=_agent&node-meta=a:b",
     "\x0a%77eb-1?format=text",
     "\x0bstatus/leader?pretty&dc=dc1&stale",
+];
+
+const FILTERS: &[&str] = &[
+    "Name == web and (Port != \"0x50\" or not Native == true)",
+    "\"v1\" in Tags or v2 not in Tags and Tags is not empty",
+    "Meta[\"env\"] == `qa` and x not in Meta.none",
+    "Name matches `^w.b$` and Name not matches \"\\u00e9\"",
+    "Checks.Name contains web and Checks is not empty",
+    "not not (Port == -1 or Port == 15)",
 ];

@@ -13,8 +13,10 @@
 //! | [`identity()`] | a copy of the identity |
 //! | [`dns()`] | a DNS packet |
 //! | [`http()`] | an HTTP request's path, query and body |
+//! | [`filter()`] | a filter expression |
 
 mod dns;
+mod filter;
 mod frames;
 mod http;
 mod mutate;
@@ -23,6 +25,7 @@ mod sealed;
 mod store;
 
 pub use dns::dns;
+pub use filter::filter;
 pub use frames::frames;
 pub use http::http;
 pub use mutate::{Mutator, corpus};
@@ -33,11 +36,12 @@ pub use store::{identity, store};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 7] = [
     ("frames", frames),
     ("sealed", sealed),
     ("store", store),
     ("identity", identity),
     ("dns", dns),
     ("http", http),
+    ("filter", filter),
 ];
