@@ -7,11 +7,12 @@ use std::{
 };
 
 use serde::Serialize;
-use tidings_types::{Command, MemberStatus, NodeId, RosterEntry, TextMap};
-use tidings_view::{NodeKey, View};
+use tidings_types::{Command, TextMap};
 
 use crate::{
     failure::Failure,
+    filtering::Filtering,
+    member::{MEMBER, Member},
     reply::{self, Answer},
     request::Call,
 };
@@ -99,6 +100,7 @@ pub(crate) fn members(call: &Call) -> Answer {
     if wan && params.get("segment").is_some_and(|s| !s.is_empty()) {
         return Err(Failure::bad("Cannot provide a segment with wan=true"));
     }
+    let filter = Filtering::of(params, MEMBER)?;
     let view = call.view();
     let (roster, gossip) = (view.roster(), call.state.info().gossip);
     let mut members: Vec<_> = roster
@@ -109,7 +111,8 @@ pub(crate) fn members(call: &Call) -> Answer {
     if !roster.members.contains_key(&view.me()) {
         members.push(Member::of(view, view.me(), None, gossip));
     }
-    members.sort_by(|a, b| (&a.name, &a.tags).cmp(&(&b.name, &b.tags)));
+    members.retain(|member| filter.takes_it(member));
+    members.sort_by(Member::cmp_names);
     Ok(reply::json(call, &members))
 }
 
@@ -192,66 +195,6 @@ pub(crate) fn host(call: &Call) -> Answer {
         errors: ["tidings does not collect figures of the host"],
     };
     Ok(reply::json(call, &answer))
-}
-
-/// One member, as serf would show it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Member {
-    name: String,
-    addr: String,
-    port: u16,
-    tags: BTreeMap<&'static str, String>,
-    status: u8,
-    protocol_min: u8,
-    protocol_max: u8,
-    protocol_cur: u8,
-    delegate_min: u8,
-    delegate_max: u8,
-    delegate_cur: u8,
-}
-
-impl Member {
-    /// `gossip` is this agent's own address, for the time before it stands in the roster.
-    fn of(view: &View, id: NodeId, entry: Option<&RosterEntry>, gossip: SocketAddr) -> Self {
-        let node = view.node_by_key(&NodeKey::Agent(id));
-        let facts = node.as_ref().map(|node| &node.facts);
-        let addr = entry.map_or(gossip, |entry| entry.addr);
-        let datacenter = facts.map_or_else(|| view.datacenter(), |facts| &facts.datacenter);
-        let build = facts.map_or("", |facts| &facts.build);
-        Self {
-            name: facts.map_or_else(|| id.to_string(), |facts| facts.name.to_string()),
-            addr: addr.ip().to_string(),
-            port: addr.port(),
-            // Every agent holds the registry and answers for it, as only Consul's servers do.
-            tags: BTreeMap::from([
-                ("build", format!("{build}:")),
-                ("dc", datacenter.to_owned()),
-                ("id", id.to_uuid()),
-                ("port", addr.port().to_string()),
-                ("role", "consul".to_owned()),
-                ("segment", String::new()),
-                ("vsn", "2".to_owned()),
-            ]),
-            status: entry.map_or(1, |entry| serf_status(entry.status)),
-            protocol_min: 1,
-            protocol_max: 5,
-            protocol_cur: 2,
-            delegate_min: 2,
-            delegate_max: 5,
-            delegate_cur: 4,
-        }
-    }
-}
-
-/// Serf's number for a member's status. A suspect is alive until it is declared down.
-const fn serf_status(status: MemberStatus) -> u8 {
-    match status {
-        MemberStatus::Alive | MemberStatus::Suspect => 1,
-        MemberStatus::Restarting => 2,
-        MemberStatus::Left => 3,
-        MemberStatus::Down => 4,
-    }
 }
 
 #[derive(Debug, Serialize)]

@@ -7,7 +7,8 @@ use tidings_types::{CheckId, CheckKind, CheckStatus, Command};
 use crate::{
     definition,
     failure::Failure,
-    objects::HealthCheck,
+    filtering::Filtering,
+    objects::{HealthCheck, fields},
     reply::{self, Answer},
     request::Call,
 };
@@ -15,6 +16,7 @@ use crate::{
 /// `GET /v1/agent/checks`
 pub(crate) fn list(call: &Call) -> Answer {
     call.check_scope()?;
+    let filter = Filtering::of(&call.params, fields::HEALTH_CHECK)?;
     let checks = call.view().own().listed_checks();
     let checks: BTreeMap<&str, HealthCheck<'_>> = checks
         .iter()
@@ -23,6 +25,7 @@ pub(crate) fn list(call: &Call) -> Answer {
             let check = HealthCheck::of(&listed.node, &listed.check, instance);
             (listed.check.id.as_str(), check.without_index())
         })
+        .filter(|(_, check)| filter.takes_it(check))
         .collect();
     Ok(reply::json(call, &checks))
 }

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use crate::{
     blocking, definition,
     failure::Failure,
-    objects::AgentService,
+    filtering::Filtering,
+    objects::{AgentService, fields},
     reply::{self, Answer, CONTENT_HASH, SYNC},
     request::{Call, wait_of},
 };
@@ -22,11 +23,13 @@ use crate::{
 /// `GET /v1/agent/services`
 pub(crate) fn list(call: &Call) -> Answer {
     call.check_scope()?;
+    let filter = Filtering::of(&call.params, fields::AGENT_SERVICE)?;
     let own = call.view().own();
     let services: BTreeMap<&str, AgentService<'_>> = own
         .instances
         .iter()
         .map(|(id, view)| (id.as_str(), AgentService::of(view)))
+        .filter(|(_, service)| filter.takes_it(service))
         .collect();
     Ok(reply::json(call, &services))
 }

@@ -11,7 +11,8 @@ use tidings_view::{Listed, NodeView, Standing, View, Watch};
 use crate::{
     blocking::read,
     failure::Failure,
-    objects::{NodeObject, NodeService, ServiceNode},
+    filtering::Filtering,
+    objects::{NodeObject, NodeService, ServiceNode, fields},
     reply::{self, Answer, Marks},
     request::{Call, Selection},
 };
@@ -25,6 +26,7 @@ pub(crate) fn datacenters(call: &Call) -> Answer {
 /// `GET /v1/catalog/nodes`
 pub(crate) async fn nodes(call: &Call) -> Answer {
     let selection = Selection::of(&call.params);
+    let filter = Filtering::of(&call.params, fields::NODE)?;
     let watch = |_: &View| Watch::Nodes;
     read(call, watch, |view| {
         let nodes = view.nodes();
@@ -32,6 +34,7 @@ pub(crate) async fn nodes(call: &Call) -> Answer {
             .iter()
             .filter(|(facts, _)| selection.takes_node(facts))
             .map(|(facts, _)| NodeObject::of(facts))
+            .filter(|node| filter.takes_it(node))
             .collect();
         (reply::json(call, &nodes), Marks::default())
     })
@@ -41,6 +44,7 @@ pub(crate) async fn nodes(call: &Call) -> Answer {
 /// `GET /v1/catalog/services`: the tags of each service.
 pub(crate) async fn services(call: &Call) -> Answer {
     let selection = Selection::nodes_of(&call.params);
+    let filter = Filtering::of(&call.params, fields::SERVICE_NODE)?;
     let watch = |_: &View| Watch::Services;
     read(call, watch, |view| {
         let services = view.services();
@@ -49,7 +53,9 @@ pub(crate) async fn services(call: &Call) -> Answer {
         let mut marks = Marks::default();
         for service in &services {
             let mut listed = overlay.list(service, view.now());
-            listed.retain(|listed| selection.takes(listed));
+            listed.retain(|listed| {
+                selection.takes(listed) && filter.takes(|| ServiceNode::of(listed))
+            });
             if !listed.is_empty() {
                 let tags = listed.iter().flat_map(|l| &l.instance.instance.tags);
                 names.insert(service.name.as_str(), tags.map(str::to_owned).collect());
@@ -68,9 +74,11 @@ pub(crate) async fn service(call: &Call) -> Answer {
     if call.rest.is_empty() {
         return Err(Failure::bad("Missing service name"));
     }
+    let filter = Filtering::of(&call.params, fields::SERVICE_NODE)?;
     let watch = |_: &View| Watch::service(&call.rest);
     read(call, watch, |view| {
-        let listed = select(call, view);
+        let mut listed = select(call, view);
+        listed.retain(|listed| filter.takes(|| ServiceNode::of(listed)));
         let nodes: Vec<_> = listed.iter().map(ServiceNode::of).collect();
         (reply::json(call, &nodes), Marks::of(&listed))
     })
@@ -137,9 +145,15 @@ async fn named_node(
     if call.rest.is_empty() {
         return Err(Failure::bad("Missing node name"));
     }
+    let filter = Filtering::of(&call.params, fields::NODE_SERVICE)?;
     let watch = |view: &View| watch_node(view, &call.rest);
     read(call, watch, |view| {
-        let found = view.node(&call.rest).map(|found| served_of(view, &found));
+        let found = view.node(&call.rest).map(|found| {
+            let mut served = served_of(view, &found);
+            let instances = &mut served.instances;
+            instances.retain(|_, instance| filter.takes(|| NodeService::of(instance)));
+            served
+        });
         let stale = found.as_ref().map_or(0, |found| {
             let standing = view.overlay().standing(&found.facts.key);
             let is_stale = matches!(standing, Standing::Stale | Standing::LastResort);

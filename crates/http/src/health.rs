@@ -1,13 +1,14 @@
 //! `/v1/health/...`: what is registered, with its health.
 
 use tidings_types::CheckStatus;
-use tidings_view::{ListedCheck, Standing, View, Watch};
+use tidings_view::{ListedCheck, NodeKey, Standing, View, Watch};
 
 use crate::{
     blocking::read,
     catalog::{select, served_of, watch_node},
     failure::Failure,
-    objects::{CheckServiceNode, HealthCheck},
+    filtering::Filtering,
+    objects::{CheckServiceNode, HealthCheck, fields},
     reply::{self, Answer, Marks},
     request::{Call, Selection},
 };
@@ -20,13 +21,17 @@ pub(crate) async fn service(call: &Call) -> Answer {
     let Some(passing) = call.params.flag("passing") else {
         return Err(Failure::bad("Invalid value for ?passing"));
     };
+    let filter = Filtering::of(&call.params, fields::CHECK_SERVICE_NODE)?;
     let watch = |_: &View| Watch::service(&call.rest);
     read(call, watch, |view| {
         let mut listed = select(call, view);
+        let overlay = view.overlay();
+        let serf = |key: &NodeKey| overlay.serf_health(key, view.now());
         // The node's serfHealth passes for whatever is served, so it need not be asked.
         listed.retain(|listed| !passing || listed.instance.status() == CheckStatus::Passing);
-        let overlay = view.overlay();
-        let serf = |key| overlay.serf_health(key, view.now());
+        listed.retain(|listed| {
+            filter.takes(|| CheckServiceNode::of(listed, serf(&listed.instance.node.key)))
+        });
         let nodes: Vec<_> = listed
             .iter()
             .map(|listed| CheckServiceNode::of(listed, serf(&listed.instance.node.key)))
@@ -42,11 +47,13 @@ pub(crate) async fn checks(call: &Call) -> Answer {
         return Err(Failure::bad("Missing service name"));
     }
     let selection = Selection::nodes_of(&call.params);
+    let filter = Filtering::of(&call.params, fields::HEALTH_CHECK)?;
     let watch = |_: &View| Watch::service(&call.rest);
     read(call, watch, |view| {
         let mut checks = view.service_checks(&call.rest);
         checks.retain(|check| selection.takes_node(&check.node));
-        let checks: Vec<_> = checks.iter().map(health_check).collect();
+        let checks = checks.iter().map(health_check);
+        let checks: Vec<_> = checks.filter(|check| filter.takes_it(check)).collect();
         (reply::json(call, &checks), Marks::default())
     })
     .await
@@ -57,6 +64,7 @@ pub(crate) async fn node(call: &Call) -> Answer {
     if call.rest.is_empty() {
         return Err(Failure::bad("Missing node name"));
     }
+    let filter = Filtering::of(&call.params, fields::HEALTH_CHECK)?;
     let watch = |view: &View| watch_node(view, &call.rest);
     read(call, watch, |view| {
         let found = view.node(&call.rest).map(|found| {
@@ -73,7 +81,8 @@ pub(crate) async fn node(call: &Call) -> Answer {
         });
         let others = found.as_ref().map(|found| found.listed_checks());
         let others = others.iter().flatten().map(health_check);
-        let checks: Vec<_> = serf.into_iter().chain(others).collect();
+        let checks = serf.into_iter().chain(others);
+        let checks: Vec<_> = checks.filter(|check| filter.takes_it(check)).collect();
         (reply::json(call, &checks), Marks::default())
     })
     .await
@@ -85,6 +94,7 @@ pub(crate) async fn state(call: &Call) -> Answer {
         return Err(Failure::bad("Missing check state"));
     }
     let selection = Selection::nodes_of(&call.params);
+    let filter = Filtering::of(&call.params, fields::HEALTH_CHECK)?;
     let wanted = CheckStatus::parse(&call.rest);
     let is_wanted = |check: &HealthCheck<'_>| {
         call.rest == "any" || wanted.is_some_and(|status| check.has_status(status))
@@ -106,6 +116,7 @@ pub(crate) async fn state(call: &Call) -> Answer {
         let checks: Vec<_> = serf
             .chain(others.map(health_check))
             .filter(is_wanted)
+            .filter(|check| filter.takes_it(check))
             .collect();
         (reply::json(call, &checks), Marks::default())
     })

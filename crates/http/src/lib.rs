@@ -18,10 +18,11 @@
 //! | `routes` | which path and method is which endpoint |
 //! | `request`, `reply`, `failure` | the way in and the ways out |
 //! | `blocking` | `index` and `wait` |
+//! | `filtering` | `filter` |
 //! | `objects` | the JSON objects that several endpoints share |
 //! | `json_in`, `duration` | Go's reading of JSON and of durations |
 //! | `definition` | service and check definitions as clients write them |
-//! | `agent`, `agent_service`, `agent_check`, `agent_health`, `maintenance` | `/v1/agent/` |
+//! | `agent`, `agent_service`, `agent_check`, `agent_health`, `maintenance`, `member` | `/v1/agent/` |
 //! | `catalog`, `catalog_write` | `/v1/catalog/` |
 //! | `health` | `/v1/health/` |
 //! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
@@ -39,10 +40,12 @@ mod definition;
 mod duration;
 mod failure;
 mod figures;
+mod filtering;
 mod health;
 mod json_in;
 mod keyring;
 mod maintenance;
+mod member;
 pub mod metrics;
 mod objects;
 mod refusals;

@@ -8,6 +8,8 @@ use tidings_view::{AWAITED, CheckView, InstanceView, Listed, NodeFacts, NodeKey,
 
 use crate::duration::format_ms;
 
+pub(crate) mod fields;
+
 /// `Node`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]

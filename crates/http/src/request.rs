@@ -37,8 +37,7 @@ impl Call {
         Ok(Object::parse(&self.body, place)?)
     }
 
-    /// Refuses what no request may ask: other namespaces, partitions, datacenters, and filters,
-    /// which are not there yet and must not be ignored silently.
+    /// Refuses what no request may ask: other namespaces, partitions and datacenters.
     pub(crate) fn check_scope(&self) -> Result<(), Failure> {
         for (name, header, what) in [
             ("ns", "X-Consul-Namespace", "Namespaces"),
@@ -64,12 +63,6 @@ impl Call {
                     "Invalid query parameter: {name:?} - cluster peering is not part of tidings"
                 )));
             }
-        }
-        if self.params.get("filter").is_some_and(|f| !f.is_empty()) {
-            return Err(Failure::semantic(
-                "Failed to create boolean expression evaluator: this version of tidings does not \
-                 support ?filter; use ?tag, ?node-meta and ?passing, or filter in the client",
-            ));
         }
         Ok(())
     }

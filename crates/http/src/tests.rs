@@ -6,6 +6,7 @@ mod catalog;
 mod consul;
 mod coverage;
 mod fake_node;
+mod filtering;
 mod ground;
 mod health;
 mod keyring;
