@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::{
     failure::Failure,
-    reply::{Answer, Marks, mark_read},
+    reply::{Answer, Marks, mark_cached, mark_read},
     request::{Call, ReadOptions},
 };
 
@@ -34,6 +34,9 @@ pub(crate) async fn read(
     let index = view.index(&watch(view));
     let (mut response, marks) = produce(view);
     mark_read(&mut response, view, index, options.consistency, marks);
+    if call.params.has("cached") {
+        mark_cached(&mut response, view);
+    }
     Ok(response)
 }
 

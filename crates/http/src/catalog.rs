@@ -14,7 +14,7 @@ use crate::{
     filtering::Filtering,
     objects::{NodeObject, NodeService, ServiceNode, fields},
     reply::{self, Answer, Marks},
-    request::{Call, Selection},
+    request::{Call, Near, Selection},
 };
 
 /// `GET /v1/catalog/datacenters`
@@ -29,7 +29,8 @@ pub(crate) async fn nodes(call: &Call) -> Answer {
     let filter = Filtering::of(&call.params, fields::NODE)?;
     let watch = |_: &View| Watch::Nodes;
     read(call, watch, |view| {
-        let nodes = view.nodes();
+        let mut nodes = view.nodes();
+        Near::of(call).sort(&mut nodes, |(facts, _)| facts.name.as_str());
         let nodes: Vec<_> = nodes
             .iter()
             .filter(|(facts, _)| selection.takes_node(facts))
@@ -90,6 +91,7 @@ pub(crate) fn select(call: &Call, view: &View) -> Vec<Listed> {
     let selection = Selection::of(&call.params);
     let mut listed = view.lookup(&call.rest);
     listed.retain(|listed| selection.takes(listed));
+    Near::of(call).sort(&mut listed, |listed| listed.instance.node.name.as_str());
     listed
 }
 

@@ -10,7 +10,7 @@ use crate::{
     filtering::Filtering,
     objects::{CheckServiceNode, HealthCheck, fields},
     reply::{self, Answer, Marks},
-    request::{Call, Selection},
+    request::{Call, Near, Selection},
 };
 
 /// `GET /v1/health/service/:service`
@@ -52,6 +52,7 @@ pub(crate) async fn checks(call: &Call) -> Answer {
     read(call, watch, |view| {
         let mut checks = view.service_checks(&call.rest);
         checks.retain(|check| selection.takes_node(&check.node));
+        Near::of(call).sort(&mut checks, |check| check.node.name.as_str());
         let checks = checks.iter().map(health_check);
         let checks: Vec<_> = checks.filter(|check| filter.takes_it(check)).collect();
         (reply::json(call, &checks), Marks::default())
@@ -101,7 +102,10 @@ pub(crate) async fn state(call: &Call) -> Answer {
     };
     let watch = |_: &View| Watch::Checks;
     read(call, watch, |view| {
-        let (nodes, others) = (view.nodes(), view.checks());
+        let (mut nodes, mut others) = (view.nodes(), view.checks());
+        let near = Near::of(call);
+        near.sort(&mut nodes, |(facts, _)| facts.name.as_str());
+        near.sort(&mut others, |check| check.node.name.as_str());
         let overlay = view.overlay();
         let serf = nodes
             .iter()

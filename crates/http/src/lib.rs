@@ -16,7 +16,8 @@
 //! | [`server`] | [`serve`]: connections and their limits |
 //! | [`state`] | [`HttpState`]: what the endpoints answer from |
 //! | `routes` | which path and method is which endpoint |
-//! | `request`, `reply`, `failure` | the way in and the ways out |
+//! | `front` | what is refused or sent elsewhere before any endpoint |
+//! | `request`, `reply`, `failure`, `compress` | the way in and the ways out |
 //! | `blocking` | `index` and `wait` |
 //! | `filtering` | `filter` |
 //! | `objects` | the JSON objects that several endpoints share |
@@ -26,7 +27,8 @@
 //! | `catalog`, `catalog_write` | `/v1/catalog/` |
 //! | `health` | `/v1/health/` |
 //! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
-//! | `status`, `tidings`, `keyring` | `/v1/status/`, `/v1/tidings/` |
+//! | `status`, `coordinate` | `/v1/status/`, `/v1/coordinate/` |
+//! | `tidings`, `keyring` | `/v1/tidings/` |
 //! | `refusals` | what is refused, and in which words |
 
 mod agent;
@@ -36,11 +38,14 @@ mod agent_service;
 mod blocking;
 mod catalog;
 mod catalog_write;
+mod compress;
+mod coordinate;
 mod definition;
 mod duration;
 mod failure;
 mod figures;
 mod filtering;
+mod front;
 mod health;
 mod json_in;
 mod keyring;

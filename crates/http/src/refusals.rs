@@ -78,7 +78,6 @@ const FAMILIES: &[(&str, Refused)] = &[
     ("/v1/agent/token", Refused::Acl),
     ("/v1/config", Refused::Mesh),
     ("/v1/connect", Refused::Mesh),
-    ("/v1/coordinate", Refused::NotYet),
     ("/v1/discovery-chain", Refused::Mesh),
     ("/v1/event", Refused::NotYet),
     ("/v1/exported-services", Refused::Mesh),

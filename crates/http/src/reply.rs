@@ -4,7 +4,7 @@ use std::{fmt::Display, time::Duration};
 
 use axum::{
     body::Body,
-    http::{HeaderName, HeaderValue, header},
+    http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
@@ -22,6 +22,18 @@ pub(crate) type Answer = Result<Response, Failure>;
 /// 200 without a body: how writes to the agent are acknowledged.
 pub(crate) fn empty() -> Response {
     Response::new(Body::empty())
+}
+
+/// Sends the client to `path` of the same agent, with the same query.
+pub(crate) fn moved(uri: &Uri, path: &str) -> Response {
+    let mut response = empty();
+    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+    let location = match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    set(&mut response, header::LOCATION, location);
+    response
 }
 
 /// `value` as JSON, indented if the client asks for it or the agent is a `dev` agent.
@@ -96,6 +108,14 @@ pub(crate) fn mark_read(
     }
 }
 
+/// Says of an answer to a read with `?cached` that it comes from memory, as all answers do, and how
+/// old it may be.
+pub(crate) fn mark_cached(response: &mut Response, view: &View) {
+    let age = differs_for(view, &view.status()).unwrap_or_default();
+    set(response, CACHE, "HIT");
+    set(response, header::AGE, age.as_secs());
+}
+
 /// Says on any answer that it comes from an island, and how much of the cluster is in reach.
 pub(crate) fn mark_island(response: &mut Response, view: &View) {
     let roster = view.roster();
@@ -125,6 +145,7 @@ const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("x-consul-knownleader");
 const LAST_CONTACT: HeaderName = HeaderName::from_static("x-consul-lastcontact");
 const EFFECTIVE_CONSISTENCY: HeaderName = HeaderName::from_static("x-consul-effective-consistency");
+const CACHE: HeaderName = HeaderName::from_static("x-cache");
 const ISLAND: HeaderName = HeaderName::from_static("x-tidings-island");
 const REACHABLE: HeaderName = HeaderName::from_static("x-tidings-reachable");
 const STALE: HeaderName = HeaderName::from_static("x-tidings-stale");

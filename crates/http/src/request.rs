@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use axum::{
     body::{Body, Bytes, to_bytes},
-    http::{HeaderMap, StatusCode},
+    http::{HeaderMap, StatusCode, header},
 };
+use tidings_types::NodeName;
 use tidings_view::{Listed, NodeFacts, View};
 
 use crate::{
@@ -128,6 +129,7 @@ impl ReadOptions {
                 "Cannot specify ?cached with ?consistent, conflicting semantics.",
             ));
         }
+        check_cache_control(&call.headers)?;
         let max_stale = params.get("max_stale").filter(|text| !text.is_empty());
         let max_stale = max_stale.map_or(Ok(0), |text| {
             duration::parse(text)
@@ -146,6 +148,21 @@ impl ReadOptions {
             consistency,
         })
     }
+}
+
+/// What it asks for holds of every answer, since each comes from memory; but it must be sound.
+fn check_cache_control(headers: &HeaderMap) -> Result<(), Failure> {
+    let bad = || Failure::bad("Invalid Cache-Control header.");
+    for value in headers.get_all(header::CACHE_CONTROL) {
+        for directive in value.to_str().map_err(|_| bad())?.split(',') {
+            let (name, value) = directive.split_once('=').unwrap_or((directive, ""));
+            let is_age = ["max-age", "stale-if-error"].contains(&name.trim());
+            if is_age && value.trim().parse::<u32>().is_err() {
+                return Err(bad());
+            }
+        }
+    }
+    Ok(())
 }
 
 fn index_of(params: &Params) -> Result<u64, Failure> {
@@ -207,6 +224,29 @@ impl Selection {
         self.node_meta
             .iter()
             .all(|(key, value)| node.meta.get(key) == Some(value.as_str()))
+    }
+}
+
+/// The node that `near` names: what stands on it comes first. Nobody measures how far the others
+/// are, so they keep their order, and so does everything near a node that is not known.
+#[derive(Debug)]
+pub(crate) struct Near(Option<NodeName>);
+
+impl Near {
+    pub(crate) fn of(call: &Call) -> Self {
+        let view = call.view();
+        Self(match call.params.get("near") {
+            None | Some("") => None,
+            Some("_agent") => Some(view.my_name().clone()),
+            Some(name) => view.node(name).map(|found| found.facts.name.clone()),
+        })
+    }
+
+    /// Puts those of `list` in front of which `node` tells the name of this node.
+    pub(crate) fn sort<T>(&self, list: &mut [T], node: impl Fn(&T) -> &str) {
+        if let Some(name) = &self.0 {
+            list.sort_by_key(|element| node(element) != name.as_str());
+        }
     }
 }
 

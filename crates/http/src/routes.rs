@@ -9,9 +9,9 @@ use axum::{
 };
 
 use crate::{
-    agent, agent_check, agent_health, agent_service, catalog, catalog_write,
+    agent, agent_check, agent_health, agent_service, catalog, catalog_write, compress, coordinate,
     failure::Failure,
-    health, keyring, maintenance, metrics,
+    front, health, keyring, maintenance, metrics,
     refusals::{self, Refused},
     reply::{self, Answer},
     request::{Call, Params, decode, read_body},
@@ -28,7 +28,12 @@ pub fn router(state: HttpState) -> Router {
 }
 
 async fn answer(State(state): State<HttpState>, request: Request<Body>) -> Response {
-    let mut response = match route(&request) {
+    let accepted = request.headers().get_all(header::ACCEPT_ENCODING).iter();
+    let accepted: Vec<_> = accepted.cloned().collect();
+    let mut response = match front::check_browser(&state, request.headers())
+        .map_err(|failure| Box::new(failure.into_response()))
+        .and_then(|()| route(&request))
+    {
         Ok(found) => call(&state, found, request)
             .await
             .unwrap_or_else(Failure::into_response),
@@ -37,7 +42,7 @@ async fn answer(State(state): State<HttpState>, request: Request<Body>) -> Respo
     reply::set(&mut response, reply::ACL_POLICY, "allow");
     reply::mark_island(&mut response, state.view());
     state.figures().answered(response.status());
-    response
+    compress::compress(&accepted, response).await
 }
 
 /// An endpoint with what the URL says to it.
@@ -61,7 +66,12 @@ fn route(request: &Request<Body>) -> Result<Found, Box<Response>> {
     let Ok(params) = Params::parse(request.uri().query().unwrap_or_default()) else {
         return Err(fail(Failure::semantic("")));
     };
-    let Some((pattern, methods, endpoint)) = find(&path) else {
+    let found = find(&path);
+    let raw = request.uri().path();
+    if let Some(clean) = front::cleaned(raw, request.method(), found.is_some()) {
+        return Err(Box::new(reply::moved(request.uri(), &clean)));
+    }
+    let Some((pattern, methods, endpoint)) = found else {
         return Err(fail(unknown_path(&path)));
     };
     if let Some(methods) = methods
@@ -165,6 +175,10 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::CatalogRegister => catalog_write::register(call).await,
         Endpoint::CatalogService => catalog::service(&call).await,
         Endpoint::CatalogServices => catalog::services(&call).await,
+        Endpoint::CoordinateDatacenters => coordinate::datacenters(&call),
+        Endpoint::CoordinateNode => coordinate::node(&call).await,
+        Endpoint::CoordinateNodes => coordinate::nodes(&call).await,
+        Endpoint::CoordinateUpdate => coordinate::update(&call),
         Endpoint::HealthChecks => health::checks(&call).await,
         Endpoint::HealthNode => health::node(&call).await,
         Endpoint::HealthService => health::service(&call).await,
@@ -216,6 +230,10 @@ enum Endpoint {
     CatalogRegister,
     CatalogService,
     CatalogServices,
+    CoordinateDatacenters,
+    CoordinateNode,
+    CoordinateNodes,
+    CoordinateUpdate,
     HealthChecks,
     HealthNode,
     HealthService,
@@ -320,6 +338,14 @@ const ROUTES: &[Route] = &[
     ("/v1/catalog/register", PUT, Endpoint::CatalogRegister),
     ("/v1/catalog/service/", GET, Endpoint::CatalogService),
     ("/v1/catalog/services", GET, Endpoint::CatalogServices),
+    (
+        "/v1/coordinate/datacenters",
+        GET,
+        Endpoint::CoordinateDatacenters,
+    ),
+    ("/v1/coordinate/node/", GET, Endpoint::CoordinateNode),
+    ("/v1/coordinate/nodes", GET, Endpoint::CoordinateNodes),
+    ("/v1/coordinate/update", PUT, Endpoint::CoordinateUpdate),
     ("/v1/health/checks/", GET, Endpoint::HealthChecks),
     ("/v1/health/connect/", GET, Endpoint::NoMesh),
     ("/v1/health/ingress/", GET, Endpoint::NoMesh),

@@ -7,6 +7,7 @@ mod consul;
 mod coverage;
 mod fake_node;
 mod filtering;
+mod front;
 mod ground;
 mod health;
 mod keyring;

@@ -110,7 +110,6 @@ async fn coordination_is_refused_with_the_reason() {
         ("PUT", "/v1/txn"),
         ("POST", "/v1/query"),
         ("PUT", "/v1/event/fire/x"),
-        ("GET", "/v1/coordinate/nodes"),
         ("GET", "/v1/connect/ca/roots"),
         ("GET", "/v1/operator/raft/configuration"),
         ("GET", "/v1/snapshot"),
