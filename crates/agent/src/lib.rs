@@ -49,3 +49,4 @@ pub use error::StartError;
 pub use keys::{KeyFileError, Keys};
 pub use seeds::{Seed, SeedError};
 pub use settings::{DNS_PORT, GOSSIP_PORT, HTTP_PORT, Options, Settings, SettingsError, host_name};
+pub use tidings_http::{LogLine, LogTap};

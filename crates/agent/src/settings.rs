@@ -8,6 +8,7 @@ use std::{
     path::PathBuf,
 };
 
+use tidings_http::LogTap;
 use tidings_types::{ClusterId, NameError, NodeName};
 
 use crate::{
@@ -77,6 +78,7 @@ pub struct Settings {
     pub(crate) keys: Keys,
     pub(crate) datacenter: String,
     pub(crate) leave_on_terminate: bool,
+    pub(crate) log: Option<LogTap>,
 }
 
 /// The options cannot be run with; nothing was started.
@@ -176,7 +178,17 @@ impl Settings {
             keys,
             datacenter: datacenter(options.datacenter)?,
             leave_on_terminate: options.leave_on_terminate.unwrap_or(true),
+            log: None,
         })
+    }
+
+    /// Lets clients listen to the log, which whoever writes it passes on to `log`.
+    #[must_use]
+    pub fn with_log(self, log: LogTap) -> Self {
+        Self {
+            log: Some(log),
+            ..self
+        }
     }
 
     /// Whether a requested end is for good; otherwise the node says that it will be back.

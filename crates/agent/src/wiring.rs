@@ -9,7 +9,9 @@ use std::{
 
 use tidings_checks::Checks;
 use tidings_dns::{Dns, DnsSettings};
-use tidings_http::{AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, Limits, Metrics};
+use tidings_http::{
+    AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, Limits, LogTap, Metrics,
+};
 use tidings_node::{Boot, Config, Node};
 use tidings_types::{CheckId, Departure};
 use tidings_view::ViewSettings;
@@ -85,6 +87,7 @@ pub(crate) fn wire(
             pulse: pulse.clone(),
         },
         stop: stop.clone(),
+        log: settings.log.clone(),
     };
     let info = info(settings, addresses);
     let inheritance = Inheritance::new(storage.inherited, storage.dir.clone(), commands.clone());
@@ -179,6 +182,7 @@ struct FrontDoor {
     keyring: Keyring,
     counting: Counting,
     stop: watch::Sender<Option<Departure>>,
+    log: Option<LogTap>,
 }
 
 impl Hooks for FrontDoor {
@@ -193,6 +197,10 @@ impl Hooks for FrontDoor {
     fn keyring(&self, call: KeyringCall, everywhere: bool) -> KeyringFuture {
         let keyring = self.keyring.clone();
         Box::pin(async move { keyring.call(call, everywhere).await })
+    }
+
+    fn log(&self) -> Option<LogTap> {
+        self.log.clone()
     }
 
     fn metrics(&self, metrics: &mut Metrics) {

@@ -1,10 +1,21 @@
 //! The log: to standard error, as text for people or JSON for programs.
 
-use std::fmt;
+use std::{fmt, time::SystemTime};
 
 use clap::ValueEnum;
 use serde::Deserialize;
-use tracing_subscriber::{EnvFilter, filter::LevelFilter};
+use tidings_agent::{LogLine, LogTap};
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+};
+use tracing_subscriber::{
+    EnvFilter, Layer,
+    filter::LevelFilter,
+    fmt::layer,
+    layer::{Context, SubscriberExt as _},
+    util::SubscriberInitExt as _,
+};
 
 use crate::{
     exit::{Code, Failure},
@@ -26,18 +37,60 @@ pub(crate) enum LogFormat {
 const QUIET: &str =
     "quinn=warn,quinn_proto=warn,quinn_udp=error,rustls=warn,hyper=warn,h2=warn,reqwest=warn";
 
-/// Begins to log. `level` is a word (`info`) or a filter (`info,tidings_http=debug`).
-pub(crate) fn start(format: LogFormat, level: &str) -> anyhow::Result<()> {
-    let filter = filter(level)?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+/// Begins to log. `level` is a word (`info`) or a filter (`info,tidings_http=debug`). What is logged
+/// can be listened to as well.
+pub(crate) fn start(format: LogFormat, level: &str) -> anyhow::Result<LogTap> {
+    let tap = LogTap::default();
+    let log = layer()
         .with_writer(std::io::stderr)
         .with_ansi(output::error_coloured());
-    let started = match format {
-        LogFormat::Text => log.with_target(false).try_init(),
-        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    let log = match format {
+        LogFormat::Text => log.with_target(false).boxed(),
+        LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
-    started.map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))
+    tracing_subscriber::registry()
+        .with(log)
+        .with(Listening(tap.clone()))
+        .with(filter(level)?)
+        .try_init()
+        .map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))?;
+    Ok(tap)
+}
+
+/// Passes lines on while somebody listens.
+struct Listening(LogTap);
+
+impl<S: Subscriber> Layer<S> for Listening {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if !self.0.is_heard() {
+            return;
+        }
+        let mut line = Fields(LogLine {
+            at: SystemTime::now(),
+            level: *event.metadata().level(),
+            message: String::new(),
+            fields: Vec::new(),
+        });
+        event.record(&mut line);
+        self.0.tell(line.0);
+    }
+}
+
+struct Fields(LogLine);
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        let text = format!("{value:?}");
+        if field.name() == "message" {
+            self.0.message = text;
+        } else {
+            self.0.fields.push((field.name(), text));
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.record_debug(field, &format_args!("{value}"));
+    }
 }
 
 fn filter(level: &str) -> anyhow::Result<EnvFilter> {

@@ -52,9 +52,7 @@ pub(crate) async fn until_closed(
     call: &Call,
     change: impl Future<Output = ()>,
 ) -> Result<bool, Failure> {
-    let _place = call.state.waiter().ok_or_else(|| {
-        Failure::busy("too many blocking queries are waiting at this agent; try again in a moment")
-    })?;
+    let _place = call.state.waiter().ok_or_else(Failure::no_place_to_wait)?;
     Ok(tokio::select! {
         () = change => false,
         () = call.state.closed() => true,

@@ -6,12 +6,13 @@ use std::{
 };
 
 use serde::Serialize;
-use tidings_view::{Listed, NodeView, Standing, View, Watch};
+use tidings_view::{NodeView, Standing, View, Watch};
 
 use crate::{
     blocking::read,
     failure::Failure,
     filtering::Filtering,
+    health::listed_service,
     objects::{NodeObject, NodeService, ServiceNode, fields},
     reply::{self, Answer, Marks},
     request::{Call, Near, Selection},
@@ -75,24 +76,17 @@ pub(crate) async fn service(call: &Call) -> Answer {
     if call.rest.is_empty() {
         return Err(Failure::bad("Missing service name"));
     }
+    let selection = Selection::of(&call.params);
     let filter = Filtering::of(&call.params, fields::SERVICE_NODE)?;
     let watch = |_: &View| Watch::service(&call.rest);
     read(call, watch, |view| {
-        let mut listed = select(call, view);
+        let mut listed = listed_service(view, &call.rest, &selection, false);
+        Near::of(call).sort(&mut listed, |listed| listed.instance.node.name.as_str());
         listed.retain(|listed| filter.takes(|| ServiceNode::of(listed)));
         let nodes: Vec<_> = listed.iter().map(ServiceNode::of).collect();
         (reply::json(call, &nodes), Marks::of(&listed))
     })
     .await
-}
-
-/// What is served of the service that `call` names, in the order that all endpoints share.
-pub(crate) fn select(call: &Call, view: &View) -> Vec<Listed> {
-    let selection = Selection::of(&call.params);
-    let mut listed = view.lookup(&call.rest);
-    listed.retain(|listed| selection.takes(listed));
-    Near::of(call).sort(&mut listed, |listed| listed.instance.node.name.as_str());
-    listed
 }
 
 /// `GET /v1/catalog/node/:node`

@@ -47,6 +47,11 @@ impl Failure {
         }
     }
 
+    /// Too many queries wait.
+    pub(crate) fn no_place_to_wait() -> Self {
+        Self::busy("too many blocking queries are waiting at this agent; try again in a moment")
+    }
+
     /// No instance of this node has the id.
     pub(crate) fn unknown_service(id: &str) -> Self {
         Self::not_found(format_args!(

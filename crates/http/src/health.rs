@@ -1,11 +1,11 @@
 //! `/v1/health/...`: what is registered, with its health.
 
 use tidings_types::CheckStatus;
-use tidings_view::{ListedCheck, NodeKey, Standing, View, Watch};
+use tidings_view::{Listed, ListedCheck, NodeKey, Standing, View, Watch};
 
 use crate::{
     blocking::read,
-    catalog::{select, served_of, watch_node},
+    catalog::{served_of, watch_node},
     failure::Failure,
     filtering::Filtering,
     objects::{CheckServiceNode, HealthCheck, fields},
@@ -21,14 +21,14 @@ pub(crate) async fn service(call: &Call) -> Answer {
     let Some(passing) = call.params.flag("passing") else {
         return Err(Failure::bad("Invalid value for ?passing"));
     };
+    let selection = Selection::of(&call.params);
     let filter = Filtering::of(&call.params, fields::CHECK_SERVICE_NODE)?;
     let watch = |_: &View| Watch::service(&call.rest);
     read(call, watch, |view| {
-        let mut listed = select(call, view);
+        let mut listed = listed_service(view, &call.rest, &selection, passing);
+        Near::of(call).sort(&mut listed, |listed| listed.instance.node.name.as_str());
         let overlay = view.overlay();
         let serf = |key: &NodeKey| overlay.serf_health(key, view.now());
-        // The node's serfHealth passes for whatever is served, so it need not be asked.
-        listed.retain(|listed| !passing || listed.instance.status() == CheckStatus::Passing);
         listed.retain(|listed| {
             filter.takes(|| CheckServiceNode::of(listed, serf(&listed.instance.node.key)))
         });
@@ -39,6 +39,22 @@ pub(crate) async fn service(call: &Call) -> Answer {
         (reply::json(call, &nodes), Marks::of(&listed))
     })
     .await
+}
+
+/// What is served of the service called `name`, in the order that all endpoints share.
+pub(crate) fn listed_service(
+    view: &View,
+    name: &str,
+    selection: &Selection,
+    passing: bool,
+) -> Vec<Listed> {
+    let mut listed = view.lookup(name);
+    listed.retain(|listed| {
+        // The node's serfHealth passes for whatever is served, so it need not be asked.
+        let passes = || listed.instance.status() == CheckStatus::Passing;
+        selection.takes(listed) && (!passing || passes())
+    });
+    listed
 }
 
 /// `GET /v1/health/checks/:service`

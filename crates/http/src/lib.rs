@@ -28,7 +28,8 @@
 //! | `health` | `/v1/health/` |
 //! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
 //! | `status`, `coordinate` | `/v1/status/`, `/v1/coordinate/` |
-//! | `tidings`, `keyring` | `/v1/tidings/` |
+//! | `tidings`, `keyring`, `watch` | `/v1/tidings/` |
+//! | `monitor`, `stream` | the log, and other answers that go on |
 //! | `refusals` | what is refused, and in which words |
 
 mod agent;
@@ -52,6 +53,7 @@ mod keyring;
 mod maintenance;
 mod member;
 pub mod metrics;
+mod monitor;
 mod objects;
 mod refusals;
 mod reply;
@@ -60,7 +62,9 @@ mod routes;
 pub mod server;
 pub mod state;
 mod status;
+mod stream;
 mod tidings;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -69,6 +73,7 @@ pub use keyring::{
     KeyringCall, KeyringFuture, KeyringKey, KeyringMember, KeyringRefusal, KeyringReport,
 };
 pub use metrics::Metrics;
+pub use monitor::{LogLine, LogTap};
 pub use routes::router;
 pub use server::serve;
 pub use state::{AgentInfo, Hooks, HttpState, Limits};

@@ -33,7 +33,7 @@ mod text;
 
 use std::{borrow::Cow, time::Duration};
 
-pub(crate) use self::endpoint::{consul, prometheus};
+pub(crate) use self::endpoint::{consul, date, prometheus};
 
 /// The figures of one moment, in the order in which they were added.
 #[derive(Clone, Debug, Default)]

@@ -11,12 +11,12 @@ use axum::{
 use crate::{
     agent, agent_check, agent_health, agent_service, catalog, catalog_write, compress, coordinate,
     failure::Failure,
-    front, health, keyring, maintenance, metrics,
+    front, health, keyring, maintenance, metrics, monitor,
     refusals::{self, Refused},
     reply::{self, Answer},
     request::{Call, Params, decode, read_body},
     state::HttpState,
-    status, tidings,
+    status, tidings, watch,
 };
 
 /// The whole API as one service.
@@ -160,6 +160,7 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::AgentMaintenance => maintenance::of_node(call).await,
         Endpoint::AgentMembers => agent::members(&call),
         Endpoint::AgentMetrics => metrics::consul(&call),
+        Endpoint::AgentMonitor => monitor::log(&call),
         Endpoint::AgentSelf => agent::itself(&call),
         Endpoint::AgentService => agent_service::one(&call).await,
         Endpoint::AgentServiceDeregister => agent_service::deregister(call).await,
@@ -194,6 +195,7 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::TidingsKeyringUse => keyring::use_key(call).await,
         Endpoint::TidingsMetrics => metrics::prometheus(&call),
         Endpoint::TidingsStatus => tidings::status(&call),
+        Endpoint::TidingsWatch => watch::services(&call),
     }
 }
 
@@ -215,6 +217,7 @@ enum Endpoint {
     AgentMaintenance,
     AgentMembers,
     AgentMetrics,
+    AgentMonitor,
     AgentSelf,
     AgentService,
     AgentServiceDeregister,
@@ -249,6 +252,7 @@ enum Endpoint {
     TidingsKeyringUse,
     TidingsMetrics,
     TidingsStatus,
+    TidingsWatch,
 }
 
 impl Endpoint {
@@ -305,6 +309,7 @@ const ROUTES: &[Route] = &[
     ("/v1/agent/maintenance", PUT, Endpoint::AgentMaintenance),
     ("/v1/agent/members", GET, Endpoint::AgentMembers),
     ("/v1/agent/metrics", GET, Endpoint::AgentMetrics),
+    ("/v1/agent/monitor", GET, Endpoint::AgentMonitor),
     ("/v1/agent/self", GET, Endpoint::AgentSelf),
     ("/v1/agent/service/", GET, Endpoint::AgentService),
     (
@@ -364,6 +369,7 @@ const ROUTES: &[Route] = &[
     ("/v1/tidings/keyring/use/", PUT, Endpoint::TidingsKeyringUse),
     ("/v1/tidings/metrics", GET, Endpoint::TidingsMetrics),
     ("/v1/tidings/status", GET, Endpoint::TidingsStatus),
+    ("/v1/tidings/watch", GET, Endpoint::TidingsWatch),
 ];
 
 /// Every pattern, for the table of what is covered.

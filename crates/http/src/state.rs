@@ -9,10 +9,10 @@ use std::{
 
 use tidings_types::CheckId;
 use tidings_view::{Commands, View};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{
-    Metrics,
+    LogTap, Metrics,
     figures::Figures,
     keyring::{KeyringCall, KeyringFuture},
 };
@@ -32,7 +32,7 @@ struct Inner {
     limits: Limits,
     figures: Figures,
     places: Arc<Semaphore>,
-    waiters: Semaphore,
+    waiters: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
 
@@ -68,6 +68,11 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
 
     /// Looks at the cluster keys or changes them, on this agent or on all that are reachable.
     fn keyring(&self, call: KeyringCall, everywhere: bool) -> KeyringFuture;
+
+    /// Where the agent's log can be listened to, if it can.
+    fn log(&self) -> Option<LogTap> {
+        None
+    }
 
     /// Adds the figures of the agent's other parts. Must not block.
     fn metrics(&self, metrics: &mut Metrics);
@@ -124,7 +129,7 @@ impl HttpState {
                 limits,
                 figures: Figures::default(),
                 places: Arc::new(Semaphore::new(limits.connections)),
-                waiters: Semaphore::new(limits.waiters),
+                waiters: Arc::new(Semaphore::new(limits.waiters)),
                 closing: watch::Sender::new(false),
             }),
         }
@@ -164,8 +169,8 @@ impl HttpState {
     }
 
     /// A place for a blocking query, unless all are taken.
-    pub(crate) fn waiter(&self) -> Option<SemaphorePermit<'_>> {
-        let place = self.inner.waiters.try_acquire().ok();
+    pub(crate) fn waiter(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.inner.waiters).try_acquire_owned().ok();
         if place.is_none() {
             self.figures().queries_refused.add();
         }

@@ -12,5 +12,8 @@ mod ground;
 mod health;
 mod keyring;
 mod metrics;
+mod monitor;
 mod rules;
 mod server;
+mod stream;
+mod watch;

@@ -276,6 +276,12 @@ impl View {
         self.shared.last_index()
     }
 
+    /// Whether this run has handed out `index`, or could have: the client speaks of what it was told
+    /// here, not of another agent or an earlier run.
+    pub fn was_issued(&self, index: u64) -> bool {
+        self.shared.was_issued(index)
+    }
+
     /// Waits until the answer to `watch` has an index greater than `index`, or until `deadline`.
     ///
     /// Returns at once for an index that this run has not handed out: its client speaks of another

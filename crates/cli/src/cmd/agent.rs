@@ -31,8 +31,9 @@ impl Agent {
                  things out in memory with `tidings dev`"
             )));
         }
-        logging::start(options.log_format(), options.log_level())?;
+        let log = logging::start(options.log_format(), options.log_level())?;
         let settings = Settings::check(options.into()).map_err(usage)?;
+        let settings = settings.with_log(log);
         run::until_stopped(async || Ok(tidings_agent::Agent::start(settings.clone()).await?))
     }
 }

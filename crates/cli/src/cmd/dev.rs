@@ -4,7 +4,8 @@ use std::{fmt::Write, net::SocketAddr};
 
 use clap::Args;
 use tidings_agent::{
-    Addresses, Agent, DNS_PORT, GOSSIP_PORT, HTTP_PORT, Options, Settings, StartError, host_name,
+    Addresses, Agent, DNS_PORT, GOSSIP_PORT, HTTP_PORT, LogTap, Options, Settings, StartError,
+    host_name,
 };
 
 use crate::{
@@ -38,16 +39,16 @@ pub(super) struct Dev {
 
 impl Dev {
     pub(super) fn run(self) -> anyhow::Result<()> {
-        logging::start(LogFormat::Text, &self.log_level)?;
-        run::until_stopped(|| self.start())
+        let log = logging::start(LogFormat::Text, &self.log_level)?;
+        run::until_stopped(|| self.start(&log))
     }
 
-    async fn start(&self) -> anyhow::Result<Agent> {
+    async fn start(&self, log: &LogTap) -> anyhow::Result<Agent> {
         let mut moves = 0;
         loop {
             let name = self.name.clone().unwrap_or_else(|| name_after(moves));
             let settings = self.settings(name.clone(), moves).map_err(usage)?;
-            match Agent::start(settings).await {
+            match Agent::start(settings.with_log(log.clone())).await {
                 Ok(agent) => {
                     output::print(&self.banner(&name, moves, agent.addresses()));
                     return Ok(agent);

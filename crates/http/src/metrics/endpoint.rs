@@ -79,7 +79,7 @@ fn accepts_text(headers: &HeaderMap) -> bool {
 }
 
 /// A moment since 1970 as Consul writes it.
-fn date(since_1970: Duration) -> String {
+pub(crate) fn date(since_1970: Duration) -> String {
     let seconds = since_1970.as_secs();
     let (mut day, time) = (seconds / 86_400, seconds % 86_400);
     let mut year = 1970;

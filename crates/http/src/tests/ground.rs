@@ -20,7 +20,7 @@ use tower_service::Service;
 use super::fake_node::{self, FakeNode, Shared};
 use crate::{
     AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal, KeyringReport, Limits,
-    Metrics, router,
+    LogTap, Metrics, router,
 };
 
 /// The index before anything is there.
@@ -37,6 +37,7 @@ pub(super) struct Ground {
     pub(super) view: View,
     node: Shared,
     pub(super) calls: Arc<Mutex<Vec<String>>>,
+    pub(super) log: LogTap,
 }
 
 /// What came back.
@@ -87,7 +88,8 @@ impl Ground {
             dev: false,
             started: SystemTime::now(),
         };
-        let hooks = Recorder(Arc::clone(&calls));
+        let log = LogTap::default();
+        let hooks = Recorder(Arc::clone(&calls), log.clone());
         let state = HttpState::new(view.clone(), sender, info, hooks, limits);
         let ground = Self {
             router: router(state.clone()),
@@ -95,6 +97,7 @@ impl Ground {
             view,
             node,
             calls,
+            log,
         };
         ground.members(&[(1, MemberStatus::Alive, Liveness::Live)]);
         ground.node().write([node_record(1, "one")]);
@@ -206,7 +209,7 @@ fn web(n: u8) -> tidings_types::Instance {
 
 /// Writes down what the agent is asked for.
 #[derive(Debug)]
-struct Recorder(Arc<Mutex<Vec<String>>>);
+struct Recorder(Arc<Mutex<Vec<String>>>, LogTap);
 
 impl Hooks for Recorder {
     fn check_reported(&self, check: &CheckId, output: &str) {
@@ -236,6 +239,10 @@ impl Hooks for Recorder {
                 }),
             }
         })
+    }
+
+    fn log(&self) -> Option<LogTap> {
+        Some(self.1.clone())
     }
 
     fn metrics(&self, metrics: &mut Metrics) {
