@@ -27,7 +27,7 @@
 //! | `catalog`, `catalog_write` | `/v1/catalog/` |
 //! | `health` | `/v1/health/` |
 //! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
-//! | `status`, `coordinate` | `/v1/status/`, `/v1/coordinate/` |
+//! | `event`, `status`, `coordinate` | `/v1/event/`, `/v1/status/`, `/v1/coordinate/` |
 //! | `tidings`, `keyring`, `watch` | `/v1/tidings/` |
 //! | `monitor`, `stream` | the log, and other answers that go on |
 //! | `refusals` | what is refused, and in which words |
@@ -43,6 +43,7 @@ mod compress;
 mod coordinate;
 mod definition;
 mod duration;
+mod event;
 mod failure;
 mod figures;
 mod filtering;

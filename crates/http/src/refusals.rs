@@ -78,7 +78,6 @@ const FAMILIES: &[(&str, Refused)] = &[
     ("/v1/config", Refused::Mesh),
     ("/v1/connect", Refused::Mesh),
     ("/v1/discovery-chain", Refused::Mesh),
-    ("/v1/event", Refused::NotYet),
     ("/v1/exported-services", Refused::Mesh),
     ("/v1/internal", Refused::NotYet),
     ("/v1/kv", Refused::Coordination),

@@ -141,7 +141,7 @@ pub(crate) fn set(response: &mut Response, name: HeaderName, value: impl Display
 }
 
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
-const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
+pub(crate) const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("x-consul-knownleader");
 const LAST_CONTACT: HeaderName = HeaderName::from_static("x-consul-lastcontact");
 const EFFECTIVE_CONSISTENCY: HeaderName = HeaderName::from_static("x-consul-effective-consistency");

@@ -165,7 +165,7 @@ fn check_cache_control(headers: &HeaderMap) -> Result<(), Failure> {
     Ok(())
 }
 
-fn index_of(params: &Params) -> Result<u64, Failure> {
+pub(crate) fn index_of(params: &Params) -> Result<u64, Failure> {
     match params.get("index") {
         None | Some("") => Ok(0),
         Some(text) if text.bytes().all(|b| b.is_ascii_digit()) => {

@@ -10,6 +10,7 @@ use axum::{
 
 use crate::{
     agent, agent_check, agent_health, agent_service, catalog, catalog_write, compress, coordinate,
+    event,
     failure::Failure,
     front, health, keyring, maintenance, metrics, monitor,
     refusals::{self, Refused},
@@ -180,6 +181,8 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::CoordinateNode => coordinate::node(&call).await,
         Endpoint::CoordinateNodes => coordinate::nodes(&call).await,
         Endpoint::CoordinateUpdate => coordinate::update(&call),
+        Endpoint::EventFire => event::fire(call).await,
+        Endpoint::EventList => event::list(&call).await,
         Endpoint::HealthChecks => health::checks(&call).await,
         Endpoint::HealthNode => health::node(&call).await,
         Endpoint::HealthService => health::service(&call).await,
@@ -237,6 +240,8 @@ enum Endpoint {
     CoordinateNode,
     CoordinateNodes,
     CoordinateUpdate,
+    EventFire,
+    EventList,
     HealthChecks,
     HealthNode,
     HealthService,
@@ -264,6 +269,7 @@ impl Endpoint {
                 | Self::AgentServiceRegister
                 | Self::CatalogDeregister
                 | Self::CatalogRegister
+                | Self::EventFire
                 | Self::TidingsKeyringAdd
         )
     }
@@ -351,6 +357,8 @@ const ROUTES: &[Route] = &[
     ("/v1/coordinate/node/", GET, Endpoint::CoordinateNode),
     ("/v1/coordinate/nodes", GET, Endpoint::CoordinateNodes),
     ("/v1/coordinate/update", PUT, Endpoint::CoordinateUpdate),
+    ("/v1/event/fire/", PUT, Endpoint::EventFire),
+    ("/v1/event/list", GET, Endpoint::EventList),
     ("/v1/health/checks/", GET, Endpoint::HealthChecks),
     ("/v1/health/connect/", GET, Endpoint::NoMesh),
     ("/v1/health/ingress/", GET, Endpoint::NoMesh),

@@ -5,6 +5,7 @@ mod blocking;
 mod catalog;
 mod consul;
 mod coverage;
+mod event;
 mod fake_node;
 mod filtering;
 mod front;

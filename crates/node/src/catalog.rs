@@ -285,6 +285,6 @@ const fn external_node(key: &Key) -> Option<&NodeName> {
         Key::ExternalNode(node) | Key::ExternalInstance(node, _) | Key::ExternalCheck(node, _) => {
             Some(node)
         }
-        Key::Node(_) | Key::Instance(..) | Key::Check(..) => None,
+        Key::Node(_) | Key::Instance(..) | Key::Check(..) | Key::Event(..) => None,
     }
 }

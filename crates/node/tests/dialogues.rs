@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tidings_node::{Event, Input};
 use tidings_types::{
-    Body, CheckId, CheckStatus, Command, Departure, ExternalNode, Instance, Key, Liveness,
+    Body, CheckId, CheckStatus, Command, Departure, EventId, ExternalNode, Instance, Key, Liveness,
     MemberStatus, NodeName, Refusal, Snapshot, Sync, TextMap, Transfer,
 };
 use world::{World, id, instance, name, register, service, ttl_check};
@@ -29,6 +29,44 @@ fn own_feed(world: &World, n: u8) -> Snapshot {
         .registry()
         .snapshot(id(n))
         .expect("it has a feed")
+}
+
+fn fire(unix_ms: u64, name: &str) -> Command {
+    let event = tidings_types::Event {
+        name: name.into(),
+        payload: Box::default(),
+        node_filter: Box::default(),
+        service_filter: Box::default(),
+        tag_filter: Box::default(),
+    };
+    Command::FireEvent {
+        id: EventId::new(unix_ms, [0; 10]),
+        event: Box::new(event),
+    }
+}
+
+fn events(world: &World, at: u8) -> Vec<u64> {
+    let keys = world.peers[&at].records.keys();
+    keys.filter_map(|key| match key {
+        Key::Event(_, id) => Some(id.unix_ms()),
+        _ => None,
+    })
+    .collect()
+}
+
+#[test]
+fn an_event_reaches_everybody_and_goes_when_it_is_old_or_one_too_many() {
+    let mut world = World::cluster(2);
+    for ms in 1..=260 {
+        world.command(1, fire(ms, "e"));
+    }
+    world.run(Duration::from_secs(3));
+    assert_eq!(events(&world, 1), (5..=260).collect::<Vec<_>>());
+    assert_eq!(events(&world, 2), events(&world, 1));
+    // Ten minutes after the last but one.
+    world.command(1, fire(600_260, "late"));
+    world.run(Duration::from_secs(3));
+    assert_eq!(events(&world, 2), [260, 600_260]);
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::net::SocketAddr;
 
 use crate::{
-    Check, CheckId, CheckStatus, Departure, ExternalNode, Instance, NodeId, NodeName, ServiceId,
+    Check, CheckId, CheckStatus, Departure, Event, EventId, ExternalNode, Instance, NodeId,
+    NodeName, ServiceId,
 };
 
 /// A request to change something. Each is answered exactly once, after it is on disk and visible to
@@ -71,6 +72,13 @@ pub enum Command {
         service: Option<ServiceId>,
         /// Only this check.
         check: Option<CheckId>,
+    },
+    /// Shows an event on every agent for a while, and takes away older ones of this node.
+    FireEvent {
+        /// The event's id.
+        id: EventId,
+        /// What it says, and to whom.
+        event: Box<Event>,
     },
     /// Tries these addresses once more as seeds.
     Join {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckId, NodeId, NodeName, ServiceId};
+use crate::{CheckId, EventId, NodeId, NodeName, ServiceId};
 
 /// The key of a record.
 ///
@@ -23,13 +23,18 @@ pub enum Key {
     ExternalInstance(NodeName, ServiceId),
     /// A check on such a node.
     ExternalCheck(NodeName, CheckId),
+    /// An event that a node took.
+    Event(NodeId, EventId),
 }
 
 impl Key {
     /// The node that alone may register under this key; `None` for a shared key.
     pub const fn owner(&self) -> Option<NodeId> {
         match self {
-            Self::Node(node) | Self::Instance(node, _) | Self::Check(node, _) => Some(*node),
+            Self::Node(node)
+            | Self::Instance(node, _)
+            | Self::Check(node, _)
+            | Self::Event(node, _) => Some(*node),
             Self::ExternalNode(_) | Self::ExternalInstance(..) | Self::ExternalCheck(..) => None,
         }
     }

@@ -14,6 +14,7 @@
 //! | [`version`] | [`Version`] and [`VectorClock`]: which of two writes wins, and whether they conflict |
 //! | [`key`] | [`Key`]: what a record is filed under, and who owns it |
 //! | [`record`] | [`Body`]: node, instance and check records |
+//! | [`event`] | [`Event`] and [`EventId`]: short messages that are shown for a while |
 //! | [`packed`] | [`Texts`], [`TextMap`]: a record's lists and maps, each in one piece of memory |
 //! | [`feed`] | [`Slot`], [`Change`], [`Delta`], [`Snapshot`]: a feed's content on its way |
 //! | [`liveness`] | [`Liveness`] and [`Roster`]: what this agent knows of its members |
@@ -24,6 +25,7 @@
 
 pub mod cluster_key;
 pub mod command;
+pub mod event;
 pub mod feed;
 pub mod id;
 pub mod key;
@@ -40,6 +42,7 @@ pub mod version;
 
 pub use cluster_key::{ClusterKey, ClusterKeyId, ParseClusterKeyIdError};
 pub use command::{Command, Outcome, Refusal};
+pub use event::{Event, EventId};
 pub use feed::{Change, Delta, Entry, FeedState, Needs, Slot, Snapshot, Transfer};
 pub use id::{ClusterId, Dot, Epoch, NodeId};
 pub use key::Key;

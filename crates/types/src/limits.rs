@@ -34,6 +34,13 @@ pub const CONFLICTS_SHOWN: usize = 4;
 pub const NAME_BYTES: usize = 255;
 /// Bytes of an address in a record: an IP address or a host name.
 pub const ADDRESS_BYTES: usize = 255;
+/// Events of one node that stand; firing one more takes the oldest away.
+pub const EVENTS: usize = 256;
+/// Bytes of an event's payload (Consul's limit).
+pub const EVENT_PAYLOAD_BYTES: usize = 512;
+/// How long an event stands at least, unless more than [`EVENTS`] come after it; it goes when its node
+/// fires another one.
+pub const EVENT_MS: u64 = 10 * 60 * 1_000;
 /// Tags of one instance.
 pub const TAGS: usize = 64;
 /// Bytes of one tag.

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{CheckId, Headers, NodeName, ServiceId, ServiceName, TaggedAddresses, TextMap, Texts};
+use crate::{
+    CheckId, Event, Headers, NodeName, ServiceId, ServiceName, TaggedAddresses, TextMap, Texts,
+};
 
 /// The content of a live record. The variant must fit its [`Key`](crate::Key).
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -18,6 +20,8 @@ pub enum Body {
     Check(Check),
     /// Of [`Key::ExternalNode`](crate::Key::ExternalNode).
     ExternalNode(ExternalNode),
+    /// Of [`Key::Event`](crate::Key::Event).
+    Event(Event),
 }
 
 /// A node's record about itself.

@@ -24,6 +24,7 @@ pub(crate) struct Batch {
     pub(crate) node_table: bool,
     pub(crate) service_table: bool,
     pub(crate) check_table: bool,
+    pub(crate) event_table: bool,
     pub(crate) roster: Option<Arc<Roster>>,
     /// Whether names or departures changed, which the overlay looks at.
     pub(crate) relay: bool,
@@ -63,6 +64,7 @@ impl Batch {
         self.node_table
             || self.service_table
             || self.check_table
+            || self.event_table
             || !self.nodes.is_empty()
             || self.services.values().any(|dirty| dirty.moved)
     }

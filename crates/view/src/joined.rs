@@ -4,8 +4,8 @@ use std::{net::IpAddr, net::SocketAddr, ops::Deref, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 use tidings_types::{
-    Body, Check, CheckId, CheckKind, CheckStatus, Departure, Dot, ExternalNode, Instance, Key,
-    Node, NodeId, NodeName, ServiceId, ServiceName, TextMap,
+    Body, Check, CheckId, CheckKind, CheckStatus, Departure, Dot, Event, ExternalNode, Instance,
+    Key, Node, NodeId, NodeName, ServiceId, ServiceName, TextMap,
 };
 
 /// Which node a record stands on.
@@ -21,7 +21,9 @@ impl NodeKey {
     /// The node that `key` stands on.
     pub fn of(key: &Key) -> Self {
         match key {
-            Key::Node(id) | Key::Instance(id, _) | Key::Check(id, _) => Self::Agent(*id),
+            Key::Node(id) | Key::Instance(id, _) | Key::Check(id, _) | Key::Event(id, _) => {
+                Self::Agent(*id)
+            }
             Key::ExternalNode(name)
             | Key::ExternalInstance(name, _)
             | Key::ExternalCheck(name, _) => Self::External(name.clone()),
@@ -315,4 +317,8 @@ body_of! {
 body_of! {
     /// A record that is a check, shared with the registry.
     CheckBody, Check
+}
+body_of! {
+    /// A record that is an event, shared with the registry.
+    EventBody, Event
 }

@@ -16,6 +16,7 @@
 //! |---|---|
 //! | [`command`] | [`Commands`] and [`CommandReceiver`]: the way to the node |
 //! | [`consul`] | [`CONSUL`]: the agents themselves, as Consul's clients look for servers |
+//! | [`events`] | [`EventView`]: the last events of all nodes |
 //! | [`joined`] | [`Service`], [`InstanceView`], [`NodeFacts`], [`CheckView`]: what a query reads |
 //! | [`overlay`] | [`Overlay`], [`Standing`], [`Listed`]: liveness, laid over at query time |
 //! | [`view`] | [`View`]: the queries |
@@ -25,6 +26,7 @@
 mod batch;
 pub mod command;
 pub mod consul;
+pub mod events;
 pub mod joined;
 pub mod overlay;
 mod shared;
@@ -38,8 +40,10 @@ mod tests;
 
 pub use command::{CommandReceiver, Commands, Reply, Request, commands};
 pub use consul::CONSUL;
+pub use events::EventView;
 pub use joined::{
-    AWAITED, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, NodeKey, Origin, Service,
+    AWAITED, CheckBody, CheckView, EventBody, InstanceBody, InstanceView, NodeFacts, NodeKey,
+    Origin, Service,
 };
 pub use overlay::{Listed, Overlay, SerfHealth, Standing};
 pub use view::{ListedCheck, NodeView, View};

@@ -10,7 +10,7 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use tidings_types::{NodeId, NodeName, Status, Timestamp};
 
-use crate::{NodeKey, Overlay, Service, Watch, slot::Slot, watch::Waiters};
+use crate::{EventView, NodeKey, Overlay, Service, Watch, slot::Slot, watch::Waiters};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     pub(crate) overlay: ArcSwap<Overlay>,
     pub(crate) status: ArcSwap<Status>,
     pub(crate) tables: Tables,
+    /// The last events of all nodes.
+    pub(crate) events: ArcSwap<Vec<EventView>>,
     pub(crate) waiters: Waiters,
     /// The driver's clock in microseconds, for ages.
     clock: AtomicU64,
@@ -42,6 +44,7 @@ pub(crate) struct Tables {
     pub(crate) nodes: AtomicU64,
     pub(crate) services: AtomicU64,
     pub(crate) checks: AtomicU64,
+    pub(crate) events: AtomicU64,
 }
 
 impl Shared {
@@ -69,7 +72,9 @@ impl Shared {
                 nodes: AtomicU64::new(first_index),
                 services: AtomicU64::new(first_index),
                 checks: AtomicU64::new(first_index),
+                events: AtomicU64::new(first_index),
             },
+            events: ArcSwap::default(),
             waiters: Waiters::default(),
             clock: AtomicU64::new(0),
         }
@@ -110,6 +115,7 @@ impl Shared {
             Watch::Nodes => &self.tables.nodes,
             Watch::Services => &self.tables.services,
             Watch::Checks => &self.tables.checks,
+            Watch::Events => &self.tables.events,
         };
         table.load(Ordering::Acquire)
     }

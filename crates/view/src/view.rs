@@ -6,8 +6,8 @@ use tidings_types::{CheckId, NodeId, NodeName, Roster, ServiceId, Status, Timest
 use tokio::time::Instant;
 
 use crate::{
-    CheckView, InstanceView, Listed, NodeFacts, NodeKey, Overlay, Service, Standing, Watch,
-    shared::Shared, slot::Slot, watch,
+    CheckView, EventView, InstanceView, Listed, NodeFacts, NodeKey, Overlay, Service, Standing,
+    Watch, shared::Shared, slot::Slot, watch,
 };
 
 /// The read view. Cheap to clone; every query is answered from this agent's memory.
@@ -248,6 +248,12 @@ impl View {
                 })
             })
             .collect()
+    }
+
+    /// The last [`EVENTS`](tidings_types::limits::EVENTS) events of all nodes that came
+    /// here, the last one at the end.
+    pub fn events(&self) -> Arc<Vec<EventView>> {
+        self.shared.events.load_full()
     }
 
     /// Liveness, to be laid over what other queries return. Load it after them.

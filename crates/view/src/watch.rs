@@ -22,6 +22,8 @@ pub enum Watch {
     Services,
     /// Every check.
     Checks,
+    /// The events.
+    Events,
 }
 
 impl Watch {

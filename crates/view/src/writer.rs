@@ -14,6 +14,7 @@ use crate::{
     CheckBody, InstanceBody, InstanceView, NodeFacts, NodeKey, Origin, Overlay, Service, View,
     Watch,
     batch::{Batch, Dirty},
+    events::Events,
     overlay::Namesake,
     shared::{INDEX_MAX, Shared},
     slot::{Effect, Slot, Touched},
@@ -64,6 +65,7 @@ pub fn channel(settings: ViewSettings) -> (ViewWriter, View) {
         agents: BTreeMap::new(),
         absent: BTreeSet::new(),
         absent_max: absent_services,
+        events: Events::default(),
     };
     let own = NodeKey::Agent(me);
     writer.name_node(&own, None, Some(shared.my_name.as_str()));
@@ -80,6 +82,7 @@ pub struct ViewWriter {
     /// Services without instances that keep their index, oldest first.
     absent: BTreeSet<(u64, Arc<str>)>,
     absent_max: usize,
+    events: Events,
 }
 
 impl ViewWriter {
@@ -145,6 +148,10 @@ impl ViewWriter {
     fn record(&mut self, batch: &mut Batch, key: &Key, body: Option<Arc<Body>>, origin: Origin) {
         let node = NodeKey::of(key);
         match key {
+            Key::Event(owner, id) => {
+                batch.event_table |= self.events.record(*id, *owner, body);
+                return;
+            }
             Key::Node(_) | Key::ExternalNode(_) => self.node(batch, &node, body, origin),
             Key::Instance(_, id) | Key::ExternalInstance(_, id) => {
                 let body = body.and_then(InstanceBody::new);
@@ -262,6 +269,9 @@ impl ViewWriter {
         if !moved {
             return;
         }
+        if batch.event_table {
+            self.shared.events.store(Arc::new(self.events.last()));
+        }
         for node in &batch.nodes {
             if let Some(mut slot) = self.shared.nodes.get_mut(node) {
                 slot.index = batch.index;
@@ -272,6 +282,7 @@ impl ViewWriter {
             (batch.node_table, &tables.nodes),
             (batch.service_table, &tables.services),
             (batch.check_table, &tables.checks),
+            (batch.event_table, &tables.events),
         ] {
             if moved {
                 table.store(batch.index, Ordering::Release);
@@ -289,6 +300,7 @@ impl ViewWriter {
             (batch.node_table, Watch::Nodes),
             (batch.service_table, Watch::Services),
             (batch.check_table, Watch::Checks),
+            (batch.event_table, Watch::Events),
         ];
         let tables = tables.into_iter().filter(|(moved, _)| *moved);
         for watch in services.chain(nodes).chain(tables.map(|(_, watch)| watch)) {
@@ -473,6 +485,7 @@ const fn turn(update: &Update) -> u8 {
             (Key::Instance(..) | Key::ExternalInstance(..), Some(_)) => 3,
             (Key::Check(..) | Key::ExternalCheck(..), None) => 4,
             (Key::Node(_) | Key::ExternalNode(_), None) => 5,
+            (Key::Event(..), _) => 6,
         },
         Update::CheckOutput { .. } | Update::Roster(_) | Update::Status(_) => 6,
     }

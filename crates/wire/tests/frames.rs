@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 use tidings_types::{
-    Body, Change, Delta, Dot, Entry, Epoch, ExternalNode, FeedState, Hlc, Key, Lineage, NodeId,
-    NodeName, Slot, Snapshot, TextMap, Transfer, VectorClock, Version,
+    Body, Change, Delta, Dot, Entry, Epoch, Event, EventId, ExternalNode, FeedState, Hlc, Key,
+    Lineage, NodeId, NodeName, Slot, Snapshot, TextMap, Transfer, VectorClock, Version,
     limits::{PAYLOAD_BYTES, TRANSFER_BYTES},
 };
 use tidings_wire::{
@@ -98,6 +98,34 @@ fn datagrams_keep_their_golden_bytes() {
         golden,
         include_str!("datagrams.golden").lines().collect::<Vec<_>>()
     );
+}
+
+#[test]
+fn an_event_keeps_its_golden_bytes() {
+    let event = Event {
+        name: "deploy".into(),
+        payload: b"v2".as_slice().into(),
+        node_filter: "n".into(),
+        service_filter: "web".into(),
+        tag_filter: "t".into(),
+    };
+    let id = EventId::new(1_763_669_045_007, [9; 10]);
+    let change = Change {
+        key: Key::Event(node(1), id),
+        slot: Slot::Entry(Entry {
+            version: Version::Owner(Dot {
+                epoch: Epoch::from_bits(7),
+                seq: 1,
+                node: node(1),
+            }),
+            body: Some(Arc::new(Body::Event(event))),
+        }),
+        ..change(1, "")
+    };
+    let part = parts(Transfer::Delta(delta(vec![change]))).remove(0);
+    let frame = Response::Feed(Box::new(part)).encode().unwrap();
+    let golden: String = frame.iter().map(|b| format!("{b:02x}")).collect();
+    assert_eq!(golden, include_str!("event.golden").trim_end());
 }
 
 #[test]

@@ -325,6 +325,7 @@ pub(crate) fn command(command: &Command, names: &Names) -> String {
         Command::ForceLeave { node } => format!("make {} leave", names.of(*node)),
         Command::Depart(Departure::Left) => "leave".to_owned(),
         Command::Depart(Departure::Restarting) => "restart".to_owned(),
+        Command::FireEvent { event, .. } => format!("fire {}", event.name),
     }
 }
 

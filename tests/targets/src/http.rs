@@ -122,7 +122,7 @@ impl Hooks for Silent {
 }
 
 /// Everything that takes a body or reads more than a path. Their order is part of the corpus.
-const ENDPOINTS: [(&str, &str); 13] = [
+const ENDPOINTS: [(&str, &str); 15] = [
     ("PUT", "/v1/agent/service/register"),
     ("PUT", "/v1/agent/check/register"),
     ("PUT", "/v1/catalog/register"),
@@ -136,4 +136,6 @@ const ENDPOINTS: [(&str, &str); 13] = [
     ("GET", "/v1/agent/health/service/id/"),
     ("GET", "/v1/"),
     ("PUT", "/v1/tidings/keyring/"),
+    ("PUT", "/v1/event/fire/"),
+    ("GET", "/v1/event/list"),
 ];

@@ -116,6 +116,9 @@ impl FakeNode {
             } => {
                 self.deregister_external(&node, service.as_ref(), check.as_ref())?;
             }
+            Command::FireEvent { id, event } => {
+                self.write([(Key::Event(self.me, id), Some(Body::Event(*event)))]);
+            }
             Command::Join { addrs } => assert!(!addrs.is_empty()),
             Command::ForceLeave { node } if node == NodeId::from_bytes([9; 16]) => {
                 return Err(Refusal::UnknownNode {

@@ -109,7 +109,6 @@ async fn coordination_is_refused_with_the_reason() {
         ("PUT", "/v1/session/create"),
         ("PUT", "/v1/txn"),
         ("POST", "/v1/query"),
-        ("PUT", "/v1/event/fire/x"),
         ("GET", "/v1/connect/ca/roots"),
         ("GET", "/v1/operator/raft/configuration"),
         ("GET", "/v1/snapshot"),
