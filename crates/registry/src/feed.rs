@@ -16,11 +16,6 @@
 //! that the watermark covers go, and so does everything below the floor. The owner has restamped
 //! its entries above the floor, so what is still below it are marks, and entries whose removal the
 //! replica never saw.
-//!
-//! So does what is *astray*: dots of a run older than the watermark's newest that it does not cover.
-//! The owner had forgotten that much of the run when it moved the watermark, and nobody whom it could
-//! ask had it. A mark that was dropped may have been later than such a dot, so that its entry would
-//! come back at one replica and not at another.
 
 use std::{
     borrow::Borrow,
@@ -152,18 +147,6 @@ impl Feed {
             .filter(|key| key.owner() == Some(self.owner))
     }
 
-    /// The slots that are astray beside `watermark`.
-    fn astray(&self, watermark: &Lineage) -> impl Iterator<Item = &Standing> {
-        let newest = watermark.last_epoch().unwrap_or(Epoch::ZERO);
-        let older = self.lineage.heads().take_while(move |(e, _)| *e < newest);
-        let ahead = older.filter(|(epoch, head)| !watermark.covers_dot(*epoch, *head));
-        let slots = ahead.flat_map(|(epoch, _)| {
-            let from = watermark.head(epoch).saturating_add(1);
-            self.by_dot.range((epoch, from)..=(epoch, u64::MAX))
-        });
-        slots.map(|(_, standing)| &**standing)
-    }
-
     /// The removal marks that `watermark` covers.
     pub(crate) fn buried(&self, watermark: &Lineage) -> impl Iterator<Item = &Standing> {
         let marks = self
@@ -239,9 +222,7 @@ impl Feed {
         let floor = lineage.floor();
         let goes = |s: &Standing| {
             let (epoch, seq) = s.at();
-            let is_covered = watermark.covers_dot(epoch, seq);
-            let is_older = watermark.last_epoch().is_some_and(|newest| epoch < newest);
-            epoch < floor || s.is_mark() && is_covered || is_older && !is_covered
+            epoch < floor || s.is_mark() && watermark.covers_dot(epoch, seq)
         };
         let new = delta.changes.iter().filter(|s| {
             let (epoch, seq) = s.at();
@@ -378,7 +359,6 @@ impl Feed {
         let below = self.below(self.lineage.floor());
         let gone: Vec<Key> = below
             .chain(self.buried(&self.watermark))
-            .chain(self.astray(&self.watermark))
             .map(|standing| standing.change.key.clone())
             .collect();
         for key in gone {
