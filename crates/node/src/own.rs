@@ -12,7 +12,9 @@ use std::{
 };
 
 use tidings_registry::{Rejected, SEQ_FOLLOWED};
-use tidings_types::{Body, Command, Epoch, Key, Lineage, NodeId, Refusal, Timestamp};
+use tidings_types::{
+    Body, Command, Epoch, Key, Lineage, NodeId, Refusal, Timestamp, limits::LINEAGE_EPOCHS,
+};
 use tidings_wire::Request;
 
 use crate::{CommandId, Event, Node, Output, exchange::Purpose, timers::Timer};
@@ -25,8 +27,12 @@ const ASKED_AT_ONCE: usize = 8;
 const ASK_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long no forged change is gone above after the last one was: each takes the disk's time.
 const OUTBID_PAUSE: Duration = Duration::from_millis(500);
-/// How long no greater run of this node is heeded after an epoch was taken.
-const EPOCH_PAUSE: Duration = Duration::from_secs(1);
+/// How many greater runs of this node are heeded in one span. Each costs a new epoch on disk, and calls
+/// wait for that.
+const HEEDED: u32 = 2;
+const HEEDING: Duration = Duration::from_secs(1);
+/// How long nothing is let go of after a start: longer than it takes to find everybody after a split.
+const REMEMBERS_FOR: Duration = Duration::from_secs(20);
 /// How long a damaged own feed waits for those who hold all of it, after a start.
 const MENDED_WITHIN: Duration = Duration::from_secs(10);
 /// How long the disk is left alone after it refused a batch, unless a client wants something.
@@ -45,8 +51,8 @@ pub(crate) struct Own {
     retry_at: Timestamp,
     /// Whether a new epoch was asked for.
     awaits_epoch: bool,
-    /// When the present epoch was taken, if that was not at the start.
-    epoch_at: Option<Timestamp>,
+    /// How many greater runs were met in the present span.
+    heeded: (Timestamp, u32),
     /// The greatest epoch met of this node, if it is above the present one.
     exceeded: Option<Epoch>,
     /// Whether peers gave back something that is not on the own disk.
@@ -103,11 +109,12 @@ impl Node {
     pub(crate) fn on_epoch_exceeded(&mut self, epoch: Epoch) {
         // Whoever makes up ever greater runs must not keep this node from writing: a true one is met
         // again.
-        let is_recent = self
-            .own
-            .epoch_at
-            .is_some_and(|at| self.now.since(at) < EPOCH_PAUSE);
-        if is_recent || self.own.awaits_epoch {
+        let (since, heeded) = &mut self.own.heeded;
+        if self.now.since(*since) >= HEEDING {
+            (*since, *heeded) = (self.now, 0);
+        }
+        *heeded += 1;
+        if *heeded > HEEDED {
             return;
         }
         if self.own.exceeded.is_none_or(|known| known < epoch) {
@@ -245,7 +252,6 @@ impl Node {
         if !std::mem::take(&mut self.own.awaits_epoch) {
             return;
         }
-        self.own.epoch_at = Some(self.now);
         self.own.refused = None;
         if self.own.exceeded.take_if(|met| *met < epoch).is_some() {
             // What no longer fits the feed was counted against its limits before; it is given up.
@@ -320,7 +326,7 @@ impl Node {
     /// feed that lost something to damage.
     pub(crate) fn tidy_own_feed(&mut self) {
         let damaged = self.registry.is_damaged(self.me);
-        let tidying = self.writer.is_tidying_due(&self.registry);
+        let tidying = self.writer.is_tidying_due(&self.registry) && self.may_forget();
         let due = damaged || tidying || self.has_overridden();
         if !due || self.own.is_paused() || !self.durable.is_idle() || !self.has_asked_around() {
             return;
@@ -335,6 +341,13 @@ impl Node {
             self.writer.restamp(&self.registry);
             self.persist(None);
         }
+    }
+
+    /// Whether the own feed may let go of what others could still hold more of: not soon after a start,
+    /// when some of them have yet to be met. Where no run could follow there is no choice.
+    fn may_forget(&self) -> bool {
+        let is_full = self.registry.lineage(self.me).epochs() > LINEAGE_EPOCHS / 2;
+        is_full || self.now.since(self.roster.started()) >= REMEMBERS_FOR
     }
 
     /// Settles for what is left of the own feed, which the owner's word makes right.

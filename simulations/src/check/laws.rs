@@ -86,6 +86,12 @@ fn judge(states: &[&Registry], cluster: ClusterId) -> Result<(), String> {
     if let (Some(left), Some(right)) = (merged(&ab, c), merged(a, &bc)) {
         same(&left, &right).map_err(|what| format!("merging is not associative: {what}"))?;
     }
+    for (into, from, by_deltas) in [(a, b, &ab), (b, a, &ba)] {
+        if let Some(by_snapshots) = with_all_of(into, from) {
+            same(by_deltas, &by_snapshots)
+                .map_err(|what| format!("a snapshot does not give what a delta gives: {what}"))?;
+        }
+    }
     for part in [a, b] {
         takes_nothing_away(&ab, part)?;
         if let Some(again) = with_all_of(&ab, part) {

@@ -22,13 +22,15 @@ impl LockStep {
         self.together += u64::from(last.is_some_and(|(at, who)| at == now && who != host));
     }
 
-    /// Whether they met no more often than by chance, in a quiet phase of that length.
-    pub(crate) fn is_kept_off(&self, quiet: Duration) -> Result<(), String> {
+    /// Whether they met no more often than by chance, in a quiet phase of that length among so many
+    /// hosts: of those some set a timer on the same packet of a third, and so at the same moment.
+    pub(crate) fn is_kept_off(&self, quiet: Duration, hosts: usize) -> Result<(), String> {
         let Self { together, all, .. } = *self;
         // Timers at random meet too, the more of them the more often: that many times are chance.
         let micros = u64::try_from(quiet.as_micros()).unwrap_or(u64::MAX);
         let by_chance = all * all / (2 * micros).max(1);
-        if together <= quiet.as_secs() + 2 * by_chance {
+        let same_packet = quiet.as_secs() * (hosts as u64).div_ceil(8);
+        if together <= same_packet + 2 * by_chance {
             return Ok(());
         }
         Err(format!(
@@ -53,7 +55,7 @@ mod tests {
                 together.timer(Timestamp::from_micros(at), host);
             }
         }
-        assert_eq!(apart.is_kept_off(quiet), Ok(()));
-        assert!(together.is_kept_off(quiet).is_err());
+        assert_eq!(apart.is_kept_off(quiet, 2), Ok(()));
+        assert!(together.is_kept_off(quiet, 2).is_err());
     }
 }

@@ -91,8 +91,13 @@ impl Checks {
             possible = distinct(possible);
             played.push((asked.at, possible.clone()));
         }
-        // A check goes with the instance that it speaks for.
-        let goes = |key| self.owned(&key, core).contains(&Wanted::Nothing);
+        // A check goes with the instance that it speaks for, and with a registration without it that
+        // the owner had forgotten when the check was reported.
+        let forgot = |key: &Key| {
+            let mut writes = self.history.writes_on(key).map(|(_, write)| write);
+            writes.any(|write| write.lost || write.relearned)
+        };
+        let goes = |key| forgot(&key) || self.owned(&key, core).contains(&Wanted::Nothing);
         if overridden.is_some() || instance_of(key).is_some_and(goes) {
             possible.push(Wanted::Nothing);
         }

@@ -228,10 +228,11 @@ impl World {
                         DiskFate::Unsynced => state.disk.forget_own_since(image),
                         _ => state.disk = image.clone(),
                     }
-                    // Own tombstones hold down what others write: without them a replica may show again
-                    // what had been gone.
+                    // Own tombstones hold down what others write. Where the two are of different times a
+                    // replica may show again what had been gone.
                     state.floors = match comeback.disk {
                         DiskFate::Unsynced => state.floors.of_a_torn_disk(),
+                        DiskFate::Stale => floors.of_a_torn_disk(),
                         _ => floors.clone(),
                     };
                 }

@@ -169,7 +169,7 @@ impl World {
             return Ok(());
         }
         let quiet = self.plan.end.since(self.plan.heal);
-        let judged = self.quiet.lock_step.is_kept_off(quiet);
+        let judged = self.quiet.lock_step.is_kept_off(quiet, self.hosts.len());
         judged.map_err(|text| self.eventually("B3", None, text))
     }
 

@@ -8,7 +8,7 @@ use crate::{check::Told, figures::Figures};
 /// Every so many seconds one host is looked at closely.
 const CLOSER: usize = 5;
 /// Every so many close looks the laws of merging are tried, which costs more than all other looks.
-const LAWS: usize = 3;
+const LAWS: usize = 1;
 
 impl World {
     /// What is looked at once a second.

@@ -284,7 +284,7 @@ fn a_damaged_feed_is_settled_though_no_peer_can_mend_it() {
     world.until("agreed", World::agree);
     let behind: Vec<_> = [2, 3].map(|n| own_feed_at(&world, n, 1)).into();
     leave_marks(&mut world, 1);
-    world.run(Duration::from_secs(5));
+    world.run(Duration::from_secs(35));
     let watermark = own_feed(&world, 1).state.watermark;
     assert!(!watermark.is_empty(), "it has forgotten removals");
     let disk = own_feed(&world, 1);

@@ -3,8 +3,13 @@
 //! Both bury what the owner has not got: after a rollback of its disk this could be its own later
 //! removals, which it has yet to relearn. So the caller must know, before it calls either, that no
 //! alive node is further in this feed than its owner, and that it is no island.
+//!
+//! A node that cannot be asked may still be further, in a run that the owner has forgotten the end of.
+//! Marks may not go before what it holds is covered: one that is later than such a dot and was
+//! forgotten would let its record come back, at one replica and not at another. So the floor rises to
+//! the present run first, and the watermark moves in a feed of one run only.
 
-use tidings_types::{Change, Dot, limits::LINEAGE_EPOCHS_WANTED};
+use tidings_types::{Change, Dot, Epoch, limits::LINEAGE_EPOCHS_WANTED};
 
 use super::Writer;
 use crate::{Registry, feed::Feed};
@@ -19,7 +24,7 @@ impl Writer {
     pub fn is_tidying_due(&self, registry: &Registry) -> bool {
         self.intact_feed(registry).is_some_and(|feed| {
             self.watermark.is_none() && has_many_marks(feed)
-                || self.floor.is_none() && has_many_epochs(feed)
+                || self.floor.is_none() && self.wanted_floor(feed).is_some()
         })
     }
 
@@ -27,7 +32,7 @@ impl Writer {
     /// Only while the owner is no island and no alive node is further in its feed.
     pub fn move_watermark(&mut self, registry: &Registry) -> Option<Dot> {
         let feed = self.intact_feed(registry)?;
-        if !has_many_marks(feed) || self.watermark.is_some() {
+        if !has_many_marks(feed) || self.watermark.is_some() || !self.is_of_one_run(feed) {
             return None;
         }
         let position = feed.lineage().clone();
@@ -36,23 +41,15 @@ impl Writer {
         Some(dot)
     }
 
-    /// Shortens a lineage of more than
-    /// [`LINEAGE_EPOCHS_WANTED`] epochs by half:
-    /// gives the entries of the oldest epochs new dots, at most [`RESTAMP_ENTRIES`] in one call,
-    /// their versions unchanged since nobody wrote them anew; then raises the floor. The last dot
+    /// Shortens a lineage of more than [`LINEAGE_EPOCHS_WANTED`] epochs by half, or to the present
+    /// one if the watermark is to move: gives the entries of the older epochs new dots, at most
+    /// [`RESTAMP_ENTRIES`] in one call, their versions unchanged since nobody wrote them anew; then
+    /// raises the floor. The last dot
     /// staged, or `None` if there is nothing to do. Only while the owner is no island and no alive
     /// node is further in its feed.
     pub fn restamp(&mut self, registry: &Registry) -> Option<Dot> {
         let feed = self.intact_feed(registry)?;
-        if !has_many_epochs(feed) || self.floor.is_some() {
-            return None;
-        }
-        let kept = feed
-            .lineage()
-            .heads()
-            .rev()
-            .nth(LINEAGE_EPOCHS_WANTED / 2 - 1);
-        let (floor, _) = kept.expect("more epochs than are kept");
+        let floor = self.wanted_floor(feed).filter(|_| self.floor.is_none())?;
         let mut old = feed.below(floor).filter(|standing| {
             !standing.is_mark() && !self.pending.contains_key(&standing.change.key)
         });
@@ -78,6 +75,22 @@ impl Writer {
         let dot = self.take_dot();
         self.floor = Some((dot.seq, floor));
         Some(dot)
+    }
+
+    /// Where the floor ought to be, if not where it is.
+    fn wanted_floor(&self, feed: &Feed) -> Option<Epoch> {
+        if has_many_marks(feed) && !self.is_of_one_run(feed) {
+            return Some(self.epoch);
+        }
+        let newest_first = feed.lineage().heads().rev().map(|(epoch, _)| epoch);
+        let mut kept = newest_first.skip(LINEAGE_EPOCHS_WANTED / 2 - 1);
+        has_many_epochs(feed).then(|| kept.next()).flatten()
+    }
+
+    /// Whether every dot of the feed is of the present run.
+    fn is_of_one_run(&self, feed: &Feed) -> bool {
+        let mut heads = feed.lineage().heads();
+        heads.all(|(epoch, _)| epoch == self.epoch)
     }
 
     /// A feed that has lost slots must not bury anything.

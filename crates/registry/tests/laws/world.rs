@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use tidings_registry::{Applied, Registry, Writer};
+use tidings_registry::{Applied, MARKS_KEPT, Registry, Writer};
 use tidings_types::{
     Body, ClusterId, Delta, Dot, Entry, Epoch, Instance, Key, Lineage, NodeId, NodeName, ServiceId,
     ServiceName, Slot, Snapshot, Transfer, Version,
@@ -302,9 +302,18 @@ impl World {
         let values = self.agents[agent].values();
         let a = &mut self.agents[agent];
         let epochs: Vec<Epoch> = a.registry.lineage(a.me).heads().map(|(e, _)| e).collect();
+        let slots = a.registry.changes(a.me).map(|change| &change.slot);
+        let (marks, entries): (Vec<_>, Vec<_>) =
+            slots.partition(|slot| matches!(slot, Slot::RemovalMark));
+        let has_many_marks = marks.len() > MARKS_KEPT.max(entries.len() / 4);
+        let present = a.writer.epoch();
         if let Some(dot) = a.writer.restamp(&a.registry) {
-            a.moves
-                .push((dot.seq, Move::Floor(epochs[epochs.len() - 4])));
+            let floor = if has_many_marks && epochs.iter().any(|epoch| *epoch != present) {
+                present
+            } else {
+                epochs[epochs.len() - 4]
+            };
+            a.moves.push((dot.seq, Move::Floor(floor)));
         }
         self.flush(agent);
         assert_eq!(
