@@ -10,7 +10,7 @@ use crate::{
     check::Floors,
     disk::Disk,
     history::Setback,
-    host::{Arrival, identity},
+    host::{Arrival, Host, identity},
     plan::Comeback,
     random::{Stream, below},
     scenario::{DiskFate, EventName},
@@ -222,20 +222,7 @@ impl World {
             }
             DiskFate::RolledBack | DiskFate::Stale | DiskFate::Unsynced => {
                 let at = comeback.image.unwrap_or(Timestamp::ZERO);
-                if let Some((image, floors)) = state.images.get(&at) {
-                    match comeback.disk {
-                        DiskFate::Stale => state.disk.forget_replicas_since(image),
-                        DiskFate::Unsynced => state.disk.forget_own_since(image),
-                        _ => state.disk = image.clone(),
-                    }
-                    // Own tombstones hold down what others write. Where the two are of different times a
-                    // replica may show again what had been gone.
-                    state.floors = match comeback.disk {
-                        DiskFate::Unsynced => state.floors.of_a_torn_disk(),
-                        DiskFate::Stale => floors.of_a_torn_disk(),
-                        _ => floors.clone(),
-                    };
-                }
+                go_back(state, comeback.disk, at);
                 if comeback.disk == DiskFate::Stale {
                     // What it wrote itself is all there.
                     return;
@@ -258,5 +245,28 @@ impl World {
         self.trace.log(self.now, Some(host), || {
             format!("has its disk {:?}", comeback.disk)
         });
+    }
+}
+
+/// Puts on a disk what it held at an earlier moment, as far as its fate says.
+fn go_back(state: &mut Host, fate: DiskFate, at: Timestamp) {
+    let Some((image, floors)) = state.images.get(&at) else {
+        return;
+    };
+    // Own tombstones hold down what others write. Where the two are of different times a replica may
+    // show again what had been gone.
+    match fate {
+        DiskFate::Stale => {
+            state.disk.forget_replicas_since(image);
+            state.floors = floors.of_a_torn_disk();
+        }
+        DiskFate::Unsynced => {
+            state.disk.forget_own_since(image);
+            state.floors = state.floors.of_a_torn_disk();
+        }
+        _ => {
+            state.disk = image.clone();
+            state.floors = floors.clone();
+        }
     }
 }
