@@ -101,7 +101,7 @@ impl Checks {
         if overridden.is_some() || instance_of(key).is_some_and(goes) {
             possible.push(Wanted::Nothing);
         }
-        possible
+        distinct(possible)
     }
 
     /// Whether an override holds the owner's last registration down: `true` for certain, `false`
