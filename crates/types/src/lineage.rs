@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Serialize};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+};
 
 use crate::{Dot, Epoch, limits::LINEAGE_EPOCHS};
 
@@ -13,16 +16,53 @@ use crate::{Dot, Epoch, limits::LINEAGE_EPOCHS};
 /// least upper bound, [`Lineage::covers`] the order. A node that lost its disk or had it rolled
 /// back leaves several epochs with dots behind, so one number would not do.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
-#[serde(try_from = "Parts", into = "Parts")]
+#[serde(try_from = "Parts")]
 pub struct Lineage {
     floor: Epoch,
-    heads: BTreeMap<Epoch, u64>,
+    /// By epoch. Nearly always one or two, and copied wherever a position is: a map's node would be
+    /// ten times the allocation.
+    #[serde(serialize_with = "as_map")]
+    heads: Vec<(Epoch, u64)>,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct Parts {
     floor: Epoch,
-    heads: BTreeMap<Epoch, u64>,
+    #[serde(deserialize_with = "from_map")]
+    heads: Vec<(Epoch, u64)>,
+}
+
+/// Positions are written as the maps that they are.
+fn as_map<S: Serializer>(heads: &[(Epoch, u64)], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(heads.iter().copied())
+}
+
+/// Reads a map without building one, unless its order is not ours.
+fn from_map<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<(Epoch, u64)>, D::Error> {
+    struct Heads;
+
+    impl<'de> Visitor<'de> for Heads {
+        type Value = Vec<(Epoch, u64)>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "a map of heads by epoch")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            // Grown as they come: what the bytes claim to hold is no reason to make room.
+            let mut heads = Vec::new();
+            while let Some(head) = map.next_entry()? {
+                heads.push(head);
+            }
+            if !heads.is_sorted_by(|(a, _), (b, _)| a < b) {
+                let by_epoch: BTreeMap<Epoch, u64> = heads.into_iter().collect();
+                heads = by_epoch.into_iter().collect();
+            }
+            Ok(heads)
+        }
+    }
+
+    deserializer.deserialize_map(Heads)
 }
 
 /// The bytes are no position: too many epochs, a head of zero, or a head below the floor.
@@ -37,7 +77,7 @@ impl TryFrom<Parts> for Lineage {
         let sound = heads.len() <= LINEAGE_EPOCHS
             && heads
                 .iter()
-                .all(|(&epoch, &head)| epoch >= floor && head > 0);
+                .all(|&(epoch, head)| epoch >= floor && head > 0);
         if sound {
             Ok(Self { floor, heads })
         } else {
@@ -46,18 +86,12 @@ impl TryFrom<Parts> for Lineage {
     }
 }
 
-impl From<Lineage> for Parts {
-    fn from(Lineage { floor, heads }: Lineage) -> Self {
-        Self { floor, heads }
-    }
-}
-
 impl Lineage {
     /// The position that covers nothing.
     pub const fn empty() -> Self {
         Self {
             floor: Epoch::ZERO,
-            heads: BTreeMap::new(),
+            heads: Vec::new(),
         }
     }
 
@@ -75,17 +109,25 @@ impl Lineage {
 
     /// The highest contiguous seq held of `epoch`, 0 if none.
     pub fn head(&self, epoch: Epoch) -> u64 {
-        self.heads.get(&epoch).copied().unwrap_or(0)
+        // The newest is asked for most, and is all there is in most feeds.
+        match self.heads.last() {
+            Some(&(at, head)) if at == epoch => head,
+            Some(&(at, _)) if at > epoch => {
+                let at = self.heads.binary_search_by_key(&epoch, |&(at, _)| at);
+                at.map_or(0, |at| self.heads[at].1)
+            }
+            _ => 0,
+        }
     }
 
     /// The epochs that have dots, oldest first, with their heads.
     pub fn heads(&self) -> impl DoubleEndedIterator<Item = (Epoch, u64)> + '_ {
-        self.heads.iter().map(|(&epoch, &head)| (epoch, head))
+        self.heads.iter().copied()
     }
 
     /// The newest epoch that has dots.
     pub fn last_epoch(&self) -> Option<Epoch> {
-        self.heads.last_key_value().map(|(&epoch, _)| epoch)
+        self.heads.last().map(|&(epoch, _)| epoch)
     }
 
     /// How many epochs have dots.
@@ -121,8 +163,10 @@ impl Lineage {
     /// Raises the head of `epoch` to `seq`; a lower one, or an epoch below the floor, changes nothing.
     pub fn advance(&mut self, epoch: Epoch, seq: u64) {
         if seq > 0 && epoch >= self.floor {
-            let head = self.heads.entry(epoch).or_insert(seq);
-            *head = (*head).max(seq);
+            match self.heads.binary_search_by_key(&epoch, |&(at, _)| at) {
+                Ok(at) => self.heads[at].1 = self.heads[at].1.max(seq),
+                Err(at) => self.heads.insert(at, (epoch, seq)),
+            }
         }
     }
 
@@ -130,7 +174,7 @@ impl Lineage {
     pub fn raise_floor(&mut self, epoch: Epoch) {
         if epoch > self.floor {
             self.floor = epoch;
-            self.heads = self.heads.split_off(&epoch);
+            self.heads.retain(|&(at, _)| at >= epoch);
         }
     }
 
@@ -144,7 +188,7 @@ impl Lineage {
             self.advance(epoch, head);
         }
         if let Some(above) = self.heads.len().checked_sub(LINEAGE_EPOCHS + 1) {
-            let kept = self.heads.keys().nth(above + 1).copied();
+            let kept = self.heads.get(above + 1).map(|&(epoch, _)| epoch);
             self.raise_floor(kept.unwrap_or(self.floor));
         }
     }
