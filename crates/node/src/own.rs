@@ -152,7 +152,7 @@ impl Node {
     pub(crate) fn refuses_claim(&mut self, peer: NodeId, claimed: &Lineage) -> bool {
         let epoch = self.writer.epoch();
         let seq = claimed.head(epoch);
-        let is_false = seq > self.registry.lineage(self.me).head(epoch);
+        let is_false = seq > self.registry.position(self.me).head(epoch);
         if is_false {
             let claim = Rejected::ForgedDot { epoch, seq };
             self.on_refused(peer, &claim.to_string());
@@ -401,7 +401,7 @@ impl Node {
         if self.refuses_claim(peer, &held) {
             held = without(&held, self.writer.epoch());
         }
-        let has_more = !self.registry.lineage(self.me).covers(&held);
+        let has_more = !self.registry.position(self.me).covers(&held);
         if has_more || self.registry.is_mended_by(self.me, &held) {
             self.pull(peer, addr, vec![self.me]);
         } else if !self.registry.is_filled_by(self.me, &held)

@@ -54,7 +54,7 @@ impl Node {
         if !std::mem::take(&mut self.status_dirty) {
             return;
         }
-        let own = self.registry.lineage(self.me);
+        let own = self.registry.position(self.me);
         let pending = own
             .heads()
             .map(|(epoch, head)| head.saturating_sub(self.synced.head(epoch)));

@@ -50,8 +50,12 @@ impl Node {
         if fingerprint == ours {
             peer.met = true;
             self.status_dirty |= peer.differs_since.take().is_some();
-            let own = self.registry.lineage(self.me);
-            self.on_ack(sender, &own);
+            // So it is with nearly every datagram, and nearly always it is known.
+            let own = self.registry.position(self.me);
+            if peer.holds != *own || !self.synced.covers(own) {
+                let own = own.clone();
+                self.on_ack(sender, &own);
+            }
         } else if peer.differs_since.is_none() {
             // At first contact, and after a split, nothing is in flight that could explain it.
             let since = if peer.met { now } else { now - span };

@@ -213,11 +213,11 @@ impl Node {
 
     /// Offers the own position to told peers that stay silent.
     pub(crate) fn on_acks_due(&mut self) {
-        let own = self.registry.lineage(self.me);
+        let own = self.registry.position(self.me);
         let mut offers = Vec::new();
         let (now, peers) = (self.now, &self.peers);
         self.unacked.peers.retain(|&peer, silence| {
-            if silence.offers >= OFFERS || peers.holds(peer).is_some_and(|held| held.covers(&own)) {
+            if silence.offers >= OFFERS || peers.holds(peer).is_some_and(|held| held.covers(own)) {
                 return false;
             }
             if silence.due <= now {
@@ -285,7 +285,7 @@ impl Node {
                 return;
             }
         }
-        if !self.registry.lineage(owner).covers(lineage) {
+        if !self.registry.position(owner).covers(lineage) {
             self.pull(sender, from, vec![owner]);
         } else if owner == sender {
             self.send_have(sender, from, owner);
@@ -294,7 +294,7 @@ impl Node {
 
     /// A peer is known to hold this much of this node's feed.
     pub(crate) fn on_ack(&mut self, peer: NodeId, lineage: &Lineage) {
-        let held = common(&self.registry.lineage(self.me), lineage);
+        let held = common(self.registry.position(self.me), lineage);
         if let Some(known) = self.peers.entry(peer) {
             known.holds.join(&held);
         }

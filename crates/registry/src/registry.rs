@@ -229,8 +229,13 @@ impl Registry {
 
     /// How far a feed is held here; empty if it is unknown.
     pub fn lineage(&self, owner: NodeId) -> Lineage {
-        let feed = self.feeds.get(&owner);
-        feed.map_or_else(Lineage::empty, |feed| feed.lineage().clone())
+        self.position(owner).clone()
+    }
+
+    /// The same, for those who only look.
+    pub fn position(&self, owner: NodeId) -> &Lineage {
+        static NOTHING: Lineage = Lineage::empty();
+        self.feeds.get(&owner).map_or(&NOTHING, Feed::lineage)
     }
 
     /// The position to ask others from: the lineage, or the empty one while the feed is damaged.
@@ -534,7 +539,7 @@ impl Registry {
             return Err(Rejected::EpochExceeded { epoch: greater });
         }
         let seq = state.lineage.head(epoch);
-        if seq > self.lineage(self.me).head(epoch) {
+        if seq > self.position(self.me).head(epoch) {
             return Err(Rejected::ForgedDot { epoch, seq });
         }
         Ok(())
