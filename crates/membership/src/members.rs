@@ -184,7 +184,7 @@ impl Members {
         is_new
     }
 
-    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> {
+    pub(crate) fn rows(&self) -> impl Iterator<Item = &Row> + Clone {
         self.rows.values()
     }
 

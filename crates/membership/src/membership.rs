@@ -108,7 +108,7 @@ impl Membership {
     /// Every member met in this run and not forgotten, without this node.
     ///
     /// The times last heard move without [`Output::MembersChanged`].
-    pub fn members(&self) -> impl Iterator<Item = Member> + '_ {
+    pub fn members(&self) -> impl Iterator<Item = Member> + Clone + '_ {
         self.members.rows().map(|row| row.member())
     }
 

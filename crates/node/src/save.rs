@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, mem};
 
-use tidings_types::{Lineage, NodeId};
+use tidings_types::{Lineage, NodeId, Transfer};
 
 use crate::{
     Node, Output,
@@ -19,6 +19,8 @@ pub(crate) struct Saves {
     /// The save that the disk has not answered, with the positions that it leads to.
     in_flight: Option<(u64, BTreeMap<NodeId, Lineage>)>,
     saved: BTreeMap<NodeId, Lineage>,
+    /// The fingerprint at which the disk was found to have every feed whole.
+    all_saved_at: Option<u128>,
     members: Vec<(NodeId, std::net::SocketAddr)>,
 }
 
@@ -31,6 +33,7 @@ impl Saves {
     /// Takes note that what the disk has of a feed is wrong: it is saved whole again.
     pub(crate) fn forget(&mut self, owner: NodeId) {
         self.saved.remove(&owner);
+        self.all_saved_at = None;
         if let Some((_, positions)) = &mut self.in_flight {
             positions.remove(&owner);
         }
@@ -45,23 +48,15 @@ impl Node {
         if self.saves.in_flight.is_some() {
             return;
         }
-        let mut transfers = Vec::new();
-        let mut positions = BTreeMap::new();
-        for (owner, _) in self.registry.items().filter(|&(owner, _)| owner != self.me) {
-            let held = self.saves.saved.get(&owner).cloned().unwrap_or_default();
-            if let Some(transfer) = self.registry.transfer(owner, &held) {
-                positions.insert(owner, transfer.state().lineage.clone());
-                transfers.push(transfer);
-            }
-        }
-        let members: Vec<_> = self
-            .membership
-            .members()
-            .map(|m| (m.node, m.addr))
-            .collect();
-        if transfers.is_empty() && members == self.saves.members {
+        let transfers = self.unsaved();
+        let members = self.membership.members().map(|m| (m.node, m.addr));
+        if transfers.is_empty() && members.clone().eq(self.saves.members.iter().copied()) {
             return;
         }
+        let members: Vec<_> = members.collect();
+        let positions = transfers.iter().map(Transfer::state);
+        let positions = positions.map(|state| (state.owner, state.lineage.clone()));
+        let positions = positions.collect();
         let save = self.saves.next;
         self.saves.next += 1;
         self.saves.in_flight = Some((save, positions));
@@ -71,6 +66,27 @@ impl Node {
             transfers,
             members,
         });
+    }
+
+    /// What the disk lacks of other nodes' feeds.
+    fn unsaved(&mut self) -> Vec<Transfer> {
+        let fingerprint = self.registry.fingerprint();
+        if self.saves.all_saved_at == Some(fingerprint) {
+            return Vec::new();
+        }
+        let saved = &self.saves.saved;
+        let mut is_whole = true;
+        let mut transfers = Vec::new();
+        for (owner, _) in self.registry.items().filter(|&(owner, _)| owner != self.me) {
+            // Mending a feed need not change it, and lets it be saved all the same.
+            is_whole &= !self.registry.is_damaged(owner);
+            let held = saved.get(&owner).unwrap_or(const { &Lineage::empty() });
+            transfers.extend(self.registry.transfer(owner, held));
+        }
+        if is_whole && transfers.is_empty() {
+            self.saves.all_saved_at = Some(fingerprint);
+        }
+        transfers
     }
 
     /// Saves at the next settling instead of at the next period.
