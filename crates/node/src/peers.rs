@@ -1,6 +1,9 @@
 //! What is known of each peer's registry.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, btree_map},
+    time::Duration,
+};
 
 use tidings_types::{Lineage, NodeId, Timestamp, limits::FEEDS};
 
@@ -29,6 +32,13 @@ pub(crate) struct Peer {
     pub(crate) repair_at: Timestamp,
 }
 
+impl Peer {
+    /// By how many milliseconds its clock is ahead, if a datagram of its has come.
+    pub(crate) fn ahead_ms(&self) -> Option<i64> {
+        self.skew.map(|skew| skew.ahead_ms())
+    }
+}
+
 impl Peers {
     /// What is known of `node`; `None` if so many peers are known that it cannot be remembered.
     pub(crate) fn entry(&mut self, node: NodeId) -> Option<&mut Peer> {
@@ -43,9 +53,9 @@ impl Peers {
         self.known.get_mut(&node)
     }
 
-    /// By how many milliseconds `node`'s clock is ahead, if a datagram of its has come.
-    pub(crate) fn ahead_ms(&self, node: NodeId) -> Option<i64> {
-        self.known.get(&node)?.skew.map(|skew| skew.ahead_ms())
+    /// All of them, in order of their ids.
+    pub(crate) fn in_order(&self) -> btree_map::Iter<'_, NodeId, Peer> {
+        self.known.iter()
     }
 
     /// How much of this node's feed `node` is known to hold.

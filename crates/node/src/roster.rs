@@ -10,19 +10,21 @@
 //! the nodes that bear one name, no more than one is missed.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map},
+    iter::Peekable,
     net::SocketAddr,
     sync::Arc,
     time::Duration,
 };
 
-use tidings_membership::State;
+use tidings_membership::{Member, State};
 use tidings_types::{
     Departure, Liveness, MemberStatus, NodeId, Roster, RosterEntry, Timestamp, Update,
 };
 
 use crate::{
     Event, Node, Output,
+    peers::Peer,
     timers::{Timer, jittered},
     words::{Fate, Host, Words},
 };
@@ -44,21 +46,21 @@ pub(crate) struct RosterState {
     me: NodeId,
     started: Timestamp,
     joined: bool,
-    members: BTreeMap<NodeId, Tracked>,
+    /// By node. All are looked at in every second, and few ever come or go.
+    members: Vec<Tracked>,
     /// Reachable members that bear this node's name.
     namesakes: BTreeSet<NodeId>,
     /// What nodes' own records say, until one of them changes.
     words: Option<Arc<Words>>,
     island: bool,
     last_loss: Timestamp,
-    /// How often the membership was read.
-    looks: u64,
     published: Option<Arc<Roster>>,
     published_at: Timestamp,
 }
 
 #[derive(Clone, Debug)]
 struct Tracked {
+    node: NodeId,
     addr: SocketAddr,
     /// Which of its lives is known.
     generation: u64,
@@ -73,8 +75,6 @@ struct Tracked {
     /// Whether its host has come back as another node: then this one stays away.
     replaced: bool,
     shield: Shield,
-    /// The last look that found it among the members.
-    seen: u64,
 }
 
 /// Whether a lost member's records are still served.
@@ -88,18 +88,35 @@ enum Shield {
     Former,
 }
 
+impl Tracked {
+    /// A member that has just come up.
+    const fn of(member: &Member, now: Timestamp) -> Self {
+        Self {
+            node: member.node,
+            addr: member.addr,
+            generation: member.generation,
+            answers: false,
+            status: MemberStatus::Down,
+            since: now,
+            heard: None,
+            was_alive: false,
+            replaced: false,
+            shield: Shield::None,
+        }
+    }
+}
+
 impl RosterState {
     pub(crate) const fn new(me: NodeId, now: Timestamp) -> Self {
         Self {
             me,
             started: now,
             joined: false,
-            members: BTreeMap::new(),
+            members: Vec::new(),
             namesakes: BTreeSet::new(),
             words: None,
             island: false,
             last_loss: now,
-            looks: 0,
             published: None,
             published_at: now,
         }
@@ -107,18 +124,23 @@ impl RosterState {
 
     /// Whether `node` answers.
     pub(crate) fn is_reachable(&self, node: NodeId) -> bool {
-        self.members.get(&node).is_some_and(|member| member.answers)
+        self.find(node).is_some_and(|member| member.answers)
     }
 
     /// Where `node` is reached.
     pub(crate) fn addr(&self, node: NodeId) -> Option<SocketAddr> {
-        self.members.get(&node).map(|member| member.addr)
+        self.find(node).map(|member| member.addr)
+    }
+
+    fn find(&self, node: NodeId) -> Option<&Tracked> {
+        let place = self.members.binary_search_by_key(&node, |m| m.node).ok()?;
+        Some(&self.members[place])
     }
 
     /// The members that answer.
     pub(crate) fn reachable_peers(&self) -> impl Iterator<Item = (NodeId, SocketAddr)> + '_ {
-        let reachable = self.members.iter().filter(|(_, member)| member.answers);
-        reachable.map(|(&node, member)| (node, member.addr))
+        let reachable = self.members.iter().filter(|member| member.answers);
+        reachable.map(|member| (member.node, member.addr))
     }
 
     /// When this run began.
@@ -147,26 +169,23 @@ impl RosterState {
         half_life: Duration,
     ) {
         // A suspect is not counted on: the decision must come before the first one is hidden.
-        let alive = 1 + self
-            .members
-            .values()
-            .filter(|m| m.status == MemberStatus::Alive)
-            .count();
+        let alive = self.members.iter();
+        let alive = 1 + alive.filter(|m| m.status == MemberStatus::Alive).count();
         let quiet = now.since(self.last_loss).as_micros();
         let halvings = u32::try_from(quiet / half_life.as_micros().max(1)).unwrap_or(u32::MAX);
         let decayed = |excess: usize| excess.checked_shr(halvings).unwrap_or(0);
 
         let counted_on = alive + decayed(expected.saturating_sub(alive));
         let cut_off = 2 * alive <= counted_on;
-        let lost = self.members.iter().filter(|(_, m)| self.is_loss(m, now));
-        let lost = self.absent(words, lost.map(|(&node, _)| node)).len();
+        let lost = self.members.iter().filter(|m| self.is_loss(m, now));
+        let lost = self.absent(words, lost.map(|m| m.node)).len();
         // Who is alone for good must not doubt for ever.
         let in_doubt = in_doubt && halvings == 0;
         let lost_many = decayed(lost) > tolerated_losses(expected);
         let island = self.has_looked_around(now) && (cut_off || lost_many || in_doubt);
 
         self.note_replaced(words);
-        for member in self.members.values_mut() {
+        for member in &mut self.members {
             if member.status != MemberStatus::Down || member.replaced {
                 member.shield = Shield::None;
             } else if island && now.since(member.since) <= FAULT_WINDOW {
@@ -205,8 +224,7 @@ impl RosterState {
         if absent.is_empty() {
             return absent;
         }
-        let here = self.members.keys().filter(|&&node| self.is_here(node));
-        for &node in here.chain([&self.me]) {
+        for node in self.here() {
             absent.remove(&words.host(node));
         }
         absent
@@ -215,33 +233,33 @@ impl RosterState {
     /// Who was seen to be replaced stays so when the host dies, until it answers itself.
     fn note_replaced(&mut self, words: &Words) {
         if self.all_are_here() {
-            self.members
-                .values_mut()
-                .for_each(|member| member.replaced = false);
+            self.members.iter_mut().for_each(|m| m.replaced = false);
             return;
         }
-        let here = self.members.keys().filter(|&&node| self.is_here(node));
-        let here = here.chain([&self.me]);
-        let here: BTreeSet<_> = here.map(|&node| words.host(node)).collect();
-        for (&node, member) in &mut self.members {
+        let here: BTreeSet<_> = self.here().map(|node| words.host(node)).collect();
+        for member in &mut self.members {
             if member.status.is_reachable() {
                 member.replaced = false;
             } else {
-                member.replaced |= here.contains(&words.host(node));
+                member.replaced |= here.contains(&words.host(member.node));
             }
         }
     }
 
     /// Whether every member is reachable: so it is nearly always, and then there is little to find out.
     fn all_are_here(&self) -> bool {
-        self.members
-            .values()
-            .all(|member| member.status.is_reachable())
+        self.members.iter().all(|m| m.status.is_reachable())
+    }
+
+    /// The nodes that are reachable, this one included.
+    fn here(&self) -> impl Iterator<Item = NodeId> + '_ {
+        let here = self.members.iter().filter(|m| m.status.is_reachable());
+        here.map(|m| m.node).chain([self.me])
     }
 
     fn is_here(&self, node: NodeId) -> bool {
-        let member = self.members.get(&node);
-        node == self.me || member.is_some_and(|member| member.status.is_reachable())
+        let is_here = |member: &Tracked| member.status.is_reachable();
+        node == self.me || self.find(node).is_some_and(is_here)
     }
 
     fn liveness(&self, member: &Tracked, now: Timestamp, stale_for: Duration) -> Liveness {
@@ -314,16 +332,19 @@ impl Node {
         let state = &self.roster;
         let ought = words.fates.iter().filter(|(_, fate)| fate.counts);
         let mut ought = ought.map(|(&node, _)| node).filter(|node| *node != self.me);
-        if state.all_are_here() && ought.clone().all(|node| state.members.contains_key(&node)) {
+        // Both are in order, so that neither has to be looked up in the other.
+        let mut members = state.members.iter();
+        let mut is_member = |node| members.any(|member| member.node == node);
+        if state.all_are_here() && ought.clone().all(&mut is_member) {
             return 1 + state.members.len();
         }
         let is_gone = |node: &NodeId| {
-            let member = state.members.get(node);
+            let member = state.find(*node);
             member.is_some_and(|member| member.status == MemberStatus::Left)
         };
         let ought: BTreeSet<NodeId> = ought
             .by_ref()
-            .chain(state.members.keys().copied())
+            .chain(state.members.iter().map(|member| member.node))
             .filter(|node| *node != self.me && !is_gone(node))
             .collect();
         let here = ought.iter().filter(|&&node| state.is_here(node));
@@ -365,27 +386,13 @@ impl Node {
     fn track(&mut self, known: &BTreeMap<NodeId, Fate>) {
         let now = self.now;
         let mut back = Vec::new();
-        self.roster.looks += 1;
-        let look = self.roster.looks;
+        // Members, tracked ones and fates are all in order of the nodes.
+        let mut known = known.iter().peekable();
+        let mut place = 0;
         for member in self.membership.members() {
-            let fate = known.get(&member.node).copied().unwrap_or_default();
-            let tracked = self
-                .roster
-                .members
-                .entry(member.node)
-                .or_insert_with(|| Tracked {
-                    addr: member.addr,
-                    generation: member.generation,
-                    answers: false,
-                    status: MemberStatus::Down,
-                    since: now,
-                    heard: None,
-                    was_alive: false,
-                    replaced: false,
-                    shield: Shield::None,
-                    seen: look,
-                });
-            tracked.seen = look;
+            let fate = seek(&mut known, member.node).copied().unwrap_or_default();
+            let tracked = kept(&mut self.roster.members, place, &member, now);
+            place += 1;
             tracked.addr = member.addr;
             tracked.heard = member.heard;
             tracked.was_alive |= member.state == State::Alive;
@@ -416,25 +423,25 @@ impl Node {
                 status,
             }));
         }
-        self.roster.members.retain(|_, member| member.seen == look);
+        self.roster.members.truncate(place);
         back.into_iter().for_each(|node| self.on_back(node));
     }
 
     fn describe_roster(&self, expected: usize) -> Roster {
         let (now, stale_for) = (self.now, self.config.stale_for);
         let state = &self.roster;
-        let entry = |node: NodeId, member: &Tracked| RosterEntry {
+        let mut peers = self.peers.in_order().peekable();
+        let mut entry = |member: &Tracked| RosterEntry {
             addr: member.addr,
             status: member.status,
             liveness: state.liveness(member, now, stale_for),
             since: member.since,
             heard: member.heard.unwrap_or(state.started),
-            ahead_ms: self.peers.ahead_ms(node),
+            ahead_ms: seek(&mut peers, member.node).and_then(Peer::ahead_ms),
         };
         let members = state.members.iter();
-        let mut members: BTreeMap<NodeId, RosterEntry> = members
-            .map(|(&node, member)| (node, entry(node, member)))
-            .collect();
+        let mut members: BTreeMap<NodeId, RosterEntry> =
+            members.map(|member| (member.node, entry(member))).collect();
         members.insert(state.me, self.own_roster_entry());
         let reachable = members.values().filter(|m| m.status.is_reachable());
         Roster {
@@ -474,6 +481,33 @@ impl Node {
             ahead_ms: Some(0),
         }
     }
+}
+
+/// What is kept of `member`, where `place` have come before it; those that are not in this list any
+/// more go.
+fn kept<'a>(
+    members: &'a mut Vec<Tracked>,
+    place: usize,
+    member: &Member,
+    now: Timestamp,
+) -> &'a mut Tracked {
+    let rest = members[place..].iter();
+    let gone = rest.take_while(|m| m.node < member.node).count();
+    members.drain(place..place + gone);
+    if members.get(place).is_none_or(|m| m.node != member.node) {
+        members.insert(place, Tracked::of(member, now));
+    }
+    &mut members[place]
+}
+
+/// What is said of `node`, where all that comes before it is of no use any more.
+fn seek<'a, T>(
+    in_order: &mut Peekable<btree_map::Iter<'a, NodeId, T>>,
+    node: NodeId,
+) -> Option<&'a T> {
+    while in_order.next_if(|(at, _)| **at < node).is_some() {}
+    let found = in_order.next_if(|(at, _)| **at == node);
+    found.map(|(_, said)| said)
 }
 
 fn status(state: State, fate: Fate) -> MemberStatus {
