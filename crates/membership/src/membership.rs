@@ -456,14 +456,14 @@ impl Membership {
     }
 
     fn make_contact(&mut self, now: Timestamp, peer: MemberId) {
-        let answers = self
-            .members
-            .get(peer.node)
-            .is_some_and(|row| row.state != State::Down);
         let recent = self
             .last_contact
             .is_some_and(|at| now.since(at) < CONTACT_INTERVAL);
-        if self.contact_due && answers && !recent {
+        if !self.contact_due || recent {
+            return;
+        }
+        let row = self.members.get(peer.node);
+        if row.is_some_and(|row| row.state != State::Down) {
             self.contact_due = false;
             self.last_contact = Some(now);
             self.queue(Output::FirstContact {

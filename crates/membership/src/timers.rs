@@ -40,9 +40,25 @@ pub(crate) enum Event {
     Reannounce,
 }
 
+/// The slots that are there once, whoever the members are.
+const SINGLE: [Slot; 7] = [
+    Slot::Probe,
+    Slot::IndirectProbe,
+    Slot::Announce,
+    Slot::AnnounceDown,
+    Slot::Gossip,
+    Slot::Watchdog,
+    Slot::Reannounce,
+];
+
+/// In a healthy cluster no other timers are set than the single ones, which are looked through faster
+/// than any order of them is kept.
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
+    single: [Option<Entry>; SINGLE.len()],
+    /// Those of one member each.
     slots: BTreeMap<Slot, Entry>,
+    /// `slots` by time.
     queue: BTreeSet<(Timestamp, u64, Slot)>,
     set: u64,
 }
@@ -73,41 +89,56 @@ impl Timers {
     }
 
     pub(crate) fn cancel(&mut self, slot: Slot) {
-        if let Some(entry) = self.slots.remove(&slot) {
-            self.queue.remove(&(entry.due, entry.seq, slot));
-        }
+        self.take(slot);
     }
 
     pub(crate) fn clear(&mut self) {
+        self.single = Default::default();
         self.slots.clear();
         self.queue.clear();
     }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.queue.first().map(|&(due, _, _)| due)
+        self.first().map(|(due, _, _)| due)
     }
 
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Event> {
-        let &(due, _, slot) = self.queue.first()?;
-        if due > now {
-            return None;
+        let (_, _, slot) = self.first().filter(|&(due, _, _)| due <= now)?;
+        self.take(slot).map(|entry| entry.event)
+    }
+
+    /// The timer that is due first.
+    fn first(&self) -> Option<(Timestamp, u64, Slot)> {
+        let set = self.single.iter().zip(SINGLE);
+        let set = set.filter_map(|(entry, slot)| {
+            let entry = entry.as_ref()?;
+            Some((entry.due, entry.seq, slot))
+        });
+        set.chain(self.queue.first().copied()).min()
+    }
+
+    fn take(&mut self, slot: Slot) -> Option<Entry> {
+        if let Some(place) = slot.place() {
+            return self.single[place].take();
         }
-        self.queue.pop_first();
-        self.slots.remove(&slot).map(|entry| entry.event)
+        let entry = self.slots.remove(&slot)?;
+        self.queue.remove(&(entry.due, entry.seq, slot));
+        Some(entry)
     }
 
     /// Moves the timers of probes and suspicions by `late`, each at most once: a driver that is
     /// always late must still reach a verdict.
     pub(crate) fn postpone_verdicts(&mut self, late: Duration) {
-        let verdicts: Vec<Slot> = self
-            .slots
-            .iter()
+        let single = SINGLE.into_iter().zip(&self.single);
+        let single = single.filter_map(|(slot, entry)| Some((slot, entry.as_ref()?)));
+        let of_members = self.slots.iter().map(|(&slot, entry)| (slot, entry));
+        let verdicts: Vec<Slot> = single
+            .chain(of_members)
             .filter(|(slot, entry)| slot.is_verdict() && !entry.postponed)
-            .map(|(&slot, _)| slot)
+            .map(|(slot, _)| slot)
             .collect();
         for slot in verdicts {
-            if let Some(entry) = self.slots.remove(&slot) {
-                self.queue.remove(&(entry.due, entry.seq, slot));
+            if let Some(entry) = self.take(slot) {
                 self.put(slot, entry.due + late, entry.event, true);
             }
         }
@@ -117,14 +148,18 @@ impl Timers {
         self.cancel(slot);
         self.set += 1;
         let seq = self.set;
-        self.queue.insert((due, seq, slot));
         let entry = Entry {
             due,
             seq,
             event,
             postponed,
         };
-        self.slots.insert(slot, entry);
+        if let Some(place) = slot.place() {
+            self.single[place] = Some(entry);
+        } else {
+            self.queue.insert((due, seq, slot));
+            self.slots.insert(slot, entry);
+        }
     }
 }
 
@@ -138,6 +173,20 @@ impl Slot {
             Timer::PeriodicAnnounceDown(_) => Self::AnnounceDown,
             Timer::PeriodicGossip(_) => Self::Gossip,
             Timer::RemoveDown(id) => Self::RemoveDown(id.node),
+        }
+    }
+
+    /// Where it is among the single ones, if it is one.
+    const fn place(self) -> Option<usize> {
+        match self {
+            Self::Probe => Some(0),
+            Self::IndirectProbe => Some(1),
+            Self::Announce => Some(2),
+            Self::AnnounceDown => Some(3),
+            Self::Gossip => Some(4),
+            Self::Watchdog => Some(5),
+            Self::Reannounce => Some(6),
+            Self::Suspicion(_) | Self::RemoveDown(_) | Self::Hearsay(_) | Self::Doubt(_) => None,
         }
     }
 
@@ -180,6 +229,12 @@ mod tests {
         assert!(matches!(timers.pop_due(at(5)), Some(Event::Watchdog)));
         assert!(matches!(timers.pop_due(at(5)), Some(Event::Reannounce)));
         assert!(timers.pop_due(at(5)).is_none());
+    }
+
+    #[test]
+    fn each_single_slot_has_a_place_of_its_own() {
+        let places = SINGLE.map(Slot::place);
+        assert!((0..).map(Some).zip(places).all(|(at, place)| at == place));
     }
 
     #[test]
