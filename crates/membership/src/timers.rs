@@ -59,9 +59,14 @@ pub(crate) struct Timers {
     /// Those of one member each.
     slots: BTreeMap<Slot, Entry>,
     /// `slots` by time.
-    queue: BTreeSet<(Timestamp, u64, Slot)>,
+    queue: BTreeSet<Turn>,
     set: u64,
+    /// The timer that is due first: asked for several times between two changes.
+    first: Option<Turn>,
 }
+
+/// When a timer is due, and which it is among those of the same instant.
+type Turn = (Timestamp, u64, Slot);
 
 #[derive(Debug)]
 struct Entry {
@@ -96,34 +101,42 @@ impl Timers {
         self.single = Default::default();
         self.slots.clear();
         self.queue.clear();
+        self.first = None;
     }
 
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.first().map(|(due, _, _)| due)
+        self.first.map(|(due, _, _)| due)
     }
 
     pub(crate) fn pop_due(&mut self, now: Timestamp) -> Option<Event> {
-        let (_, _, slot) = self.first().filter(|&(due, _, _)| due <= now)?;
+        let (_, _, slot) = self.first.filter(|&(due, _, _)| due <= now)?;
         self.take(slot).map(|entry| entry.event)
     }
 
-    /// The timer that is due first.
-    fn first(&self) -> Option<(Timestamp, u64, Slot)> {
-        let set = self.single.iter().zip(SINGLE);
-        let set = set.filter_map(|(entry, slot)| {
-            let entry = entry.as_ref()?;
-            Some((entry.due, entry.seq, slot))
-        });
-        set.chain(self.queue.first().copied()).min()
+    fn take(&mut self, slot: Slot) -> Option<Entry> {
+        let entry = if let Some(place) = slot.place() {
+            self.single[place].take()?
+        } else {
+            let entry = self.slots.remove(&slot)?;
+            self.queue.remove(&(entry.due, entry.seq, slot));
+            entry
+        };
+        if self.first.is_some_and(|(_, seq, _)| seq == entry.seq) {
+            self.first = self.find_first();
+        }
+        Some(entry)
     }
 
-    fn take(&mut self, slot: Slot) -> Option<Entry> {
-        if let Some(place) = slot.place() {
-            return self.single[place].take();
+    fn find_first(&self) -> Option<Turn> {
+        let mut first = self.queue.first().copied();
+        for (entry, slot) in self.single.iter().zip(SINGLE) {
+            let Some(entry) = entry else { continue };
+            let is_earlier = first.is_none_or(|(due, seq, _)| (entry.due, entry.seq) < (due, seq));
+            if is_earlier {
+                first = Some((entry.due, entry.seq, slot));
+            }
         }
-        let entry = self.slots.remove(&slot)?;
-        self.queue.remove(&(entry.due, entry.seq, slot));
-        Some(entry)
+        first
     }
 
     /// Moves the timers of probes and suspicions by `late`, each at most once: a driver that is
@@ -148,6 +161,10 @@ impl Timers {
         self.cancel(slot);
         self.set += 1;
         let seq = self.set;
+        // What was set before goes first at the same time.
+        if self.first.is_none_or(|(first, _, _)| due < first) {
+            self.first = Some((due, seq, slot));
+        }
         let entry = Entry {
             due,
             seq,
@@ -235,6 +252,20 @@ mod tests {
     fn each_single_slot_has_a_place_of_its_own() {
         let places = SINGLE.map(Slot::place);
         assert!((0..).map(Some).zip(places).all(|(at, place)| at == place));
+    }
+
+    #[test]
+    fn the_first_is_found_again_after_it_was_moved_or_cancelled() {
+        let mut timers = Timers::default();
+        timers.set(Slot::Watchdog, at(1), Event::Watchdog);
+        timers.set_foca(at(2), suspicion(0));
+        timers.set(Slot::Reannounce, at(3), Event::Reannounce);
+        timers.set(Slot::Watchdog, at(4), Event::Watchdog);
+        assert_eq!(timers.next_due(), Some(at(2)));
+        timers.cancel(Slot::of(&suspicion(0)));
+        assert_eq!(timers.next_due(), Some(at(3)));
+        timers.clear();
+        assert_eq!(timers.next_due(), None);
     }
 
     #[test]

@@ -47,31 +47,45 @@ const ALL: [Timer; 10] = [
 #[derive(Debug, Default)]
 pub(crate) struct Timers {
     due: [Option<Timestamp>; ALL.len()],
+    /// The earliest of them, which every input asks for.
+    next: Option<Timestamp>,
 }
 
 impl Timers {
     /// Sets the timer, whatever it was set to.
     pub(crate) fn set(&mut self, timer: Timer, at: Timestamp) {
-        self.due[timer as usize] = Some(at);
+        let was = self.due[timer as usize].replace(at);
+        if was.is_some() && was == self.next {
+            self.next = self.earliest();
+        } else {
+            self.next = Some(self.next.map_or(at, |next| next.min(at)));
+        }
     }
 
     /// Sets the timer unless it is due earlier.
     pub(crate) fn set_by(&mut self, timer: Timer, at: Timestamp) {
         let due = &mut self.due[timer as usize];
         *due = Some(due.map_or(at, |earlier| earlier.min(at)));
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
     /// Takes one timer that is due at `now`.
     pub(crate) fn take(&mut self, now: Timestamp) -> Option<Timer> {
+        self.next.filter(|&next| next <= now)?;
         let timer = ALL
             .into_iter()
             .find(|&t| self.due[t as usize].is_some_and(|at| at <= now))?;
         self.due[timer as usize] = None;
+        self.next = self.earliest();
         Some(timer)
     }
 
     /// When the next one is due.
-    pub(crate) fn next(&self) -> Option<Timestamp> {
+    pub(crate) const fn next(&self) -> Option<Timestamp> {
+        self.next
+    }
+
+    fn earliest(&self) -> Option<Timestamp> {
         self.due.iter().flatten().min().copied()
     }
 }
@@ -94,6 +108,9 @@ mod tests {
         timers.set_by(Timer::Save, at(20));
         timers.set(Timer::Repair, at(5));
         assert_eq!(timers.next(), Some(at(5)));
+        timers.set(Timer::Repair, at(7));
+        assert_eq!(timers.next(), Some(at(7)));
+        timers.set(Timer::Repair, at(5));
         assert_eq!(timers.take(at(4)), None);
         assert_eq!(timers.take(at(10)), Some(Timer::Repair));
         assert_eq!(timers.take(at(10)), Some(Timer::Save));
