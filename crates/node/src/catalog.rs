@@ -1,8 +1,6 @@
 //! What a client's command changes through the catalog: records of nodes without an agent, and
 //! overrides of what other nodes own.
 
-use std::collections::BTreeMap;
-
 use tidings_types::{
     Body, Check, CheckId, ExternalNode, Instance, Key, NodeId, NodeName, Refusal, ServiceId, Slot,
 };
@@ -257,17 +255,8 @@ impl Node {
         self.registry.owners().filter(bears).collect()
     }
 
-    /// The names of all nodes that run an agent, in lower case.
-    pub(crate) fn agent_names(&self) -> BTreeMap<NodeId, String> {
-        let named = |node| match self.own_word(node) {
-            Some(Body::Node(record)) => Some((node, record.name.as_str().to_ascii_lowercase())),
-            _ => None,
-        };
-        self.registry.owners().filter_map(named).collect()
-    }
-
     /// What a node says of itself.
-    fn own_word(&self, node: NodeId) -> Option<&Body> {
+    pub(crate) fn own_word(&self, node: NodeId) -> Option<&Body> {
         match &self.registry.slot(node, &Key::Node(node))?.slot {
             Slot::Entry(entry) => entry.body.as_deref(),
             Slot::RemovalMark => None,

@@ -136,6 +136,9 @@ impl Node {
     }
 
     fn start(&mut self) {
+        let owners: Vec<_> = self.registry.owners().collect();
+        owners.into_iter().for_each(|owner| self.on_word(owner));
+        self.read_words();
         self.refresh_roster();
         let keys = self.registry.keys().cloned().collect();
         self.publish(keys);

@@ -13,7 +13,13 @@ impl Node {
         for key in &touched {
             self.heed(key);
         }
-        let of_nodes = touched.iter().any(|key| matches!(key, Key::Node(_)));
+        let mut of_nodes = false;
+        for key in &touched {
+            if let Key::Node(node) = key {
+                self.on_word(*node);
+                of_nodes = true;
+            }
+        }
         self.out.show(touched);
         if of_nodes {
             self.on_node_record();

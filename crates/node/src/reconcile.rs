@@ -220,6 +220,9 @@ impl Node {
                 if applied.overrun {
                     self.on_refused(owner, OVERRUN);
                 }
+                if applied.advanced {
+                    self.on_word(owner);
+                }
                 let touched = mem::take(&mut applied.touched);
                 let records = touched.len();
                 let is_mine = touched.contains(&Key::Node(self.me));

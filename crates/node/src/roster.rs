@@ -12,6 +12,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map},
     iter::Peekable,
+    mem,
     net::SocketAddr,
     sync::Arc,
     time::Duration,
@@ -50,8 +51,10 @@ pub(crate) struct RosterState {
     members: Vec<Tracked>,
     /// Reachable members that bear this node's name.
     namesakes: BTreeSet<NodeId>,
-    /// What nodes' own records say, until one of them changes.
-    words: Option<Arc<Words>>,
+    /// What nodes' own records said when it was last read.
+    words: Arc<Words>,
+    /// Nodes that may have said something since.
+    unread: BTreeSet<NodeId>,
     island: bool,
     last_loss: Timestamp,
     published: Option<Arc<Roster>>,
@@ -107,14 +110,15 @@ impl Tracked {
 }
 
 impl RosterState {
-    pub(crate) const fn new(me: NodeId, now: Timestamp) -> Self {
+    pub(crate) fn new(me: NodeId, now: Timestamp) -> Self {
         Self {
             me,
             started: now,
             joined: false,
             members: Vec::new(),
             namesakes: BTreeSet::new(),
-            words: None,
+            words: Arc::default(),
+            unread: BTreeSet::new(),
             island: false,
             last_loss: now,
             published: None,
@@ -303,9 +307,8 @@ impl Node {
     /// Reads the membership anew and publishes the roster if it changed.
     pub(crate) fn refresh_roster(&mut self) {
         let now = self.now;
-        let words = self.words();
-        let known = &words.fates;
-        self.track(known);
+        let words = Arc::clone(&self.roster.words);
+        self.track(&words.fates);
         let expected = self.expected(&words);
 
         let was_island = self.roster.island;
@@ -368,18 +371,22 @@ impl Node {
 
     /// The record of some node changed.
     pub(crate) fn on_node_record(&mut self) {
-        self.roster.words = None;
+        self.read_words();
         self.refresh_roster();
     }
 
-    /// What nodes' own records say. A change in the membership changes none of it.
-    fn words(&mut self) -> Arc<Words> {
-        if let Some(words) = &self.roster.words {
-            return Arc::clone(words);
-        }
-        let words = Arc::new(self.read_words());
-        self.roster.words = Some(Arc::clone(&words));
-        words
+    /// The feed of `node` changed, or what others say of it.
+    pub(crate) fn on_word(&mut self, node: NodeId) {
+        self.roster.unread.insert(node);
+    }
+
+    /// Reads what nodes' own records say, as far as it may have changed: who joins a large cluster gets
+    /// one record after another.
+    pub(crate) fn read_words(&mut self) {
+        let unread = mem::take(&mut self.roster.unread);
+        let mut words = mem::take(&mut self.roster.words);
+        self.reread_words(Arc::make_mut(&mut words), unread.into_iter());
+        self.roster.words = words;
     }
 
     /// Brings the tracked members up to date with the failure detector and the nodes' own words.
