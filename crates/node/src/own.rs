@@ -43,6 +43,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 pub(crate) struct Own {
     /// Commands that wait; `Some` while the own feed must not be written.
     waiting: Option<VecDeque<(CommandId, Command)>>,
+    /// The fingerprint at which the own feed was found whole and tidy.
+    tidy_at: Option<u128>,
     /// Whether the disk refused a batch whose dots are not given up yet.
     in_doubt: bool,
     /// Why, until a new epoch is there.
@@ -325,6 +327,13 @@ impl Node {
     /// watermark and the floor, obeys overrides of what an earlier run registered, and settles for a
     /// feed that lost something to damage.
     pub(crate) fn tidy_own_feed(&mut self) {
+        let fingerprint = Some(self.registry.fingerprint());
+        if self.own.tidy_at == fingerprint && !self.has_overridden() {
+            return;
+        }
+        if self.writer.is_tidy(&self.registry) {
+            self.own.tidy_at = fingerprint;
+        }
         let damaged = self.registry.is_damaged(self.me);
         let tidying = self.writer.is_tidying_due(&self.registry) && self.may_forget();
         let due = damaged || tidying || self.has_overridden();

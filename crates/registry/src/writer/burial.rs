@@ -28,6 +28,13 @@ impl Writer {
         })
     }
 
+    /// Whether the own feed gives no cause for either, whatever is staged. It stays so while the
+    /// registry's fingerprint does.
+    pub fn is_tidy(&self, registry: &Registry) -> bool {
+        let feed = self.intact_feed(registry);
+        feed.is_some_and(|feed| !has_many_marks(feed) && !has_many_epochs(feed))
+    }
+
     /// Moves the watermark up to all that is committed, if that lets enough removal marks go.
     /// Only while the owner is no island and no alive node is further in its feed.
     pub fn move_watermark(&mut self, registry: &Registry) -> Option<Dot> {
