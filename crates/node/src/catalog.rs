@@ -3,6 +3,7 @@
 
 use tidings_types::{
     Body, Check, CheckId, ExternalNode, Instance, Key, NodeId, NodeName, Refusal, ServiceId, Slot,
+    Texts,
 };
 
 use crate::{
@@ -18,11 +19,17 @@ impl Node {
         service: Option<(ServiceId, Box<Instance>)>,
         checks: Vec<(CheckId, Check)>,
     ) -> Result<bool, Refusal> {
-        if let Some(owner) = self
-            .agents_named(&node)
-            .into_iter()
-            .find(|&a| self.is_alive(a))
+        let agents = self.agents_named(&node);
+        if let (Some((id, instance)), true) = (&service, checks.is_empty())
+            && let Some(&owner) = agents
+                .iter()
+                .find(|&&agent| self.lets_tags_be_set(agent, id, instance))
         {
+            let key = Key::Tags(owner, id.clone());
+            self.write_shared(key, Some(Body::Tags(instance.tags.clone())))?;
+            return Ok(true);
+        }
+        if let Some(owner) = agents.into_iter().find(|&agent| self.is_alive(agent)) {
             return Err(Refusal::NodeAlive {
                 name: format!("{node} ({owner})"),
             });
@@ -49,6 +56,27 @@ impl Node {
             self.register_external_check(&node, id, check)?;
         }
         Ok(true)
+    }
+
+    /// Whether the instance `id` of `agent` is of that service and its owner lets anybody set its
+    /// tags. What else a caller says of it is the owner's alone, and left as it is.
+    fn lets_tags_be_set(&self, agent: NodeId, id: &ServiceId, said: &Instance) -> bool {
+        let own = self.instance(&Key::Instance(agent, id.clone()));
+        own.is_some_and(|own| own.enable_tag_override && own.service == said.service)
+    }
+
+    /// Takes back that somebody set the tags of an instance of this node, unless its owner's client
+    /// now says `the_same`: of the two the later call counts.
+    pub(crate) fn take_back_tags(
+        &mut self,
+        id: &ServiceId,
+        the_same: Option<&Texts>,
+    ) -> Result<bool, Refusal> {
+        let key = Key::Tags(self.me, id.clone());
+        match self.live(&key).as_deref() {
+            Some(Body::Tags(set)) if Some(set) != the_same => self.bury(key),
+            _ => Ok(false),
+        }
     }
 
     fn register_external_check(
@@ -93,6 +121,11 @@ impl Node {
         for key in self.external_keys(node, service, check) {
             changed |= self.bury(key)?;
         }
+        for agent in self.agents_named(node) {
+            if let Some(service) = service {
+                changed |= self.bury(Key::Tags(agent, service.clone()))?;
+            }
+        }
         Ok(changed)
     }
 
@@ -111,10 +144,10 @@ impl Node {
         for key in owned {
             changed |= self.remove_owned(&key)?;
         }
-        let external = self
-            .registry
-            .shared_keys()
-            .filter(|key| external_node(key) == Some(node));
+        let external = self.registry.shared_keys().filter(|key| match key {
+            Key::Tags(agent, _) => agents.contains(agent),
+            key => external_node(key) == Some(node),
+        });
         let external: Vec<Key> = external.cloned().collect();
         for key in external {
             changed |= self.bury(key)?;
@@ -274,6 +307,6 @@ const fn external_node(key: &Key) -> Option<&NodeName> {
         Key::ExternalNode(node) | Key::ExternalInstance(node, _) | Key::ExternalCheck(node, _) => {
             Some(node)
         }
-        Key::Node(_) | Key::Instance(..) | Key::Check(..) | Key::Event(..) => None,
+        Key::Node(_) | Key::Instance(..) | Key::Check(..) | Key::Event(..) | Key::Tags(..) => None,
     }
 }

@@ -109,6 +109,7 @@ impl Node {
             check.service = Some(id.clone());
             changed |= self.put_check(check_id, check)?;
         }
+        changed |= self.take_back_tags(&id, Some(&instance.tags))?;
         changed |= self.put(Key::Instance(self.me, id), Body::Instance(instance))?;
         for check in go {
             changed |= self.take_away(&Key::Check(self.me, check))?;
@@ -121,6 +122,7 @@ impl Node {
         if !self.take_away(&Key::Instance(self.me, id.clone()))? {
             return Err(Refusal::UnknownService { id: id.clone() });
         }
+        self.take_back_tags(id, None)?;
         for check in checks {
             self.take_away(&Key::Check(self.me, check))?;
         }

@@ -35,7 +35,9 @@ pub(crate) fn cost(key: &Key, slot: &Slot, encoded_bytes: usize) -> usize {
 fn record(key: &Key, body: &Body) -> usize {
     let named = match body {
         Body::Instance(instance) => instance.checks.len(),
-        Body::Node(_) | Body::Check(_) | Body::ExternalNode(_) | Body::Event(_) => 0,
+        Body::Node(_) | Body::Check(_) | Body::ExternalNode(_) | Body::Event(_) | Body::Tags(_) => {
+            0
+        }
     };
     let fixed = if key.is_shared() {
         SHARED_RECORD

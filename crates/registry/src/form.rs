@@ -145,6 +145,7 @@ pub(crate) const fn fits(key: &Key, body: &Body) -> bool {
             | (Key::Check(..) | Key::ExternalCheck(..), Body::Check(_))
             | (Key::ExternalNode(_), Body::ExternalNode(_))
             | (Key::Event(..), Body::Event(_))
+            | (Key::Tags(..), Body::Tags(_))
     )
 }
 

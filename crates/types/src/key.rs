@@ -7,7 +7,7 @@ use crate::{CheckId, EventId, NodeId, NodeName, ServiceId};
 /// The key of a record.
 ///
 /// *Owner keys* are written by the node that they name; others may only override them. *Shared
-/// keys* (the `External` ones) are written by any node, each write in the writer's own feed.
+/// keys* (the `External` ones, and `Tags`) are written by any node, each write in the writer's own feed.
 /// The variants' order is part of the wire format: new ones come last.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Key {
@@ -25,6 +25,8 @@ pub enum Key {
     ExternalCheck(NodeName, CheckId),
     /// An event that a node took.
     Event(NodeId, EventId),
+    /// The tags of an instance with an agent whose owner lets anybody set them.
+    Tags(NodeId, ServiceId),
 }
 
 impl Key {
@@ -35,7 +37,10 @@ impl Key {
             | Self::Instance(node, _)
             | Self::Check(node, _)
             | Self::Event(node, _) => Some(*node),
-            Self::ExternalNode(_) | Self::ExternalInstance(..) | Self::ExternalCheck(..) => None,
+            Self::ExternalNode(_)
+            | Self::ExternalInstance(..)
+            | Self::ExternalCheck(..)
+            | Self::Tags(..) => None,
         }
     }
 

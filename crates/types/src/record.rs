@@ -22,6 +22,8 @@ pub enum Body {
     ExternalNode(ExternalNode),
     /// Of [`Key::Event`](crate::Key::Event).
     Event(Event),
+    /// Of [`Key::Tags`](crate::Key::Tags): what readers see instead of the owner's tags.
+    Tags(Texts),
 }
 
 /// A node's record about itself.
@@ -71,7 +73,8 @@ pub struct Instance {
     pub tagged_addresses: TaggedAddresses,
     /// Shares of traffic by health.
     pub weights: Weights,
-    /// Whether others may change the tags through the catalog (kept for clients that ask).
+    /// Whether others may change the tags through the catalog: a record of
+    /// [`Key::Tags`](crate::Key::Tags) is shown instead of `tags`.
     pub enable_tag_override: bool,
     /// Consul's service kind; empty for a plain service.
     pub kind: Box<str>,

@@ -5,7 +5,7 @@ use std::{net::IpAddr, net::SocketAddr, ops::Deref, sync::Arc};
 use arc_swap::ArcSwapOption;
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, Departure, Dot, Event, ExternalNode, Instance,
-    Key, Node, NodeId, NodeName, ServiceId, ServiceName, TextMap,
+    Key, Node, NodeId, NodeName, ServiceId, ServiceName, TextMap, Texts,
 };
 
 /// Which node a record stands on.
@@ -21,9 +21,11 @@ impl NodeKey {
     /// The node that `key` stands on.
     pub fn of(key: &Key) -> Self {
         match key {
-            Key::Node(id) | Key::Instance(id, _) | Key::Check(id, _) | Key::Event(id, _) => {
-                Self::Agent(*id)
-            }
+            Key::Node(id)
+            | Key::Instance(id, _)
+            | Key::Check(id, _)
+            | Key::Event(id, _)
+            | Key::Tags(id, _) => Self::Agent(*id),
             Key::ExternalNode(name)
             | Key::ExternalInstance(name, _)
             | Key::ExternalCheck(name, _) => Self::External(name.clone()),
@@ -314,6 +316,17 @@ body_of! {
     /// A record that is an instance, shared with the registry.
     InstanceBody, Instance
 }
+impl InstanceBody {
+    /// The same instance with these tags.
+    pub(crate) fn with_tags(&self, tags: &Texts) -> Self {
+        let tags = tags.clone();
+        Self(Arc::new(Body::Instance(Instance {
+            tags,
+            ..(**self).clone()
+        })))
+    }
+}
+
 body_of! {
     /// A record that is a check, shared with the registry.
     CheckBody, Check

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use tidings_types::{CheckId, ServiceId};
+use tidings_types::{CheckId, ServiceId, Texts};
 
 use crate::{CONSUL, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin, consul};
 
@@ -15,6 +15,10 @@ pub(crate) struct Slot {
     pub(crate) facts: Arc<NodeFacts>,
     /// What is registered on the node. What readers see of it is [`Slot::listed`].
     pub(crate) instances: BTreeMap<ServiceId, Arc<InstanceView>>,
+    /// Of the instances whose tags anybody may set: the owner's own word, and the write.
+    overridable: BTreeMap<ServiceId, (InstanceBody, Origin)>,
+    /// The tags that were set, whether or not their instance is here and allows it.
+    tags: BTreeMap<ServiceId, Texts>,
     /// The node itself in the service `consul`.
     server: Option<Arc<InstanceView>>,
     pub(crate) checks: BTreeMap<CheckId, Arc<CheckView>>,
@@ -58,6 +62,8 @@ impl Slot {
         Self {
             facts: Arc::new(facts),
             instances: BTreeMap::new(),
+            overridable: BTreeMap::new(),
+            tags: BTreeMap::new(),
             server: None,
             checks: BTreeMap::new(),
             speakers: BTreeMap::new(),
@@ -69,7 +75,10 @@ impl Slot {
 
     /// Whether nothing stands here any more.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.facts.known && self.instances.is_empty() && self.checks.is_empty()
+        !self.facts.known
+            && self.instances.is_empty()
+            && self.checks.is_empty()
+            && self.tags.is_empty()
     }
 
     /// Replaces what is known of the node itself.
@@ -106,6 +115,7 @@ impl Slot {
         mut origin: Origin,
     ) -> Touched {
         let before = self.instances.get(id).cloned();
+        let body = body.map(|body| self.with_set_tags(id, body, origin));
         let mut instances: Vec<_> = before
             .iter()
             .map(|view| (view.instance.service.folded(), id.clone()))
@@ -115,6 +125,7 @@ impl Slot {
             instances.push((CONSUL.into(), id.clone()));
         }
         let Some(instance) = body else {
+            self.overridable.remove(id);
             let effect = match self.instances.remove(id) {
                 Some(_) => Effect::Moved,
                 None => Effect::None,
@@ -140,6 +151,39 @@ impl Slot {
         let view = self.join(id, &instance, origin);
         self.instances.insert(id.clone(), Arc::new(view));
         Touched { effect, instances }
+    }
+
+    /// Sets the tags of an instance, or takes back that they were set.
+    pub(crate) fn put_tags(&mut self, id: &ServiceId, tags: Option<Texts>, index: u64) -> Touched {
+        match tags {
+            Some(tags) => self.tags.insert(id.clone(), tags),
+            None => self.tags.remove(id),
+        };
+        let Some((body, origin)) = self.overridable.get(id).cloned() else {
+            return Touched::NOTHING;
+        };
+        let origin = Origin {
+            create_index: index,
+            modify_index: index,
+            ..origin
+        };
+        self.put_instance(id, Some(body), origin)
+    }
+
+    /// The instance as readers see it: with the tags that were set, if its owner allows that.
+    fn with_set_tags(
+        &mut self,
+        id: &ServiceId,
+        body: InstanceBody,
+        origin: Origin,
+    ) -> InstanceBody {
+        if !body.enable_tag_override {
+            self.overridable.remove(id);
+            return body;
+        }
+        let shown = self.tags.get(id).map(|tags| body.with_tags(tags));
+        self.overridable.insert(id.clone(), (body.clone(), origin));
+        shown.unwrap_or(body)
     }
 
     /// Puts or removes a check.

@@ -578,6 +578,48 @@ fn commands_left(commands: &Commands) -> bool {
     commands.room() > 0
 }
 
+#[test]
+fn tags_that_were_set_are_shown_as_long_as_the_owner_lets_them_be() {
+    let tags_of = |view: &View| -> Vec<String> {
+        let shown = view.lookup("web");
+        let tags = shown[0].instance.instance.tags.iter();
+        tags.map(|tag| tag.to_string()).collect()
+    };
+    let own = |enable_tag_override| {
+        let body = Instance {
+            tags: ["own"].into_iter().collect(),
+            enable_tag_override,
+            ..instance("web", 80, &[])
+        };
+        put(instance_key(2, "web"), Body::Instance(body), 1)
+    };
+    let key = Key::Tags(node_id(2), ServiceId::new("web").unwrap());
+    let set = put(key.clone(), Body::Tags(["set"].into_iter().collect()), 1);
+    let (mut writer, view) = view();
+    writer.apply_all(at(1), [members(&[ALIVE, ALIVE]), node(2, "two")]);
+    // They may be here before the instance is.
+    writer.apply(at(1), set.clone());
+    assert!(view.lookup("web").is_empty());
+    writer.apply(at(1), own(true));
+    assert_eq!(tags_of(&view), ["set"]);
+    writer.apply(at(1), own(false));
+    assert_eq!(tags_of(&view), ["own"]);
+    writer.apply(at(1), own(true));
+    let before = view.index(&Watch::service("web"));
+    let take_back = Update::Record {
+        key,
+        body: None,
+        dot: None,
+        conflicts: 0,
+    };
+    writer.apply(at(1), take_back);
+    assert_eq!(tags_of(&view), ["own"]);
+    assert!(view.index(&Watch::service("web")) > before);
+    let after = view.index(&Watch::service("web"));
+    writer.apply(at(1), own(true));
+    assert_eq!(view.index(&Watch::service("web")), after);
+}
+
 /// The one invariant: an index never stands for data that is newer than what is read after it.
 #[test]
 fn readers_beside_the_writer_never_see_less_than_their_index_promises() {

@@ -157,6 +157,17 @@ impl ViewWriter {
                 let body = body.and_then(InstanceBody::new);
                 self.instance(batch, &node, id, body, origin);
             }
+            Key::Tags(_, id) => {
+                let tags = match body.as_deref() {
+                    Some(Body::Tags(tags)) => Some(tags.clone()),
+                    _ => None,
+                };
+                let touched = self.change(&node, |slot| slot.put_tags(id, tags, batch.index));
+                let moved = touched.effect == Effect::Moved;
+                batch.service_table |= moved;
+                batch.check_table |= moved;
+                batch.touch(&node, touched);
+            }
             Key::Check(_, id) | Key::ExternalCheck(_, id) => {
                 let body = body.and_then(CheckBody::new);
                 let touched = self.change(&node, |slot| slot.put_check(id, body, origin));
@@ -485,7 +496,7 @@ const fn turn(update: &Update) -> u8 {
             (Key::Instance(..) | Key::ExternalInstance(..), Some(_)) => 3,
             (Key::Check(..) | Key::ExternalCheck(..), None) => 4,
             (Key::Node(_) | Key::ExternalNode(_), None) => 5,
-            (Key::Event(..), _) => 6,
+            (Key::Event(..) | Key::Tags(..), _) => 6,
         },
         Update::CheckOutput { .. } | Update::Roster(_) | Update::Status(_) => 6,
     }
