@@ -59,6 +59,10 @@ pub struct Options {
     pub key_file: Option<PathBuf>,
     /// The datacenter to answer for; by default [`DATACENTER`].
     pub datacenter: Option<String>,
+    /// Whether clients of the API may register checks that run programs; by default not.
+    pub enable_script_checks: Option<bool>,
+    /// Whether definition files may; by default not. Follows from `enable_script_checks`.
+    pub enable_local_script_checks: Option<bool>,
     /// Whether a requested end is for good (the default) or a restart.
     pub leave_on_terminate: Option<bool>,
 }
@@ -78,7 +82,19 @@ pub struct Settings {
     pub(crate) keys: Keys,
     pub(crate) datacenter: String,
     pub(crate) leave_on_terminate: bool,
+    pub(crate) programs: Programs,
     pub(crate) log: Option<LogTap>,
+}
+
+/// Whose checks may run programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Programs {
+    /// Nobody's.
+    Never,
+    /// Those of definition files.
+    OfFiles,
+    /// Those of clients of the API too.
+    OfAnybody,
 }
 
 /// The options cannot be run with; nothing was started.
@@ -178,6 +194,14 @@ impl Settings {
             keys,
             datacenter: datacenter(options.datacenter)?,
             leave_on_terminate: options.leave_on_terminate.unwrap_or(true),
+            programs: match (
+                options.enable_script_checks,
+                options.enable_local_script_checks,
+            ) {
+                (Some(true), _) => Programs::OfAnybody,
+                (_, Some(true)) => Programs::OfFiles,
+                _ => Programs::Never,
+            },
             log: None,
         })
     }
@@ -210,6 +234,12 @@ impl Settings {
             warnings.push(format!(
                 "gossip on {} cannot reach other hosts; give --bind an address of this host",
                 self.gossip.ip()
+            ));
+        }
+        if self.programs == Programs::OfAnybody && !client.is_loopback() {
+            warnings.push(format!(
+                "checks that run programs can be registered from other hosts, over HTTP on {client}: \
+                 whoever reaches it runs what they like here; prefer enable_local_script_checks"
             ));
         }
         warnings.extend(self.keys.warnings().iter().cloned());

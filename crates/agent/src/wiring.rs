@@ -7,13 +7,13 @@ use std::{
     time::SystemTime,
 };
 
-use tidings_checks::Checks;
+use tidings_checks::{Checks, Setup};
 use tidings_dns::{Dns, DnsSettings};
 use tidings_http::{
     AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, Limits, LogTap, Metrics,
 };
 use tidings_node::{Boot, Config, Node};
-use tidings_types::{CheckId, Departure};
+use tidings_types::{CheckId, CheckKind, Departure};
 use tidings_view::ViewSettings;
 use tokio::sync::{mpsc, watch};
 
@@ -27,7 +27,7 @@ use crate::{
     inheritance::Inheritance,
     keyring::Keyring,
     metrics::Counting,
-    settings::Settings,
+    settings::{Programs, Settings},
     storage::Storage,
     supervisor::{self, Crew},
     transport::{Event, Transport},
@@ -69,7 +69,13 @@ pub(crate) fn wire(
     let view = ViewSettings::new(me, name, &settings.datacenter, first_index);
     let (writer, view) = tidings_view::channel(view);
     let (commands, receiver) = tidings_view::commands(COMMANDS);
-    let checks = Arc::new(Checks::new(CheckResults(commands.clone())));
+    let checks = Arc::new(Checks::new(
+        CheckResults(commands.clone()),
+        Setup {
+            view: Some(view.clone()),
+            ..Setup::default()
+        },
+    ));
     let stop = watch::Sender::new(None);
     let (seeds_found, seeds) = watch::channel(Vec::new());
     let pulse = Pulse::default();
@@ -88,6 +94,7 @@ pub(crate) fn wire(
         },
         stop: stop.clone(),
         log: settings.log.clone(),
+        programs: settings.programs,
     };
     let info = info(settings, addresses);
     let inheritance = Inheritance::new(storage.inherited, storage.dir.clone(), commands.clone());
@@ -183,11 +190,16 @@ struct FrontDoor {
     counting: Counting,
     stop: watch::Sender<Option<Departure>>,
     log: Option<LogTap>,
+    programs: Programs,
 }
 
 impl Hooks for FrontDoor {
     fn check_reported(&self, check: &CheckId, output: &str) {
         self.counting.checks.ttl_touched(check, output);
+    }
+
+    fn allow_program(&self, check: &CheckId, kind: &CheckKind) -> bool {
+        self.programs == Programs::OfAnybody && self.counting.checks.allow_program(check, kind)
     }
 
     fn leave(&self) {

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
+    path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
@@ -11,6 +12,7 @@ use std::{
 };
 
 use tidings_types::{Check, CheckId, CheckKind, CheckStatus};
+use tidings_view::View;
 use tokio::{
     runtime::Handle,
     sync::{Semaphore, watch},
@@ -19,6 +21,7 @@ use tokio::{
 
 use crate::{
     Sink,
+    alias::Alias,
     clock::{RunClock, RunTime},
     http::HttpClients,
     interval, reaper,
@@ -28,6 +31,8 @@ use crate::{
 
 /// Runs that may be under way at the same time, over all checks: each may hold a socket.
 pub const RUNS_AT_ONCE: usize = 256;
+/// Programs that checks may be allowed to run.
+pub const PROGRAMS_MAX: usize = 10_000;
 /// How long a refused report or request waits before it is made again.
 pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
@@ -48,6 +53,36 @@ pub(crate) struct Shared<S> {
     pub(crate) permits: Semaphore,
     pub(crate) clients: HttpClients,
     pub(crate) counters: Counters,
+    pub(crate) setup: Setup,
+    /// The programs that somebody asked this agent to run, since its start.
+    programs: Mutex<BTreeMap<CheckId, CheckKind>>,
+}
+
+/// What checks find around them.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// What alias checks look at; without it they are not run.
+    pub view: Option<View>,
+    /// The socket of the container engine, for Docker checks.
+    pub container_engine: PathBuf,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            view: None,
+            container_engine: PathBuf::from("/var/run/docker.sock"),
+        }
+    }
+}
+
+impl<S> Shared<S> {
+    /// Whether somebody asked this agent to run the program of that check.
+    pub(crate) fn may_run(&self, id: &CheckId, kind: &CheckKind) -> bool {
+        let programs = self.programs.lock();
+        let programs = programs.unwrap_or_else(PoisonError::into_inner);
+        programs.get(id) == Some(kind)
+    }
 }
 
 /// Counts since the start.
@@ -69,7 +104,7 @@ pub(crate) struct Counters {
 pub struct Figures {
     /// Checks that run now.
     pub checks: usize,
-    /// HTTP and TCP runs made.
+    /// Runs made of checks with an interval.
     pub runs: u64,
     /// TTL checks that were not renewed in time.
     pub expirations: u64,
@@ -112,13 +147,15 @@ impl<S: Sink> Checks<S> {
     ///
     /// # Panics
     /// Outside of a tokio runtime.
-    pub fn new(sink: S) -> Self {
+    pub fn new(sink: S, setup: Setup) -> Self {
         let shared = Arc::new(Shared {
             sink,
             clock: RunClock::new(),
             permits: Semaphore::new(RUNS_AT_ONCE),
             clients: HttpClients::default(),
             counters: Counters::default(),
+            setup,
+            programs: Mutex::default(),
         });
         let runtime = Handle::current();
         let beating = Arc::clone(&shared);
@@ -155,6 +192,24 @@ impl<S: Sink> Checks<S> {
                 }
             }
         }
+    }
+
+    /// Lets the check `id` run the program of `kind`. A check that runs a program is not run without
+    /// this: its record may have come from a peer. Call it before the node hears of the check.
+    ///
+    /// Returns false if [`PROGRAMS_MAX`] others may run theirs already.
+    pub fn allow_program(&self, id: &CheckId, kind: &CheckKind) -> bool {
+        let programs = self.shared.programs.lock();
+        let mut programs = programs.unwrap_or_else(PoisonError::into_inner);
+        if programs.len() >= PROGRAMS_MAX && !programs.contains_key(id) {
+            let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            programs.retain(|id, _| running.contains_key(id));
+            if programs.len() >= PROGRAMS_MAX {
+                return false;
+            }
+        }
+        programs.insert(id.clone(), kind.clone());
+        true
     }
 
     /// Stops the check `id`; an unknown one is ignored.
@@ -227,7 +282,11 @@ impl<S: Sink> Checks<S> {
                 let task = ttl::Ttl::new(id, &definition, &self.shared, &receiver);
                 tasks.push(self.spawn(id, move || task.clone().run()));
             }
-            CheckKind::Http(_) | CheckKind::Tcp { .. } => {
+            CheckKind::Alias(alias) => {
+                let task = Alias::new(id, &definition, alias, &self.shared, &receiver);
+                tasks.push(self.spawn(id, move || task.clone().run()));
+            }
+            _ => {
                 let task = interval::Interval::new(id, &definition, &self.shared, &receiver);
                 tasks.push(self.spawn(id, move || task.clone().run()));
             }

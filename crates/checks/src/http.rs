@@ -19,12 +19,15 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use crate::{output::captured, probe::Found};
+use crate::{output::captured, probe::Found, tls::choose_provider};
 
 /// How a check introduces itself unless its headers say otherwise.
 const AGENT: &str = "Consul Health Check";
 /// What it accepts unless its headers say otherwise.
 const ACCEPTED: &str = "text/plain, text/*, */*";
+
+/// Redirects that one run follows; one more is critical, as with Consul.
+const REDIRECTS_MAX: usize = 10;
 
 /// An HTTP check, ready to be sent.
 #[derive(Debug)]
@@ -184,13 +187,12 @@ fn build(
     check: &HttpCheck,
     further: impl Fn(ClientBuilder) -> ClientBuilder,
 ) -> Result<Client, String> {
-    // Fails if the process has chosen a provider already, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    choose_provider();
     let builder = || {
         let redirects = if check.disable_redirects {
             Policy::none()
         } else {
-            Policy::default()
+            Policy::limited(REDIRECTS_MAX)
         };
         further(Client::builder())
             .no_proxy()

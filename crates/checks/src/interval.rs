@@ -57,10 +57,14 @@ impl<S: Sink> Interval<S> {
     /// Runs the check until the task is stopped. The next run begins an interval after the last
     /// one ended, so runs of one check never overlap.
     pub(crate) async fn run(mut self) {
-        let probe = self.probe().await;
+        let mut probe = self.probe().await;
         let mut due = self.shared.clock.now() + uniform(&self.id, self.interval);
         loop {
             self.shared.clock.reach(due).await;
+            if matches!(probe, Probe::Unasked) {
+                // Somebody may have asked since, in a call that changed no record.
+                probe = self.probe().await;
+            }
             let settled = match self.run_once(&probe).await {
                 Some(found) => self.judge(found).await,
                 None => false,
@@ -74,9 +78,14 @@ impl<S: Sink> Interval<S> {
     /// hold up whoever registers the check.
     async fn probe(&self) -> Probe {
         let (check, shared) = (self.check.clone(), Arc::clone(&self.shared));
-        tokio::task::spawn_blocking(move || Probe::new(&check, &shared.clients))
-            .await
-            .expect("making a probe neither panics nor is cancelled while its task lives")
+        if check.kind.runs_program() && !shared.may_run(&self.id, &check.kind) {
+            return Probe::Unasked;
+        }
+        tokio::task::spawn_blocking(move || {
+            Probe::new(&check, &shared.clients, &shared.setup.container_engine)
+        })
+        .await
+        .expect("making a probe neither panics nor is cancelled while its task lives")
     }
 
     /// One run; `None` if it failed while this process stood still, which says nothing about the

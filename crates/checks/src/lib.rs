@@ -17,25 +17,36 @@
 //! | `ttl` | the loop of a check that its client keeps alive |
 //! | `reaper` | deregistration of an instance whose check stays critical |
 //! | `thresholds` | how many results in a row make a status |
-//! | `probe`, `http`, `tcp` | one run of a check |
+//! | `alias` | the loop of a check that repeats what is known of another service or node |
+//! | `probe`, `http`, `tcp`, `udp`, `grpc`, `http2`, `program`, `docker` | one run of a check |
+//! | `tls` | TLS of the checks that are not HTTP |
 //! | `clock` | time without the stalls of this process |
 //! | `supervisor` | restart of a task that panicked |
 //! | `output` | output texts of bounded length |
 
+mod alias;
 mod checks;
 mod clock;
+mod docker;
+#[cfg(test)]
+mod fixture;
+mod grpc;
 mod http;
+mod http2;
 mod interval;
 mod output;
 mod probe;
+mod program;
 mod reaper;
 mod sink;
 mod supervisor;
 mod tcp;
 mod thresholds;
+mod tls;
 mod ttl;
+mod udp;
 
-pub use checks::{Checks, Figures, RUNS_AT_ONCE};
+pub use checks::{Checks, Figures, PROGRAMS_MAX, RUNS_AT_ONCE, Setup};
 pub use sink::Sink;
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Output texts of bounded length.
 
+use std::collections::VecDeque;
+
 use tidings_types::{Check, limits::CHECK_OUTPUT_BYTES};
 
 /// Bytes of output that `check` may keep: what it states, up to the general limit.
@@ -27,6 +29,37 @@ pub(crate) fn captured(head: &[u8], complete: bool, total: Option<u64>) -> Strin
         _ if complete => text.into_owned(),
         Some(total) => format!("Captured {} of {total} bytes\n...\n{text}", head.len()),
         None => format!("Captured {} bytes\n...\n{text}", head.len()),
+    }
+}
+
+/// The end of what a program says, whatever it says before.
+#[derive(Debug)]
+pub(crate) struct Tail {
+    last: VecDeque<u8>,
+    max: usize,
+    total: u64,
+}
+
+impl Tail {
+    pub(crate) const fn new(max: usize) -> Self {
+        Self {
+            last: VecDeque::new(),
+            max,
+            total: 0,
+        }
+    }
+
+    pub(crate) fn push(&mut self, said: &[u8]) {
+        self.total += u64::try_from(said.len()).unwrap_or(u64::MAX);
+        self.last.extend(said);
+        let above = self.last.len().saturating_sub(self.max);
+        self.last.drain(..above);
+    }
+
+    /// What is kept, with a note if it is not all.
+    pub(crate) fn text(mut self) -> String {
+        let complete = u64::try_from(self.last.len()).is_ok_and(|kept| kept == self.total);
+        captured(self.last.make_contiguous(), complete, Some(self.total))
     }
 }
 

@@ -1,17 +1,26 @@
 //! One run of a check.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use tidings_types::{Check, CheckKind, CheckStatus};
 
 use crate::{
+    docker::DockerProbe,
+    grpc::GrpcProbe,
     http::{HttpClients, HttpProbe},
+    http2::PingProbe,
     output::limit_of,
-    tcp,
+    program, tcp,
+    tls::Dial,
+    udp,
 };
 
 /// A run may take this long if the check states nothing.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What a check says whose program this run of the agent was not asked to run.
+const UNASKED: &str = "nobody has asked this agent since its start to run this program, and it does not do so on the \
+     word of its records alone; register the check again, or put it into a definition file";
 
 /// What one run found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,28 +39,62 @@ impl Found {
 }
 
 /// How to run a check.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) enum Probe {
     /// An HTTP request.
     Http(Arc<HttpProbe>),
     /// A TCP connection to this address.
     Tcp(String),
+    /// The same with a TLS handshake.
+    TcpTls(Arc<Dial>),
+    /// A gRPC health request.
+    Grpc(Arc<GrpcProbe>),
+    /// An HTTP/2 ping.
+    H2Ping(Arc<PingProbe>),
+    /// A datagram to this address.
+    Udp(String),
+    /// A program with its arguments, and how much of its output is kept.
+    Script(Arc<[String]>, usize),
+    /// A program within a container.
+    Docker(Arc<DockerProbe>),
+    /// A unit of the system's service manager.
+    OsService(String, usize),
+    /// A program that this run of the agent was not asked to run.
+    Unasked,
     /// The definition cannot be run, for this reason; each run says so.
     Impossible(String),
 }
 
 impl Probe {
-    pub(crate) fn new(check: &Check, clients: &HttpClients) -> Self {
-        match &check.kind {
-            CheckKind::Http(http) => match HttpProbe::new(http, limit_of(check), clients) {
-                Ok(probe) => Self::Http(Arc::new(probe)),
-                Err(reason) => Self::Impossible(reason),
-            },
-            CheckKind::Tcp { address } => Self::Tcp(address.to_string()),
-            CheckKind::Manual { .. } | CheckKind::Ttl { .. } => {
-                Self::Impossible("this kind of check is not run by the agent".to_owned())
+    /// `engine` is the socket of the container engine.
+    pub(crate) fn new(check: &Check, clients: &HttpClients, engine: &Path) -> Self {
+        Self::of(check, clients, engine).unwrap_or_else(Self::Impossible)
+    }
+
+    fn of(check: &Check, clients: &HttpClients, engine: &Path) -> Result<Self, String> {
+        Ok(match &check.kind {
+            CheckKind::Http(http) => {
+                Self::Http(Arc::new(HttpProbe::new(http, limit_of(check), clients)?))
             }
-        }
+            CheckKind::Tcp { address } => Self::Tcp(address.to_string()),
+            CheckKind::TcpTls(endpoint) => {
+                Self::TcpTls(Arc::new(Dial::new(endpoint, &endpoint.address, &[])?))
+            }
+            CheckKind::Grpc(endpoint) => Self::Grpc(Arc::new(GrpcProbe::new(endpoint)?)),
+            CheckKind::H2Ping(endpoint) => Self::H2Ping(Arc::new(PingProbe::new(endpoint)?)),
+            CheckKind::Udp { address } => Self::Udp(address.to_string()),
+            CheckKind::Script { args } => Self::Script(
+                args.iter().map(ToString::to_string).collect(),
+                limit_of(check),
+            ),
+            CheckKind::Docker(docker) => {
+                Self::Docker(Arc::new(DockerProbe::new(docker, limit_of(check), engine)?))
+            }
+            CheckKind::OsService { name } => Self::OsService(name.to_string(), limit_of(check)),
+            CheckKind::Manual { .. } | CheckKind::Ttl { .. } | CheckKind::Alias(_) => {
+                return Err("this kind of check is not run by the agent".to_owned());
+            }
+        })
     }
 
     /// Runs the check once; never longer than `timeout`.
@@ -59,6 +102,14 @@ impl Probe {
         match self {
             Self::Http(probe) => probe.run(timeout).await,
             Self::Tcp(address) => tcp::run(address, timeout).await,
+            Self::TcpTls(dial) => tcp::run_tls(dial, timeout).await,
+            Self::Grpc(probe) => probe.run(timeout).await,
+            Self::H2Ping(probe) => probe.run(timeout).await,
+            Self::Udp(address) => udp::run(address, timeout).await,
+            Self::Script(args, bytes) => program::script(args, *bytes, timeout).await,
+            Self::Docker(probe) => probe.run(timeout).await,
+            Self::OsService(name, bytes) => program::os_service(name, *bytes, timeout).await,
+            Self::Unasked => Found::critical(UNASKED),
             Self::Impossible(reason) => Found::critical(reason.clone()),
         }
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tidings_types::CheckStatus;
 use tokio::{net::TcpStream, time};
 
-use crate::probe::Found;
+use crate::{probe::Found, tls::Dial};
 
 /// Connects to `address` (`host:port`, an IPv6 address in brackets); each address that a host name
 /// has is tried.
@@ -16,6 +16,19 @@ pub(crate) async fn run(address: &str, timeout: Duration) -> Found {
             output: format!("TCP connect {address}: Success"),
         },
         Ok(Err(error)) => Found::critical(format!("dial tcp {address}: {error}")),
+        Err(_elapsed) => Found::critical(format!("dial tcp {address}: i/o timeout")),
+    }
+}
+
+/// Connects and shakes hands.
+pub(crate) async fn run_tls(dial: &Dial, timeout: Duration) -> Found {
+    let address = &dial.address;
+    match time::timeout(timeout, dial.connect()).await {
+        Ok(Ok(_connection)) => Found {
+            status: CheckStatus::Passing,
+            output: format!("TCP connect {address}: Success"),
+        },
+        Ok(Err(reason)) => Found::critical(reason),
         Err(_elapsed) => Found::critical(format!("dial tcp {address}: i/o timeout")),
     }
 }
@@ -53,6 +66,17 @@ mod tests {
             let found = run(&address, PATIENCE).await;
             assert_eq!(found.status, CheckStatus::Passing, "{}", found.output);
         }
+    }
+
+    #[tokio::test]
+    async fn a_certificate_is_verified_unless_the_definition_says_otherwise() {
+        let server = crate::fixture::TlsServer::start(b"h2", |_stream| async {}).await;
+        let found = run_tls(&server.dial(true), PATIENCE).await;
+        assert_eq!(found.status, CheckStatus::Passing, "{}", found.output);
+        let found = run_tls(&server.dial(false), PATIENCE).await;
+        assert_eq!(found.status, CheckStatus::Critical);
+        assert!(found.output.contains("certificate"), "{}", found.output);
+        assert_eq!(server.asked_for(), "service.test");
     }
 
     #[tokio::test]

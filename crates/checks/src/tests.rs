@@ -12,7 +12,7 @@ use tokio::{
     time::{Instant, advance, sleep, timeout},
 };
 
-use crate::{Checks, Sink};
+use crate::{Checks, Setup, Sink};
 
 const TTL_MS: u64 = 10_000;
 
@@ -52,7 +52,10 @@ fn checks_refusing(
 ) -> (Arc<Checks<Recorder>>, mpsc::UnboundedReceiver<Told>) {
     let (told, received) = mpsc::unbounded_channel();
     let refusals = Arc::new(Mutex::new(refusals));
-    (Arc::new(Checks::new(Recorder { told, refusals })), received)
+    (
+        Arc::new(Checks::new(Recorder { told, refusals }, Setup::default())),
+        received,
+    )
 }
 
 fn checks() -> (Arc<Checks<Recorder>>, mpsc::UnboundedReceiver<Told>) {
@@ -240,6 +243,45 @@ async fn a_tcp_check_reports_changes_only() {
     assert!(matches!(
         next(&mut told).await,
         Told::Report(CheckStatus::Critical, _)
+    ));
+}
+
+#[tokio::test]
+async fn a_program_is_run_only_if_somebody_asked_this_agent_to() {
+    let (checks, mut told) = checks();
+    let kind = CheckKind::Script {
+        args: ["true".into()].into(),
+    };
+    let check = |kind: &CheckKind| Check {
+        kind: kind.clone(),
+        ..tcp_check(String::new())
+    };
+    // A record may have come from a peer.
+    checks.set(id(), check(&kind));
+    let Told::Report(CheckStatus::Critical, said) = next(&mut told).await else {
+        panic!("it is critical");
+    };
+    assert!(said.contains("register the check again"), "{said}");
+    checks.remove(&id());
+    assert!(checks.allow_program(&id(), &kind));
+    // The same record again changes nothing, and still the program is run.
+    checks.set(id(), check(&kind));
+    assert!(matches!(
+        next(&mut told).await,
+        Told::Report(CheckStatus::Passing, _)
+    ));
+    // Another program than that which was allowed.
+    let other = CheckKind::Script {
+        args: ["false".into()].into(),
+    };
+    checks.set(id(), check(&other));
+    assert!(
+        matches!(next(&mut told).await, Told::Report(CheckStatus::Critical, said) if said.contains("again"))
+    );
+    checks.set(id(), check(&kind));
+    assert!(matches!(
+        next(&mut told).await,
+        Told::Report(CheckStatus::Passing, _)
     ));
 }
 

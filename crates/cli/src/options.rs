@@ -54,6 +54,13 @@ pub(crate) struct AgentOptions {
     /// The datacenter to answer for [default: dc1].
     #[arg(long, value_name = "NAME")]
     datacenter: Option<String>,
+    /// Whether clients of the API may register checks that run programs [default: false]. Whoever
+    /// reaches the HTTP port then runs what they like as this agent's user.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    enable_script_checks: Option<bool>,
+    /// Whether definition files may hold checks that run programs [default: false].
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
+    enable_local_script_checks: Option<bool>,
     /// Whether SIGTERM and SIGINT leave the cluster for good [default: true]; otherwise the
     /// instances are served as stale for a while, until the agent is back.
     #[arg(long, value_name = "BOOL")]
@@ -99,6 +106,10 @@ impl AgentOptions {
             cluster: self.cluster.or(file.cluster),
             key_file: self.key_file.or(file.key_file),
             datacenter: self.datacenter.or(file.datacenter),
+            enable_script_checks: self.enable_script_checks.or(file.enable_script_checks),
+            enable_local_script_checks: self
+                .enable_local_script_checks
+                .or(file.enable_local_script_checks),
             leave_on_terminate: self.leave_on_terminate.or(file.leave_on_terminate),
             log_format: self.log_format.or(file.log_format),
             log_level: self.log_level.or(file.log_level),
@@ -133,6 +144,8 @@ impl From<AgentOptions> for Options {
             cluster: options.cluster,
             key_file: options.key_file,
             datacenter: options.datacenter,
+            enable_script_checks: options.enable_script_checks,
+            enable_local_script_checks: options.enable_local_script_checks,
             leave_on_terminate: options.leave_on_terminate,
         }
     }
@@ -169,6 +182,16 @@ mod tests {
         ("--cluster", "c", "cluster = 'c'"),
         ("--key-file", "k", "key_file = 'k'"),
         ("--datacenter", "dc2", "datacenter = 'dc2'"),
+        (
+            "--enable-script-checks",
+            "true",
+            "enable_script_checks = true",
+        ),
+        (
+            "--enable-local-script-checks",
+            "true",
+            "enable_local_script_checks = true",
+        ),
         (
             "--leave-on-terminate",
             "false",

@@ -35,12 +35,24 @@ pub(crate) async fn register(call: Call) -> Answer {
     call.check_scope()?;
     let object = call.object("CheckDefinition")?;
     let (id, check) = definition::check(object)?;
+    allow_program(&call, &id, &check.kind)?;
     let command = Command::RegisterCheck {
         id,
         check: Box::new(check),
     };
     call.state.commands().send(command).await?;
     Ok(reply::empty())
+}
+
+/// Refuses a check that runs a program unless the agent's settings let remote callers ask for it.
+pub(crate) fn allow_program(call: &Call, id: &CheckId, kind: &CheckKind) -> Result<(), Failure> {
+    if kind.runs_program() && !call.state.hooks().allow_program(id, kind) {
+        return Err(Failure::semantic(
+            "Scripts are disabled on this agent from remote calls; to enable, configure \
+             'enable_script_checks' to true",
+        ));
+    }
+    Ok(())
 }
 
 /// `PUT /v1/agent/check/deregister/:id`

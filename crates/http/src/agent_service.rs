@@ -12,6 +12,7 @@ use tidings_view::{InstanceView, NodeKey, Watch};
 use tokio::time::Instant;
 
 use crate::{
+    agent_check::allow_program,
     blocking, definition,
     failure::Failure,
     filtering::Filtering,
@@ -87,6 +88,9 @@ pub(crate) async fn register(call: Call) -> Answer {
     call.check_scope()?;
     let object = call.object("ServiceDefinition")?;
     let definition = definition::service(object)?;
+    for (id, check) in &definition.checks {
+        allow_program(&call, id, &check.kind)?;
+    }
     let replace_checks = call.params.flag("replace-existing-checks") == Some(true);
     let command = Command::RegisterService {
         id: definition.id,

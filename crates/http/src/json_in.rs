@@ -156,19 +156,6 @@ impl Object {
             .collect()
     }
 
-    /// A list of texts, or a single one.
-    pub(crate) fn strings_or_text(&mut self, names: &[&str]) -> Result<Vec<String>, DecodeError> {
-        match self.take(names) {
-            Some(Value::String(text)) => Ok(vec![text]),
-            None => Ok(Vec::new()),
-            Some(Value::Array(items)) => items
-                .into_iter()
-                .map(|item| self.text_of(names[0], item))
-                .collect(),
-            Some(other) => Err(self.mismatch(names[0], &other, "string")),
-        }
-    }
-
     /// A map of texts.
     pub(crate) fn string_map(
         &mut self,

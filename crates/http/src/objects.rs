@@ -399,7 +399,16 @@ impl<'a> Definition<'a> {
             ..Self::default()
         };
         match &check.kind {
-            CheckKind::Manual { .. } => common,
+            // The catalog keeps the definitions of the kinds below only.
+            CheckKind::Manual { .. }
+            | CheckKind::Grpc(_)
+            | CheckKind::TcpTls(_)
+            | CheckKind::H2Ping(_)
+            | CheckKind::Udp { .. }
+            | CheckKind::Script { .. }
+            | CheckKind::Docker(_)
+            | CheckKind::OsService { .. }
+            | CheckKind::Alias(_) => common,
             CheckKind::Ttl { ttl_ms } => Self {
                 ttl: span(*ttl_ms),
                 ..common
@@ -486,7 +495,14 @@ fn type_of(kind: &CheckKind) -> &str {
         CheckKind::Manual { label } => label,
         CheckKind::Ttl { .. } => "ttl",
         CheckKind::Http(_) => "http",
-        CheckKind::Tcp { .. } => "tcp",
+        CheckKind::Tcp { .. } | CheckKind::TcpTls(_) => "tcp",
+        CheckKind::Grpc(_) => "grpc",
+        CheckKind::H2Ping(_) => "h2ping",
+        CheckKind::Udp { .. } => "udp",
+        CheckKind::Script { .. } => "script",
+        CheckKind::Docker(_) => "docker",
+        CheckKind::OsService { .. } => "os_service",
+        CheckKind::Alias(_) => "alias",
     }
 }
 

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidings_types::CheckId;
+use tidings_types::{CheckId, CheckKind};
 use tidings_view::{Commands, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -62,6 +62,13 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
     /// A client reports on the TTL check `check`: its time starts anew. Called before the node hears
     /// of it, and whether or not the node takes it.
     fn check_reported(&self, check: &CheckId, output: &str);
+
+    /// Lets the check `check` run a program, because a remote caller asks for it. Returns false if
+    /// the agent's settings do not allow that, or too many run already. Called before the node
+    /// hears of the check.
+    fn allow_program(&self, _check: &CheckId, _kind: &CheckKind) -> bool {
+        false
+    }
 
     /// Somebody asked the agent to leave the cluster for good and to end. Must not block.
     fn leave(&self);

@@ -52,8 +52,8 @@ pub use name::{CheckId, NameError, NodeName, ServiceId, ServiceName};
 pub use packed::{Headers, TaggedAddresses, TextMap, Texts};
 pub use probe::{Probe, Probes};
 pub use record::{
-    Body, Check, CheckKind, CheckStatus, Departure, ExternalNode, HttpCheck, Instance, Node,
-    TaggedAddress, Weights,
+    AliasCheck, Body, Check, CheckKind, CheckStatus, Departure, DockerCheck, Endpoint,
+    ExternalNode, HttpCheck, Instance, Node, TaggedAddress, Weights,
 };
 pub use time::{Hlc, Timestamp};
 pub use update::{Status, Sync, Update};

@@ -220,6 +220,72 @@ pub enum CheckKind {
         /// `host:port`.
         address: Box<str>,
     },
+    /// A request to `grpc.health.v1.Health`; its address may end in `/service`.
+    Grpc(Box<Endpoint>),
+    /// A TCP connection with a TLS handshake.
+    TcpTls(Box<Endpoint>),
+    /// A ping of HTTP/2.
+    H2Ping(Box<Endpoint>),
+    /// A datagram that is not answered with "port unreachable".
+    Udp {
+        /// `host:port`.
+        address: Box<str>,
+    },
+    /// A program: exit code 0 passes, 1 warns, anything else is critical.
+    Script {
+        /// The program and its arguments.
+        args: Box<[Box<str>]>,
+    },
+    /// A program within a container, judged likewise.
+    Docker(Box<DockerCheck>),
+    /// A unit of the system's service manager.
+    OsService {
+        /// Its name.
+        name: Box<str>,
+    },
+    /// The worst of what is known of another service or node. Nothing is run.
+    Alias(Box<AliasCheck>),
+}
+
+impl CheckKind {
+    /// Whether running it runs a program that the definition names: what an agent must not do on
+    /// another one's word.
+    pub const fn runs_program(&self) -> bool {
+        matches!(self, Self::Script { .. } | Self::Docker(_))
+    }
+}
+
+/// Where a check connects to, and how it trusts what answers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// `host:port`, and what the kind allows behind it.
+    pub address: Box<str>,
+    /// Whether to speak TLS.
+    pub use_tls: bool,
+    /// Accept any certificate.
+    pub tls_skip_verify: bool,
+    /// The name to ask for and to verify, if not the address's host.
+    pub tls_server_name: Box<str>,
+}
+
+/// A program within a container.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct DockerCheck {
+    /// The container's id or name.
+    pub container: Box<str>,
+    /// The shell that is given the arguments as one line; empty runs them as they are.
+    pub shell: Box<str>,
+    /// The program and its arguments.
+    pub args: Box<[Box<str>]>,
+}
+
+/// What an alias check looks at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct AliasCheck {
+    /// The node's name; empty for the check's own node.
+    pub node: Box<str>,
+    /// The instance's id; empty for the whole node.
+    pub service: Box<str>,
 }
 
 /// The request of an HTTP check: 2xx passes, 429 warns, anything else is critical.

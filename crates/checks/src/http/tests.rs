@@ -286,3 +286,13 @@ async fn a_strange_certificate_is_critical_unless_the_check_accepts_any() {
     );
     assert_eq!(server.await.unwrap().as_deref(), Some("inner.example"));
 }
+
+#[tokio::test]
+async fn redirects_are_followed_up_to_the_limit() {
+    let around = "HTTP/1.1 302 Found\r\nlocation: /again\r\ncontent-length: 0\r\n\r\n".to_owned();
+    let (url, server) = serve(vec![around; REDIRECTS_MAX + 1]).await;
+    let found = run(&check(&url), 100).await;
+    assert_eq!(found.status, CheckStatus::Critical);
+    assert!(found.output.contains("redirect"), "{}", found.output);
+    assert_eq!(server.await.unwrap().len(), REDIRECTS_MAX + 1);
+}

@@ -2,6 +2,7 @@
 
 use tidings_types::{Check, CheckKind, CheckStatus, HttpCheck, limits::CHECK_OUTPUT_BYTES};
 
+use super::kinds::{OtherKinds, endpoint};
 use crate::{
     failure::Failure,
     json_in::{DecodeError, Object},
@@ -18,6 +19,7 @@ pub(crate) struct WrittenCheck {
     http: HttpCheck,
     tcp: String,
     tcp_use_tls: bool,
+    others: OtherKinds,
     ttl_ms: u64,
     interval_ms: u64,
     timeout_ms: u64,
@@ -26,27 +28,10 @@ pub(crate) struct WrittenCheck {
     failures_before_critical: i64,
     deregister_after_ms: u64,
     output_bytes_max: i64,
-    /// The kinds asked for that nobody runs here: their names.
-    others: Vec<&'static str>,
-    /// Whether one of them is run every so often, as all but aliases are.
-    others_need_interval: bool,
 }
 
 impl WrittenCheck {
     pub(crate) fn decode(mut object: Object) -> Result<Self, DecodeError> {
-        let mut others = Vec::new();
-        for (kind, fields) in OTHER_KINDS {
-            for field in *fields {
-                let lists = object.strings_or_text(&[field])?;
-                if lists.iter().any(|text| !text.is_empty()) && !others.contains(kind) {
-                    others.push(kind);
-                }
-            }
-        }
-        for field in OTHER_FLAGS {
-            object.bool(&[field])?;
-        }
-        object.ignore(&["Namespace", "Partition", "Shell"]);
         let number = |object: &mut Object, name| object.int(&[name]).map(Option::unwrap_or_default);
         let written = Self {
             id: object.string(&["CheckID", "ID"])?,
@@ -67,9 +52,12 @@ impl WrittenCheck {
             failures_before_critical: number(&mut object, "FailuresBeforeCritical")?,
             deregister_after_ms: object.duration_ms(DEREGISTER)?,
             output_bytes_max: number(&mut object, "OutputMaxSize")?,
-            others_need_interval: others.iter().any(|kind| *kind != "alias"),
-            others,
+            others: OtherKinds::decode(&mut object)?,
         };
+        object.ignore(&["Namespace", "Partition"]);
+        for field in ["ProxyHTTP", "ProxyGRPC"] {
+            object.unsupported(field, "tidings has no service mesh")?;
+        }
         object.finish()?;
         Ok(written)
     }
@@ -77,7 +65,11 @@ impl WrittenCheck {
     pub(crate) fn into_check(self, status: CheckStatus) -> Result<Check, Failure> {
         self.validate()?;
         let kind = self.kind()?;
-        let is_ttl = matches!(kind, CheckKind::Ttl { .. });
+        let is_run = !matches!(kind, CheckKind::Ttl { .. } | CheckKind::Alias(_));
+        let timeout_ms = match kind.runs_program() {
+            true => PROGRAM_TIMEOUT_MS,
+            false => TIMEOUT_MS,
+        };
         let count = |value: i64| u32::try_from(value.max(0)).unwrap_or(u32::MAX);
         let output_bytes_max = match usize::try_from(self.output_bytes_max) {
             Ok(1..=CHECK_OUTPUT_BYTES) => count(self.output_bytes_max),
@@ -88,15 +80,14 @@ impl WrittenCheck {
             notes: self.notes.into(),
             service: None,
             kind,
-            interval_ms: if is_ttl {
-                0
-            } else {
-                self.interval_ms.max(INTERVAL_MS_MIN)
+            interval_ms: match is_run {
+                true => self.interval_ms.max(INTERVAL_MS_MIN),
+                false => 0,
             },
             timeout_ms: match self.timeout_ms {
-                _ if is_ttl => 0,
-                0 => TIMEOUT_MS,
-                timeout_ms => timeout_ms,
+                _ if !is_run => 0,
+                0 => timeout_ms,
+                stated => stated,
             },
             success_before_passing: count(self.success_before_passing),
             failures_before_warning: count(self.failures_before_warning),
@@ -110,9 +101,9 @@ impl WrittenCheck {
 
     /// The rules that hold between the fields, in Consul's words.
     fn validate(&self) -> Result<(), Failure> {
-        let is_alias = self.others.contains(&"alias");
+        let is_alias = self.others.is_alias();
         let needs_interval =
-            !self.http.url.is_empty() || !self.tcp.is_empty() || self.others_need_interval;
+            !self.http.url.is_empty() || !self.tcp.is_empty() || self.others.need_interval();
         let broken = if self.interval_ms > 0 && self.ttl_ms > 0 {
             "Interval and TTL cannot both be specified"
         } else if needs_interval && self.interval_ms == 0 {
@@ -133,15 +124,10 @@ impl WrittenCheck {
         Err(invalid_check(broken))
     }
 
-    /// Of several kinds the first of gRPC, HTTP, TTL, TCP counts, then any other.
+    /// Of several kinds the first counts, in Consul's order of precedence.
     fn kind(&self) -> Result<CheckKind, Failure> {
-        let unsupported = |kind: &str| {
-            invalid_check(format_args!(
-                "{kind} checks are not supported yet; use an HTTP, TCP or TTL check"
-            ))
-        };
-        if self.others.contains(&"gRPC") {
-            Err(unsupported("gRPC"))
+        if let Some(grpc) = self.others.grpc(&self.http) {
+            Ok(grpc)
         } else if !self.http.url.is_empty() {
             Ok(CheckKind::Http(Box::new(self.http.clone())))
         } else if self.ttl_ms > 0 {
@@ -149,13 +135,13 @@ impl WrittenCheck {
                 ttl_ms: self.ttl_ms,
             })
         } else if !self.tcp.is_empty() && self.tcp_use_tls {
-            Err(unsupported("TCP with TLS"))
+            Ok(CheckKind::TcpTls(endpoint(&self.tcp, true, &self.http)))
         } else if !self.tcp.is_empty() {
             Ok(CheckKind::Tcp {
                 address: self.tcp.clone().into(),
             })
         } else {
-            Err(unsupported(self.others.first().copied().unwrap_or("such")))
+            self.others.kind(&self.http)
         }
     }
 }
@@ -214,34 +200,12 @@ pub(crate) const DEREGISTER: &[&str] = &[
     "deregister_critical_service_after",
 ];
 
-/// Kinds of checks that nobody runs here yet, in Consul's order of precedence, and the fields that
-/// ask for them.
-const OTHER_KINDS: &[(&str, &[&str])] = &[
-    ("gRPC", &["GRPC"]),
-    ("UDP", &["UDP"]),
-    (
-        "alias",
-        &["AliasNode", "AliasService", "alias_node", "alias_service"],
-    ),
-    ("Docker", &["DockerContainerID", "docker_container_id"]),
-    ("script", &["Args", "ScriptArgs", "script_args", "Script"]),
-    ("H2PING", &["H2PING"]),
-    ("OSService", &["OSService"]),
-    ("proxied", &["ProxyHTTP", "ProxyGRPC"]),
-];
-
-/// Flags of those kinds; without the kind they mean nothing.
-const OTHER_FLAGS: &[&str] = &[
-    "GRPCUseTLS",
-    "grpc_use_tls",
-    "H2PingUseTLS",
-    "h2ping_use_tls",
-];
-
 /// A shorter interval is raised to this.
 const INTERVAL_MS_MIN: u64 = 1_000;
 /// How long one run of a check may take unless it says.
 const TIMEOUT_MS: u64 = 10_000;
+/// The same for one that runs a program.
+const PROGRAM_TIMEOUT_MS: u64 = 30_000;
 /// [`CHECK_OUTPUT_BYTES`], as a check's record holds it.
 const OUTPUT_BYTES: u32 = 4_096;
 const _: () = assert!(OUTPUT_BYTES as usize == CHECK_OUTPUT_BYTES);

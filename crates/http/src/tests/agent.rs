@@ -518,6 +518,63 @@ const BAD_SERVICES: &[(&str, &str)] = &[
     ),
 ];
 
+/// Each kind of check as clients write it, and how it is shown.
+const KINDS: &[(&str, &str)] = &[
+    (
+        r#""GRPC":"x:1/s","GRPCUseTLS":true,"HTTP":"http://x""#,
+        "grpc",
+    ),
+    (
+        r#""grpc":"x:1","grpc_use_tls":true,"tls_skip_verify":true"#,
+        "grpc",
+    ),
+    (r#""HTTP":"http://x","TCP":"x:1""#, "http"),
+    (r#""TCP":"x:1","TCPUseTLS":true,"TLSServerName":"y""#, "tcp"),
+    (r#""UDP":"x:1","OSService":"y""#, "udp"),
+    (r#""H2PING":"x:1","H2PingUseTLS":false"#, "h2ping"),
+    (r#""OSService":"nginx.service""#, "os_service"),
+];
+
+#[tokio::test]
+async fn each_kind_of_check_is_shown_by_its_type() {
+    let ground = Ground::new();
+    for (fields, kind) in KINDS {
+        let body = format!(r#"{{"Name":"c","Interval":"10s",{fields}}}"#);
+        let reply = ground.put("/v1/agent/check/register", &body).await;
+        reply.is(200, "");
+        let checks = ground.get("/v1/agent/checks").await.json();
+        assert_eq!(checks["c"]["Type"], *kind, "{fields}");
+        assert_eq!(checks["c"]["Definition"], serde_json::json!({}));
+    }
+    let body = r#"{"Name":"c","AliasService":"web"}"#;
+    ground
+        .put("/v1/agent/check/register", body)
+        .await
+        .is(200, "");
+    let checks = ground.get("/v1/agent/checks").await.json();
+    assert_eq!(checks["c"]["Type"], "alias");
+}
+
+#[tokio::test]
+async fn programs_are_run_for_remote_callers_only_if_the_settings_say_so() {
+    let disabled = "Scripts are disabled on this agent from remote calls; to enable, configure \
+                    'enable_script_checks' to true";
+    let ground = Ground::new();
+    for fields in [
+        r#""Args":["true"]"#,
+        r#""script_args":["true"]"#,
+        r#""DockerContainerID":"c","Args":["true"]"#,
+    ] {
+        let check = format!(r#"{{"Name":"c","Interval":"10s",{fields}}}"#);
+        let service = format!(r#"{{"Name":"web","Check":{check}}}"#);
+        let reply = ground.put("/v1/agent/check/register", &check).await;
+        reply.is(500, disabled);
+        let reply = ground.put("/v1/agent/service/register", &service).await;
+        reply.is(500, disabled);
+    }
+    assert_eq!(ground.get("/v1/agent/services").await.body, "{}");
+}
+
 const BAD_CHECKS: &[(&str, &str)] = &[
     (
         r#""Interval":"nope""#,
@@ -544,16 +601,21 @@ const BAD_CHECKS: &[(&str, &str)] = &[
         "Status for checks must 'passing', 'warning', 'critical'",
     ),
     (
-        r#""GRPC":"x:1","Interval":"1s""#,
-        "Invalid check: gRPC checks are not supported yet; use an HTTP, TCP or TTL check",
+        r#""GRPC":"x:1""#,
+        "Invalid check: Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks",
     ),
     (
-        r#""Args":["rm"],"Interval":"1s""#,
-        "Invalid check: script checks are not supported yet; use an HTTP, TCP or TTL check",
+        r#""Script":"rm","Interval":"1s""#,
+        "Request decode failed: Invalid request body: \"Script\" is not supported: use Args: the \
+         program and its arguments, as a list",
     ),
     (
-        r#""AliasService":"x""#,
-        "Invalid check: alias checks are not supported yet; use an HTTP, TCP or TTL check",
+        r#""AliasService":"x","Interval":"1s""#,
+        "Invalid check: Interval cannot be set for Alias checks",
+    ),
+    (
+        r#""DockerContainerID":"x","Interval":"1s""#,
+        "Invalid check: a Docker check needs Args: the program to run within the container",
     ),
     (
         r#""TTL":"1s","OutputMaxSize":-1"#,

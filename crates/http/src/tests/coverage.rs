@@ -111,6 +111,9 @@ fn each_named_test_exists() {
         "crates/http",
         "crates/checks",
         "crates/filter",
+        "crates/node",
+        "crates/view",
+        "crates/agent",
         "tests/tests",
     ] {
         collect(&root.join(dir), &mut known);
