@@ -15,7 +15,7 @@ use regex::{Regex, RegexBuilder};
 use serde::Serialize;
 use tidings_types::{
     Command, Event, EventId,
-    limits::{EVENT_PAYLOAD_BYTES, NAME_BYTES},
+    limits::{EVENT_MS, EVENT_PAYLOAD_BYTES, NAME_BYTES},
 };
 use tidings_view::{EventView, View, Watch};
 use tokio::time::Instant;
@@ -83,14 +83,17 @@ fn check(event: &Event) -> Result<(), Failure> {
 }
 
 fn new_id() -> EventId {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = now.unwrap_or_default().as_millis();
     // Each hasher has its own random keys; no other randomness is needed here.
     let random = || RandomState::new().hash_one(()).to_be_bytes();
     let mut bytes = [0; 10];
     bytes[..8].copy_from_slice(&random());
     bytes[8..].copy_from_slice(&random()[..2]);
-    EventId::new(u64::try_from(now).unwrap_or_default(), bytes)
+    EventId::new(unix_ms(), bytes)
+}
+
+fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or_default()
 }
 
 /// `GET /v1/event/list`, blocking while the last event is the one that the client knows.
@@ -125,8 +128,11 @@ fn answer(call: &Call, shown: &[EventView], index: u64) -> Response {
 fn shown(call: &Call, view: &View) -> Vec<EventView> {
     let name = call.params.get("name").filter(|name| !name.is_empty());
     let events = view.events();
+    let now = unix_ms();
     let events = events.iter().filter(|shown| {
-        name.is_none_or(|name| *shown.event.name == *name) && concerns(&shown.event, view)
+        now.saturating_sub(shown.id.unix_ms()) <= EVENT_MS
+            && name.is_none_or(|name| *shown.event.name == *name)
+            && concerns(&shown.event, view)
     });
     events.cloned().collect()
 }

@@ -4,9 +4,9 @@ use std::{mem, sync::Arc};
 
 use tidings_registry::{FEED_BYTES_WRITTEN, WriteError};
 use tidings_types::{
-    Body, Check, CheckId, CheckStatus, Command, Event, EventId, Instance, Key, Outcome, Refusal,
-    ServiceId, Slot, Update,
-    limits::{CHECKS_PER_INSTANCE, EVENT_MS, EVENTS, FEED_RECORDS, RECORD_BYTES},
+    Body, Check, CheckId, CheckStatus, Command, Instance, Key, Outcome, Refusal, ServiceId, Slot,
+    Update,
+    limits::{CHECKS_PER_INSTANCE, FEED_RECORDS, RECORD_BYTES},
 };
 use tidings_wire::codec::encoded_len;
 
@@ -213,23 +213,6 @@ impl Node {
             }
         }
         self.put(Key::Check(self.me, id), Body::Check(check))
-    }
-
-    fn fire(&mut self, id: EventId, event: Event) -> Result<bool, Refusal> {
-        let own = self.registry.owned_by(self.me).filter_map(|key| match key {
-            Key::Event(_, id) => Some(*id),
-            _ => None,
-        });
-        // By age. Those that are still on their way to the disk go with a later event.
-        let own: Vec<EventId> = own.collect();
-        let above = (own.len() + 1).saturating_sub(EVENTS);
-        let is_old = |old: &EventId| id.unix_ms().saturating_sub(old.unix_ms()) > EVENT_MS;
-        for (number, old) in own.iter().enumerate() {
-            if number < above || is_old(old) {
-                self.take_away(&Key::Event(self.me, *old))?;
-            }
-        }
-        self.put(Key::Event(self.me, id), Body::Event(event))
     }
 
     /// Stages an own record; whether that is a change.

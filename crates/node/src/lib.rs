@@ -48,6 +48,7 @@ mod depart;
 mod durable;
 pub mod event;
 mod exchange;
+mod fired;
 pub mod input;
 mod mend;
 mod node;

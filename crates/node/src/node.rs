@@ -145,6 +145,7 @@ impl Node {
         self.check_epoch();
         self.reassert();
         self.await_mending();
+        self.watch_events();
         self.timers
             .set(Timer::Save, self.now + self.config.save_every);
         let members_every = jittered(self.config.members_every, &mut self.rng);
@@ -282,6 +283,7 @@ impl Node {
                 Timer::Own => self.on_own_due(),
                 Timer::Mend => self.on_mend_due(),
                 Timer::Twin => self.on_twin_due(),
+                Timer::Events => self.on_events_due(),
             }
         }
     }

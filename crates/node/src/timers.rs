@@ -28,9 +28,11 @@ pub(crate) enum Timer {
     Mend,
     /// Look whether everybody has heard that this identity is given up.
     Twin,
+    /// Take old events away.
+    Events,
 }
 
-const ALL: [Timer; 10] = [
+const ALL: [Timer; 11] = [
     Timer::Roster,
     Timer::Repair,
     Timer::Push,
@@ -41,6 +43,7 @@ const ALL: [Timer; 10] = [
     Timer::Own,
     Timer::Mend,
     Timer::Twin,
+    Timer::Events,
 ];
 
 /// When each timer is due.

@@ -10,7 +10,7 @@ use tidings_types::{
     Body, CheckId, CheckStatus, Command, Departure, EventId, ExternalNode, Instance, Key, Liveness,
     MemberStatus, NodeName, Refusal, Snapshot, Sync, TextMap, Texts, Transfer,
 };
-use world::{World, id, instance, name, register, service, ttl_check};
+use world::{START_MS, World, id, instance, name, register, service, ttl_check};
 
 fn web(owner: u8) -> Key {
     Key::Instance(id(owner), service("web"))
@@ -57,16 +57,23 @@ fn events(world: &World, at: u8) -> Vec<u64> {
 #[test]
 fn an_event_reaches_everybody_and_goes_when_it_is_old_or_one_too_many() {
     let mut world = World::cluster(2);
-    for ms in 1..=260 {
-        world.command(1, fire(ms, "e"));
+    for n in 1..=260 {
+        world.command(1, fire(START_MS + n, "e"));
     }
     world.run(Duration::from_secs(3));
-    assert_eq!(events(&world, 1), (5..=260).collect::<Vec<_>>());
-    assert_eq!(events(&world, 2), events(&world, 1));
+    let last: Vec<u64> = (5..=260).map(|n| START_MS + n).collect();
+    assert_eq!(events(&world, 1), last);
+    assert_eq!(events(&world, 2), last);
     // Ten minutes after the last but one.
-    world.command(1, fire(600_260, "late"));
+    world.command(1, fire(START_MS + 600_260, "late"));
     world.run(Duration::from_secs(3));
-    assert_eq!(events(&world, 2), [260, 600_260]);
+    assert_eq!(events(&world, 2), [START_MS + 260, START_MS + 600_260]);
+    // Without another one they go too, each in its time.
+    world.run(Duration::from_secs(650));
+    assert_eq!(events(&world, 2), [START_MS + 600_260]);
+    world.run(Duration::from_secs(660));
+    assert_eq!(events(&world, 1), [0; 0]);
+    assert_eq!(events(&world, 2), [0; 0]);
 }
 
 #[test]

@@ -38,8 +38,7 @@ pub const ADDRESS_BYTES: usize = 255;
 pub const EVENTS: usize = 256;
 /// Bytes of an event's payload (Consul's limit).
 pub const EVENT_PAYLOAD_BYTES: usize = 512;
-/// How long an event stands at least, unless more than [`EVENTS`] come after it; it goes when its node
-/// fires another one.
+/// How long an event stands, unless more than [`EVENTS`] come after it.
 pub const EVENT_MS: u64 = 10 * 60 * 1_000;
 /// Tags of one instance.
 pub const TAGS: usize = 64;

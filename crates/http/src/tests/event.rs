@@ -1,6 +1,9 @@
 //! `/v1/event/...`
 
-use std::sync::Arc;
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use serde_json::{Value, json};
 
@@ -53,6 +56,33 @@ async fn an_event_that_is_fired_is_listed() {
         ["quiet"]
     );
     assert_eq!(names(&ground.get("/v1/event/list?name=x").await), [""; 0]);
+}
+
+fn unix_ms() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_millis()).unwrap()
+}
+
+#[tokio::test]
+async fn an_old_event_is_not_listed_though_its_record_is_still_here() {
+    use tidings_types::{Body, Event, EventId, Key};
+    let ground = Ground::new();
+    let now = unix_ms();
+    let event = |name: &str, at: u64| {
+        let event = Event {
+            name: name.into(),
+            payload: Box::default(),
+            node_filter: Box::default(),
+            service_filter: Box::default(),
+            tag_filter: Box::default(),
+        };
+        let key = Key::Event(node_id(2), EventId::new(at, [0; 10]));
+        (key, Some(Body::Event(event)))
+    };
+    let old = event("old", now - 10 * 60 * 1_000 - 1);
+    let young = event("young", now);
+    ground.node().write([old, young]);
+    assert_eq!(names(&ground.get("/v1/event/list").await), ["young"]);
 }
 
 #[tokio::test]
@@ -125,6 +155,7 @@ async fn a_list_blocks_while_its_last_event_is_the_one_asked_for() {
 async fn events_of_others_are_listed_and_go_with_their_records() {
     use tidings_types::{Body, Event, EventId, Key};
     let ground = Ground::new();
+    let now = unix_ms();
     let event = |n: u64| {
         let event = Event {
             name: format!("e{n}").into(),
@@ -133,7 +164,7 @@ async fn events_of_others_are_listed_and_go_with_their_records() {
             service_filter: Box::default(),
             tag_filter: Box::default(),
         };
-        let key = Key::Event(node_id(2), EventId::new(n, [0; 10]));
+        let key = Key::Event(node_id(2), EventId::new(now + n, [0; 10]));
         (key, Some(Body::Event(event)))
     };
     ground.node().write((0..300).map(event));
