@@ -6,9 +6,10 @@ use tidings_types::{Departure, NodeId};
 use tokio::sync::watch;
 
 use crate::{
+    definitions::{DefinitionFiles, Loaded},
     doors::Doors,
     error::StartError,
-    settings::Settings,
+    settings::{Programs, Settings},
     storage::Storage,
     transport::{self, KeyRing, Transport},
     wiring,
@@ -22,6 +23,7 @@ pub struct Agent {
     departure: Departure,
     stop: watch::Sender<Option<Departure>>,
     stopped: watch::Receiver<Option<Stop>>,
+    definitions: DefinitionFiles,
 }
 
 /// Where an agent is reached.
@@ -72,6 +74,11 @@ impl Agent {
     /// # Errors
     /// [`StartError`] if an address is taken or the disk cannot be used.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
+        let programs = settings.programs != Programs::Never;
+        let defined = match &settings.definition_dir {
+            Some(dir) => Loaded::read(dir, programs)?,
+            None => Loaded::default(),
+        };
         let doors = Doors::bind(settings.http, settings.dns).await?;
         let data_dir = settings.data_dir.clone();
         let storage = tokio::task::spawn_blocking(move || Storage::open(data_dir.as_deref()))
@@ -106,14 +113,19 @@ impl Agent {
         };
         let node = storage.key.node_id();
         let link = wiring::Link { transport, events };
-        let wiring::Reins { stop, stopped } =
-            wiring::wire(&settings, addresses, storage, doors, link)?;
+        let wiring::Reins {
+            stop,
+            stopped,
+            definitions,
+        } = wiring::wire(&settings, addresses, storage, doors, link)?;
+        tokio::spawn(definitions.clone().begin(defined));
         Ok(Self {
             node,
             addresses,
             departure,
             stop,
             stopped,
+            definitions,
         })
     }
 
@@ -131,6 +143,15 @@ impl Agent {
     /// [`Agent::stopped`] tells when it has.
     pub fn request_stop(&self) {
         ask_to_stop(&self.stop, self.departure);
+    }
+
+    /// Reads the definition files anew. An error is a reason for people, and then nothing has
+    /// changed that was registered.
+    ///
+    /// # Errors
+    /// The reason why it could not be done.
+    pub async fn reload(&self) -> Result<(), String> {
+        self.definitions.clone().reload().await
     }
 
     /// Waits until the agent has stopped and everything of it is closed.

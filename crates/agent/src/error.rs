@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use crate::{
+    definitions::DefinitionFileError,
     disk::DiskError,
     transport::{KeyError, KeyRingError, TransportError},
 };
@@ -34,6 +35,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The definition files cannot be used.
+    #[error(transparent)]
+    Definitions(#[from] DefinitionFileError),
     /// The data directory cannot be used.
     #[error(transparent)]
     Disk(#[from] DiskError),

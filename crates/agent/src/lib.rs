@@ -15,6 +15,7 @@
 //! | `driver` | the loop that owns the node |
 //! | [`transport`] | one UDP port for datagrams and sessions |
 //! | [`disk`], `storage`, `index` | what is kept across restarts, and the numbers taken from it |
+//! | `definitions` | services and checks that definition files hold |
 //! | `doors`, `check_results` | sockets of HTTP and DNS; what checks find |
 //! | `clock`, `watchdog` | the clocks; a driver that stands still |
 //! | `log_events`, `log_limit` | the node's events as log lines; how often the log speaks of one thing |
@@ -24,6 +25,7 @@ pub mod agent;
 mod check_results;
 mod clock;
 mod cluster;
+mod definitions;
 pub mod disk;
 mod doors;
 mod driver;
@@ -45,6 +47,7 @@ mod wiring;
 
 pub use agent::{Addresses, Agent, Stop};
 pub use cluster::{ClusterNameError, id_of as cluster_id};
+pub use definitions::{DEFINITION_FILE_BYTES_MAX, DEFINITION_FILES_MAX, DefinitionFileError};
 pub use error::StartError;
 pub use keys::{KeyFileError, Keys};
 pub use seeds::{Seed, SeedError};

@@ -29,6 +29,8 @@ pub const CLUSTER: &str = "tidings";
 pub const DATACENTER: &str = "dc1";
 /// Seeds that one agent may name.
 pub const SEEDS_MAX: usize = 64;
+/// Host names that may be allowed.
+pub const ALLOWED_HOSTS_MAX: usize = 64;
 /// Characters of a datacenter's name, which is a DNS label.
 const DATACENTER_CHARS: usize = 63;
 
@@ -59,6 +61,10 @@ pub struct Options {
     pub key_file: Option<PathBuf>,
     /// The datacenter to answer for; by default [`DATACENTER`].
     pub datacenter: Option<String>,
+    /// Host names by which browsers may call this agent though it listens on loopback.
+    pub allow_hosts: Vec<String>,
+    /// A directory of definition files; by default none.
+    pub definition_dir: Option<PathBuf>,
     /// Whether clients of the API may register checks that run programs; by default not.
     pub enable_script_checks: Option<bool>,
     /// Whether definition files may; by default not. Follows from `enable_script_checks`.
@@ -83,6 +89,8 @@ pub struct Settings {
     pub(crate) datacenter: String,
     pub(crate) leave_on_terminate: bool,
     pub(crate) programs: Programs,
+    pub(crate) allow_hosts: Vec<String>,
+    pub(crate) definition_dir: Option<PathBuf>,
     pub(crate) log: Option<LogTap>,
 }
 
@@ -147,6 +155,12 @@ pub enum SettingsError {
     /// A seed cannot be one.
     #[error(transparent)]
     Seed(#[from] SeedError),
+    /// What is no host name cannot be allowed.
+    #[error("the allowed host {0:?} is no host name; give a name without scheme, port or wildcard")]
+    AllowedHost(String),
+    /// More host names than an agent compares each request with.
+    #[error("{0} host names are allowed, {ALLOWED_HOSTS_MAX} are the limit; leave some out")]
+    TooManyHosts(usize),
     /// More seeds than an agent keeps resolving.
     #[error("{0} seeds are given, {SEEDS_MAX} are enough for any cluster; leave some out")]
     TooManySeeds(usize),
@@ -194,6 +208,8 @@ impl Settings {
             keys,
             datacenter: datacenter(options.datacenter)?,
             leave_on_terminate: options.leave_on_terminate.unwrap_or(true),
+            allow_hosts: allowed_hosts(options.allow_hosts)?,
+            definition_dir: options.definition_dir,
             programs: match (
                 options.enable_script_checks,
                 options.enable_local_script_checks,
@@ -307,6 +323,20 @@ fn route_address(bind: IpAddr) -> Result<IpAddr, SettingsError> {
     })
 }
 
+fn allowed_hosts(hosts: Vec<String>) -> Result<Vec<String>, SettingsError> {
+    if hosts.len() > ALLOWED_HOSTS_MAX {
+        return Err(SettingsError::TooManyHosts(hosts.len()));
+    }
+    let is_name = |host: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !host.is_empty() && host.chars().all(plain) && !host.ends_with('.')
+    };
+    match hosts.iter().find(|host| !is_name(host)) {
+        Some(bad) => Err(SettingsError::AllowedHost(bad.clone())),
+        None => Ok(hosts),
+    }
+}
+
 fn datacenter(text: Option<String>) -> Result<String, SettingsError> {
     let text = text.unwrap_or_else(|| DATACENTER.to_owned());
     let sound = (1..=DATACENTER_CHARS).contains(&text.len())
@@ -397,6 +427,10 @@ mod tests {
         assert!(matches!(
             refused(|o| o.join = vec!["a:1".to_owned(); SEEDS_MAX + 1]),
             SettingsError::TooManySeeds(_)
+        ));
+        assert!(matches!(
+            refused(|o| o.allow_hosts = vec!["*.example".to_owned()]),
+            SettingsError::AllowedHost(_)
         ));
         assert!(matches!(
             refused(|o| o.key_file = Some("/does/not/exist".into())),

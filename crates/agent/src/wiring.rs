@@ -10,17 +10,19 @@ use std::{
 use tidings_checks::{Checks, Setup};
 use tidings_dns::{Dns, DnsSettings};
 use tidings_http::{
-    AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, Limits, LogTap, Metrics,
+    AgentInfo, Defined, Hooks, HttpState, KeyringCall, KeyringFuture, Limits, LogTap, Metrics,
+    ReloadFuture,
 };
 use tidings_node::{Boot, Config, Node};
-use tidings_types::{CheckId, CheckKind, Departure};
-use tidings_view::ViewSettings;
+use tidings_types::{CheckId, CheckKind, Departure, NodeId};
+use tidings_view::{Commands, View, ViewSettings};
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     agent::{Addresses, Stop, ask_to_stop},
     check_results::CheckResults,
     clock::{Clock, wall_ms},
+    definitions::DefinitionFiles,
     doors::Doors,
     driver::{Driver, FeedQueue, FigureBoard, Parts, Sources, random_bits},
     error::StartError,
@@ -49,6 +51,7 @@ pub(crate) struct Link {
 pub(crate) struct Reins {
     pub(crate) stop: watch::Sender<Option<Departure>>,
     pub(crate) stopped: watch::Receiver<Option<Stop>>,
+    pub(crate) definitions: DefinitionFiles,
 }
 
 /// Puts the parts together and sets them going.
@@ -65,17 +68,10 @@ pub(crate) fn wire(
     let me = storage.key.node_id();
     let boot = boot(settings, addresses.gossip, &mut storage)?;
     let first_index = storage.first_index;
-    let name = settings.name.clone();
-    let view = ViewSettings::new(me, name, &settings.datacenter, first_index);
-    let (writer, view) = tidings_view::channel(view);
+    let (writer, view) = tidings_view::channel(view_settings(settings, me, first_index));
     let (commands, receiver) = tidings_view::commands(COMMANDS);
-    let checks = Arc::new(Checks::new(
-        CheckResults(commands.clone()),
-        Setup {
-            view: Some(view.clone()),
-            ..Setup::default()
-        },
-    ));
+    let checks = start_checks(&commands, &view);
+    let definitions = definition_files(settings, &commands, &checks);
     let stop = watch::Sender::new(None);
     let (seeds_found, seeds) = watch::channel(Vec::new());
     let pulse = Pulse::default();
@@ -83,21 +79,10 @@ pub(crate) fn wire(
     let dns = Dns::new(view.clone(), DnsSettings::default());
     let figures = FigureBoard::default();
     let keyring = Keyring::new(settings.keys.clone(), link.transport.clone(), view.clone());
-    let front_door = FrontDoor {
-        keyring: keyring.clone(),
-        counting: Counting {
-            checks: Arc::clone(&checks),
-            dns: dns.clone(),
-            transport: link.transport.clone(),
-            driver: figures.clone(),
-            pulse: pulse.clone(),
-        },
-        stop: stop.clone(),
-        log: settings.log.clone(),
-        programs: settings.programs,
-    };
-    let info = info(settings, addresses);
+    let counting = counting(&checks, &dns, &link.transport, &figures, &pulse);
+    let front_door = FrontDoor::new(settings, &keyring, counting, &stop, &definitions);
     let inheritance = Inheritance::new(storage.inherited, storage.dir.clone(), commands.clone());
+    let info = info(settings, addresses);
     let http = HttpState::new(view.clone(), commands, info, front_door, Limits::default());
     let clock = Clock::start();
     let sources = Sources {
@@ -138,7 +123,54 @@ pub(crate) fn wire(
         watchdog,
         inheritance,
     });
-    Ok(Reins { stop, stopped })
+    Ok(Reins {
+        stop,
+        stopped,
+        definitions,
+    })
+}
+
+fn counting(
+    checks: &Arc<Checks<CheckResults>>,
+    dns: &Dns,
+    transport: &Transport,
+    driver: &FigureBoard,
+    pulse: &Pulse,
+) -> Counting {
+    Counting {
+        checks: Arc::clone(checks),
+        dns: dns.clone(),
+        transport: transport.clone(),
+        driver: driver.clone(),
+        pulse: pulse.clone(),
+    }
+}
+
+fn view_settings(settings: &Settings, me: NodeId, first_index: u64) -> ViewSettings {
+    let name = settings.name.clone();
+    ViewSettings::new(me, name, &settings.datacenter, first_index)
+}
+
+fn start_checks(commands: &Commands, view: &View) -> Arc<Checks<CheckResults>> {
+    let setup = Setup {
+        view: Some(view.clone()),
+        ..Setup::default()
+    };
+    Arc::new(Checks::new(CheckResults(commands.clone()), setup))
+}
+
+fn definition_files(
+    settings: &Settings,
+    commands: &Commands,
+    checks: &Arc<Checks<CheckResults>>,
+) -> DefinitionFiles {
+    DefinitionFiles::new(
+        settings.definition_dir.clone(),
+        settings.data_dir.clone(),
+        settings.programs != Programs::Never,
+        commands.clone(),
+        Arc::clone(checks),
+    )
 }
 
 /// What the node begins with; the records are taken out of `storage`.
@@ -177,6 +209,7 @@ fn info(settings: &Settings, addresses: Addresses) -> AgentInfo {
         gossip: addresses.gossip,
         http: addresses.http,
         dns: addresses.dns,
+        allowed_hosts: settings.allow_hosts.clone(),
         cluster: settings.cluster_name.clone(),
         dev: settings.data_dir.is_none(),
         started: SystemTime::now(),
@@ -191,6 +224,26 @@ struct FrontDoor {
     stop: watch::Sender<Option<Departure>>,
     log: Option<LogTap>,
     programs: Programs,
+    definitions: DefinitionFiles,
+}
+
+impl FrontDoor {
+    fn new(
+        settings: &Settings,
+        keyring: &Keyring,
+        counting: Counting,
+        stop: &watch::Sender<Option<Departure>>,
+        definitions: &DefinitionFiles,
+    ) -> Self {
+        Self {
+            keyring: keyring.clone(),
+            counting,
+            stop: stop.clone(),
+            log: settings.log.clone(),
+            programs: settings.programs,
+            definitions: definitions.clone(),
+        }
+    }
 }
 
 impl Hooks for FrontDoor {
@@ -200,6 +253,14 @@ impl Hooks for FrontDoor {
 
     fn allow_program(&self, check: &CheckId, kind: &CheckKind) -> bool {
         self.programs == Programs::OfAnybody && self.counting.checks.allow_program(check, kind)
+    }
+
+    fn definition_file(&self, what: Defined<'_>) -> Option<String> {
+        self.definitions.source(what)
+    }
+
+    fn reload(&self) -> ReloadFuture {
+        Box::pin(self.definitions.clone().reload())
     }
 
     fn leave(&self) {

@@ -54,6 +54,13 @@ pub(crate) struct AgentOptions {
     /// The datacenter to answer for [default: dc1].
     #[arg(long, value_name = "NAME")]
     datacenter: Option<String>,
+    /// A host name by which browsers may call this agent though it listens on loopback; may be
+    /// repeated.
+    #[arg(long = "allow-host", value_name = "NAME")]
+    allow_hosts: Vec<String>,
+    /// A directory of definition files (*.json, *.hcl, *.toml), read at the start and on SIGHUP.
+    #[arg(long, value_name = "DIR")]
+    definition_dir: Option<PathBuf>,
     /// Whether clients of the API may register checks that run programs [default: false]. Whoever
     /// reaches the HTTP port then runs what they like as this agent's user.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, default_missing_value = "true")]
@@ -106,6 +113,12 @@ impl AgentOptions {
             cluster: self.cluster.or(file.cluster),
             key_file: self.key_file.or(file.key_file),
             datacenter: self.datacenter.or(file.datacenter),
+            allow_hosts: if self.allow_hosts.is_empty() {
+                file.allow_hosts
+            } else {
+                self.allow_hosts
+            },
+            definition_dir: self.definition_dir.or(file.definition_dir),
             enable_script_checks: self.enable_script_checks.or(file.enable_script_checks),
             enable_local_script_checks: self
                 .enable_local_script_checks
@@ -144,6 +157,8 @@ impl From<AgentOptions> for Options {
             cluster: options.cluster,
             key_file: options.key_file,
             datacenter: options.datacenter,
+            allow_hosts: options.allow_hosts,
+            definition_dir: options.definition_dir,
             enable_script_checks: options.enable_script_checks,
             enable_local_script_checks: options.enable_local_script_checks,
             leave_on_terminate: options.leave_on_terminate,
@@ -182,6 +197,8 @@ mod tests {
         ("--cluster", "c", "cluster = 'c'"),
         ("--key-file", "k", "key_file = 'k'"),
         ("--datacenter", "dc2", "datacenter = 'dc2'"),
+        ("--allow-host", "h.example", "allow_hosts = ['h.example']"),
+        ("--definition-dir", "x", "definition_dir = 'x'"),
         (
             "--enable-script-checks",
             "true",

@@ -7,7 +7,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// Runs the agent that `start` starts until it stops by itself or a signal ends it. An agent that
 /// gave its identity up to another one is started again, under its new one.
 ///
-/// The first SIGTERM or SIGINT says goodbye to the cluster; a second one ends the process at once.
+/// SIGHUP reads the definition files anew. The first SIGTERM or SIGINT says goodbye to the cluster; a second one ends the process at once.
 ///
 /// # Errors
 /// If the agent cannot be started, or stopped because a part of it failed. A clean goodbye is none.
@@ -37,19 +37,35 @@ where
 }
 
 async fn live(agent: Agent, signals: &mut Signals) -> Stop {
-    tokio::select! {
-        stop = agent.stopped() => stop,
-        name = signals.next() => {
-            tracing::info!(signal = name, "saying goodbye; a second signal ends the process at once");
-            agent.request_stop();
-            tokio::select! {
-                stop = agent.stopped() => stop,
-                name = signals.next() => {
-                    tracing::warn!(signal = name, "ending at once");
-                    std::process::exit(i32::from(ENDED_BY_SECOND_SIGNAL));
-                }
+    let name = loop {
+        tokio::select! {
+            stop = agent.stopped() => return stop,
+            name = signals.next() => match name {
+                Some(name) => break name,
+                None => reload(&agent).await,
             }
         }
+    };
+    tracing::info!(
+        signal = name,
+        "saying goodbye; a second signal ends the process at once"
+    );
+    agent.request_stop();
+    loop {
+        tokio::select! {
+            stop = agent.stopped() => return stop,
+            name = signals.next() => if let Some(name) = name {
+                tracing::warn!(signal = name, "ending at once");
+                std::process::exit(i32::from(ENDED_BY_SECOND_SIGNAL));
+            }
+        }
+    }
+}
+
+async fn reload(agent: &Agent) {
+    match agent.reload().await {
+        Ok(()) => tracing::info!("the definition files have been read anew"),
+        Err(reason) => tracing::error!(reason, "the definition files stay as they were"),
     }
 }
 
@@ -59,6 +75,7 @@ const ENDED_BY_SECOND_SIGNAL: u8 = 130;
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Signals {
@@ -66,13 +83,16 @@ impl Signals {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn next(&mut self) -> &'static str {
+    /// The next signal that ends the agent; `None` for one that asks it to read its files anew.
+    async fn next(&mut self) -> Option<&'static str> {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
-            _ = self.interrupt.recv() => "SIGINT",
+            _ = self.terminate.recv() => Some("SIGTERM"),
+            _ = self.interrupt.recv() => Some("SIGINT"),
+            _ = self.hangup.recv() => None,
         }
     }
 }

@@ -152,6 +152,14 @@ pub(crate) fn leave(call: &Call) -> Answer {
     Ok(reply::empty())
 }
 
+/// `PUT /v1/agent/reload`
+pub(crate) async fn reload(call: Call) -> Answer {
+    call.check_scope()?;
+    let reloaded = call.state.hooks().reload().await;
+    reloaded.map_err(|reason| Failure::semantic(format_args!("Reload failed: {reason}")))?;
+    Ok(reply::empty())
+}
+
 /// `PUT /v1/agent/force-leave/:node`
 pub(crate) async fn force_leave(call: Call) -> Answer {
     call.check_scope()?;

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use axum::http::StatusCode;
 use tidings_types::{CheckId, CheckKind, CheckStatus, Command};
 
 use crate::{
-    definition,
+    Defined, definition,
     failure::Failure,
     filtering::Filtering,
     objects::{HealthCheck, fields},
@@ -35,6 +36,7 @@ pub(crate) async fn register(call: Call) -> Answer {
     call.check_scope()?;
     let object = call.object("CheckDefinition")?;
     let (id, check) = definition::check(object)?;
+    check_source(&call, Defined::Check(&id))?;
     allow_program(&call, &id, &check.kind)?;
     let command = Command::RegisterCheck {
         id,
@@ -42,6 +44,21 @@ pub(crate) async fn register(call: Call) -> Answer {
     };
     call.state.commands().send(command).await?;
     Ok(reply::empty())
+}
+
+/// Refuses to change through the API what a file defines: the next reload would undo it.
+pub(crate) fn check_source(call: &Call, what: Defined<'_>) -> Result<(), Failure> {
+    let Some(file) = call.state.hooks().definition_file(what) else {
+        return Ok(());
+    };
+    let what = match what {
+        Defined::Service(id) => format!("service ID {:?}", id.as_str()),
+        Defined::Check(id) => format!("check ID {:?}", id.as_str()),
+    };
+    Err(Failure::new(
+        StatusCode::CONFLICT,
+        format_args!("{what} is defined in {file}; change it there and reload the agent"),
+    ))
 }
 
 /// Refuses a check that runs a program unless the agent's settings let remote callers ask for it.
@@ -59,6 +76,7 @@ pub(crate) fn allow_program(call: &Call, id: &CheckId, kind: &CheckKind) -> Resu
 pub(crate) async fn deregister(call: Call) -> Answer {
     call.check_scope()?;
     let id = CheckId::new(&call.rest).map_err(|_| Failure::unknown_check(&call.rest))?;
+    check_source(&call, Defined::Check(&id))?;
     let command = Command::DeregisterCheck { id };
     call.state.commands().send(command).await?;
     Ok(reply::empty())

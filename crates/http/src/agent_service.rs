@@ -12,7 +12,8 @@ use tidings_view::{InstanceView, NodeKey, Watch};
 use tokio::time::Instant;
 
 use crate::{
-    agent_check::allow_program,
+    Defined,
+    agent_check::{allow_program, check_source},
     blocking, definition,
     failure::Failure,
     filtering::Filtering,
@@ -88,7 +89,9 @@ pub(crate) async fn register(call: Call) -> Answer {
     call.check_scope()?;
     let object = call.object("ServiceDefinition")?;
     let definition = definition::service(object)?;
+    check_source(&call, Defined::Service(&definition.id))?;
     for (id, check) in &definition.checks {
+        check_source(&call, Defined::Check(id))?;
         allow_program(&call, id, &check.kind)?;
     }
     let replace_checks = call.params.flag("replace-existing-checks") == Some(true);
@@ -106,6 +109,7 @@ pub(crate) async fn register(call: Call) -> Answer {
 pub(crate) async fn deregister(call: Call) -> Answer {
     call.check_scope()?;
     let id = ServiceId::new(&call.rest).map_err(|_| Failure::unknown_service(&call.rest))?;
+    check_source(&call, Defined::Service(&id))?;
     let command = Command::DeregisterService { id };
     call.state.commands().send(command).await?;
     Ok(reply::empty())

@@ -4,14 +4,18 @@
 //! |---|---|
 //! | `service` | the bodies of `agent/service/register` and `agent/check/register` |
 //! | `instance` | the fields of an instance, which the catalog's body shares |
+//! | `file` | the blocks of a definition file |
 //! | `check` | the fields of a check that an agent runs |
 //! | `kinds` | those of the kinds beside HTTP, TCP and TTL |
 
 mod check;
+mod file;
 mod instance;
 mod kinds;
 mod service;
 
 pub(crate) use check::{DEREGISTER, blank_check, cut_output, http_fields};
+pub use file::{DefinitionError, Definitions};
 pub(crate) use instance::{WrittenService, check_address, check_meta};
+pub use service::ServiceDefinition;
 pub(crate) use service::{UNSUPPORTED, check, service};

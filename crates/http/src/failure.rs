@@ -25,6 +25,11 @@ impl Failure {
         }
     }
 
+    /// What it says.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     /// The request is malformed.
     pub(crate) fn bad(text: impl Display) -> Self {
         Self::new(StatusCode::BAD_REQUEST, text)

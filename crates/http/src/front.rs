@@ -19,7 +19,11 @@ use crate::{failure::Failure, state::HttpState};
 /// page of another site. Programs that are no browser send no `Origin`.
 pub(crate) fn check_browser(state: &HttpState, headers: &HeaderMap) -> Result<(), Failure> {
     let host = text(headers, &HOST).map(name_of);
-    let is_private = |name: &str| is_private(name, state.view().my_name().as_str());
+    let is_private = |name: &str| {
+        let allowed = &state.info().allowed_hosts;
+        is_private(name, state.view().my_name().as_str())
+            || allowed.iter().any(|host| host.eq_ignore_ascii_case(name))
+    };
     if let (true, Some(host)) = (state.info().http.ip().is_loopback(), host)
         && !is_private(host)
     {
@@ -28,7 +32,7 @@ pub(crate) fn check_browser(state: &HttpState, headers: &HeaderMap) -> Result<()
             format_args!(
                 "Access is restricted: this agent listens on loopback and does not answer to the \
                  name {host:?}, which a web page could have led here; call it by its address or as \
-                 localhost"
+                 localhost, or allow the name with allow_hosts"
             ),
         ));
     }

@@ -58,7 +58,7 @@ impl Object {
         }
     }
 
-    fn of(value: Value, place: &'static str) -> Result<Self, DecodeError> {
+    pub(crate) fn of(value: Value, place: &'static str) -> Result<Self, DecodeError> {
         match value {
             Value::Null => Ok(Self {
                 place,

@@ -28,7 +28,7 @@
 //! | `health` | `/v1/health/` |
 //! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
 //! | `event`, `status`, `coordinate` | `/v1/event/`, `/v1/status/`, `/v1/coordinate/` |
-//! | `tidings`, `keyring`, `watch` | `/v1/tidings/` |
+//! | `tidings`, `batch`, `keyring`, `watch` | `/v1/tidings/` |
 //! | `monitor`, `stream` | the log, and other answers that go on |
 //! | `refusals` | what is refused, and in which words |
 
@@ -36,6 +36,7 @@ mod agent;
 mod agent_check;
 mod agent_health;
 mod agent_service;
+mod batch;
 mod blocking;
 mod catalog;
 mod catalog_write;
@@ -70,6 +71,7 @@ mod watch;
 #[cfg(test)]
 mod tests;
 
+pub use definition::{DefinitionError, Definitions, ServiceDefinition};
 pub use keyring::{
     KeyringCall, KeyringFuture, KeyringKey, KeyringMember, KeyringRefusal, KeyringReport,
 };
@@ -77,4 +79,4 @@ pub use metrics::Metrics;
 pub use monitor::{LogLine, LogTap};
 pub use routes::router;
 pub use server::serve;
-pub use state::{AgentInfo, Hooks, HttpState, Limits};
+pub use state::{AgentInfo, Defined, Hooks, HttpState, Limits, ReloadFuture};

@@ -73,7 +73,6 @@ const FAMILIES: &[(&str, Refused)] = &[
     ("/v1/acl", Refused::Acl),
     ("/v1/agent/connect", Refused::Mesh),
     ("/v1/agent/metrics/stream", Refused::NotYet),
-    ("/v1/agent/reload", Refused::NotYet),
     ("/v1/agent/token", Refused::Acl),
     ("/v1/config", Refused::Mesh),
     ("/v1/connect", Refused::Mesh),

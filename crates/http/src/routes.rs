@@ -9,8 +9,8 @@ use axum::{
 };
 
 use crate::{
-    agent, agent_check, agent_health, agent_service, catalog, catalog_write, compress, coordinate,
-    event,
+    agent, agent_check, agent_health, agent_service, batch, catalog, catalog_write, compress,
+    coordinate, event,
     failure::Failure,
     front, health, keyring, maintenance, metrics, monitor,
     refusals::{self, Refused},
@@ -158,6 +158,7 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::AgentHost => agent::host(&call),
         Endpoint::AgentJoin => agent::join(call).await,
         Endpoint::AgentLeave => agent::leave(&call),
+        Endpoint::AgentReload => agent::reload(call).await,
         Endpoint::AgentMaintenance => maintenance::of_node(call).await,
         Endpoint::AgentMembers => agent::members(&call),
         Endpoint::AgentMetrics => metrics::consul(&call),
@@ -194,6 +195,7 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::StatusPeers => status::peers(&call),
         Endpoint::TidingsKeyring => keyring::list(call).await,
         Endpoint::TidingsKeyringAdd => keyring::add(call).await,
+        Endpoint::TidingsServices => batch::register(call).await,
         Endpoint::TidingsKeyringRemove => keyring::remove(call).await,
         Endpoint::TidingsKeyringUse => keyring::use_key(call).await,
         Endpoint::TidingsMetrics => metrics::prometheus(&call),
@@ -217,6 +219,7 @@ enum Endpoint {
     AgentHost,
     AgentJoin,
     AgentLeave,
+    AgentReload,
     AgentMaintenance,
     AgentMembers,
     AgentMetrics,
@@ -253,6 +256,7 @@ enum Endpoint {
     StatusPeers,
     TidingsKeyring,
     TidingsKeyringAdd,
+    TidingsServices,
     TidingsKeyringRemove,
     TidingsKeyringUse,
     TidingsMetrics,
@@ -271,6 +275,7 @@ impl Endpoint {
                 | Self::CatalogRegister
                 | Self::EventFire
                 | Self::TidingsKeyringAdd
+                | Self::TidingsServices
         )
     }
 }
@@ -312,6 +317,7 @@ const ROUTES: &[Route] = &[
     ("/v1/agent/host", GET, Endpoint::AgentHost),
     ("/v1/agent/join/", PUT, Endpoint::AgentJoin),
     ("/v1/agent/leave", PUT, Endpoint::AgentLeave),
+    ("/v1/agent/reload", PUT, Endpoint::AgentReload),
     ("/v1/agent/maintenance", PUT, Endpoint::AgentMaintenance),
     ("/v1/agent/members", GET, Endpoint::AgentMembers),
     ("/v1/agent/metrics", GET, Endpoint::AgentMetrics),
@@ -376,6 +382,7 @@ const ROUTES: &[Route] = &[
     ),
     ("/v1/tidings/keyring/use/", PUT, Endpoint::TidingsKeyringUse),
     ("/v1/tidings/metrics", GET, Endpoint::TidingsMetrics),
+    ("/v1/tidings/services", PUT, Endpoint::TidingsServices),
     ("/v1/tidings/status", GET, Endpoint::TidingsStatus),
     ("/v1/tidings/watch", GET, Endpoint::TidingsWatch),
 ];

@@ -3,11 +3,12 @@
 use std::{
     fmt,
     net::SocketAddr,
+    pin::Pin,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use tidings_types::{CheckId, CheckKind};
+use tidings_types::{CheckId, CheckKind, ServiceId};
 use tidings_view::{Commands, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -49,6 +50,9 @@ pub struct AgentInfo {
     pub http: SocketAddr,
     /// Where DNS listens.
     pub dns: SocketAddr,
+    /// Host names by which clients may call an agent that listens on loopback, beside those that
+    /// no stranger can own.
+    pub allowed_hosts: Vec<String>,
     /// The cluster's name.
     pub cluster: String,
     /// Whether this is a `dev` agent, whose JSON is always indented.
@@ -56,6 +60,18 @@ pub struct AgentInfo {
     /// When the agent started.
     pub started: SystemTime,
 }
+
+/// Something that a definition file may define.
+#[derive(Clone, Copy, Debug)]
+pub enum Defined<'a> {
+    /// An instance.
+    Service(&'a ServiceId),
+    /// A check.
+    Check(&'a CheckId),
+}
+
+/// The outcome of reading the definition files anew, once it is there.
+pub type ReloadFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// What an endpoint needs of the agent beside view and commands.
 pub trait Hooks: fmt::Debug + Send + Sync + 'static {
@@ -68,6 +84,16 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
     /// hears of the check.
     fn allow_program(&self, _check: &CheckId, _kind: &CheckKind) -> bool {
         false
+    }
+
+    /// The file that defines this, if one does: a client of the API does not change it then.
+    fn definition_file(&self, _what: Defined<'_>) -> Option<String> {
+        None
+    }
+
+    /// Reads the definition files anew; an error is a reason for people, and nothing has changed.
+    fn reload(&self) -> ReloadFuture {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Somebody asked the agent to leave the cluster for good and to end. Must not block.

@@ -96,6 +96,7 @@ fn agent() -> (Router, CommandReceiver) {
     let (sender, receiver) = commands(16);
     let addr = SocketAddr::from(([127, 0, 0, 1], 8_500));
     let info = AgentInfo {
+        allowed_hosts: Vec::new(),
         version: String::new(),
         revision: String::new(),
         gossip: addr,

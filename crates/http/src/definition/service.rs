@@ -11,11 +11,14 @@ use super::{
 use crate::{failure::Failure, json_in::Object};
 
 /// An instance with its checks.
-#[derive(Debug)]
-pub(crate) struct ServiceDefinition {
-    pub(crate) id: ServiceId,
-    pub(crate) instance: Instance,
-    pub(crate) checks: Vec<(CheckId, Check)>,
+#[derive(Clone, Debug)]
+pub struct ServiceDefinition {
+    /// The instance's id.
+    pub id: ServiceId,
+    /// What it is.
+    pub instance: Instance,
+    /// Its checks, in order.
+    pub checks: Vec<(CheckId, Check)>,
 }
 
 /// The body of `agent/service/register`.

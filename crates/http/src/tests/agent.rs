@@ -518,6 +518,66 @@ const BAD_SERVICES: &[(&str, &str)] = &[
     ),
 ];
 
+#[tokio::test]
+async fn many_services_are_registered_in_one_call() {
+    let ground = Ground::new();
+    let services: Vec<_> = (0..200)
+        .map(|n| serde_json::json!({"Name": "web", "ID": format!("web-{n}"), "Port": n}))
+        .collect();
+    let body = serde_json::json!({"Services": services}).to_string();
+    let reply = ground.put("/v1/tidings/services", &body).await;
+    reply.is(200, r#"{"Registered":200}"#);
+    let listed = ground.get("/v1/agent/services").await.json();
+    assert_eq!(listed.as_object().unwrap().len(), 200);
+    // One that is malformed is named, and none is registered.
+    let body = r#"{"Services":[{"Name":"ok"},{"Name":"bad","Port":-1}]}"#;
+    let reply = ground.put("/v1/tidings/services", body).await;
+    reply.is(
+        400,
+        "Services[1]: Invalid port: -1 is not within 0 and 65535",
+    );
+    assert!(ground.get("/v1/agent/service/ok").await.status == 404);
+    let many: Vec<_> = (0..1_001)
+        .map(|_| serde_json::json!({"Name": "x"}))
+        .collect();
+    let body = serde_json::json!({"Services": many}).to_string();
+    assert_eq!(ground.put("/v1/tidings/services", &body).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_reload_that_fails_says_why() {
+    let ground = Ground::new();
+    ground.put("/v1/agent/reload", "").await.is(200, "");
+    let failed = ground.put("/v1/agent/reload", "").await;
+    failed.is(500, "Reload failed: filed.json:3: EOF");
+    assert_eq!(*ground.calls.lock().unwrap(), ["reload", "reload"]);
+}
+
+#[tokio::test]
+async fn what_a_file_defines_is_not_changed_through_the_api() {
+    let ground = Ground::new();
+    let service = "service ID \"filed\" is defined in /etc/tidings/filed.json; change it there and \
+                   reload the agent";
+    let check = service.replace("service ID", "check ID");
+    for (path, body, said) in [
+        ("/v1/agent/service/register", r#"{"Name":"filed"}"#, service),
+        (
+            "/v1/agent/service/register",
+            r#"{"Name":"web","Check":{"CheckID":"filed","TTL":"1s"}}"#,
+            &check,
+        ),
+        ("/v1/agent/service/deregister/filed", "", service),
+        (
+            "/v1/agent/check/register",
+            r#"{"Name":"filed","TTL":"1s"}"#,
+            &check,
+        ),
+        ("/v1/agent/check/deregister/filed", "", &check),
+    ] {
+        ground.put(path, body).await.is(409, said);
+    }
+}
+
 /// Each kind of check as clients write it, and how it is shown.
 const KINDS: &[(&str, &str)] = &[
     (

@@ -56,6 +56,11 @@ async fn a_browser_cannot_be_turned_against_the_agent() {
         ],
         &[("host", "one")],
         &[("host", "consul.service.consul:8500")],
+        // Which the settings allow.
+        &[
+            ("host", "Registry.example:8500"),
+            ("origin", "https://Registry.example"),
+        ],
     ] {
         let answer = with(&ground, "GET", "/v1/catalog/nodes", headers).await;
         assert_eq!(answer.status, 200, "{headers:?}");

@@ -19,8 +19,8 @@ use tower_service::Service;
 
 use super::fake_node::{self, FakeNode, Shared};
 use crate::{
-    AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal, KeyringReport, Limits,
-    LogTap, Metrics, router,
+    AgentInfo, Defined, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal,
+    KeyringReport, Limits, LogTap, Metrics, ReloadFuture, router,
 };
 
 /// The index before anything is there.
@@ -84,6 +84,7 @@ impl Ground {
             gossip: "10.0.0.1:8301".parse().unwrap(),
             http: "127.0.0.1:8500".parse().unwrap(),
             dns: "127.0.0.1:8600".parse().unwrap(),
+            allowed_hosts: vec!["registry.example".to_owned()],
             cluster: "test".to_owned(),
             dev: false,
             started: SystemTime::now(),
@@ -215,6 +216,26 @@ impl Hooks for Recorder {
     fn check_reported(&self, check: &CheckId, output: &str) {
         let call = format!("reported {check}: {output}");
         self.0.lock().unwrap().push(call);
+    }
+
+    fn definition_file(&self, what: Defined<'_>) -> Option<String> {
+        let id = match what {
+            Defined::Service(id) => id.as_str(),
+            Defined::Check(id) => id.as_str(),
+        };
+        (id == "filed").then(|| "/etc/tidings/filed.json".to_owned())
+    }
+
+    fn reload(&self) -> ReloadFuture {
+        let mut calls = self.0.lock().unwrap();
+        calls.push("reload".to_owned());
+        let failed = calls.len() > 1;
+        Box::pin(async move {
+            match failed {
+                true => Err("filed.json:3: EOF".to_owned()),
+                false => Ok(()),
+            }
+        })
     }
 
     fn leave(&self) {

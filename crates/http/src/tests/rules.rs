@@ -229,7 +229,7 @@ async fn answers_that_cannot_block_have_no_index() {
 #[tokio::test]
 async fn what_is_not_there_yet_says_so() {
     let ground = Ground::new();
-    for path in ["/v1/query", "/v1/internal/ui/nodes", "/v1/agent/reload"] {
+    for path in ["/v1/query", "/v1/internal/ui/nodes"] {
         let text = "This endpoint is not supported by this version of tidings.";
         ground.get(path).await.is(501, text);
     }

@@ -1,0 +1,182 @@
+//! Definition files, read: every file of a directory, or none.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use serde_json::Value;
+use tidings_http::{Definitions, ServiceDefinition};
+use tidings_types::{Check, CheckId, ServiceId};
+
+/// Files that one directory may hold.
+pub const DEFINITION_FILES_MAX: usize = 1_000;
+/// Bytes that one of them may have.
+pub const DEFINITION_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Why definition files cannot be used. Nothing of any of them is.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DefinitionFileError {
+    /// The directory or a file in it cannot be read.
+    #[error("{}: {source}; give --definition-dir a directory that this agent may read", path.display())]
+    Unreadable {
+        /// What cannot be read.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A file says what cannot be registered.
+    #[error("{}:{line}: {reason}", file.display())]
+    Wrong {
+        /// The file.
+        file: PathBuf,
+        /// The line, from 1: of the mistake, or of the name of the definition that has it.
+        line: usize,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// There are more files than an agent reads.
+    #[error("{} holds more than {DEFINITION_FILES_MAX} definition files; put several definitions into one", dir.display())]
+    TooMany {
+        /// The directory.
+        dir: PathBuf,
+    },
+}
+
+/// What all files together define, each with its file.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(crate) services: BTreeMap<ServiceId, (PathBuf, ServiceDefinition)>,
+    pub(crate) checks: BTreeMap<CheckId, (PathBuf, Check)>,
+}
+
+impl Loaded {
+    /// Reads the files `*.json`, `*.hcl` and `*.toml` of `dir`. Checks that run programs are
+    /// refused unless `programs`.
+    pub(crate) fn read(dir: &Path, programs: bool) -> Result<Self, DefinitionFileError> {
+        let unreadable = |path: &Path| {
+            let path = path.to_owned();
+            move |source| DefinitionFileError::Unreadable { path, source }
+        };
+        let mut files = Vec::new();
+        for entry in fs::read_dir(dir).map_err(unreadable(dir))? {
+            let path = entry.map_err(unreadable(dir))?.path();
+            if Format::of(&path).is_some() {
+                files.push(path);
+            }
+            if files.len() > DEFINITION_FILES_MAX {
+                return Err(DefinitionFileError::TooMany { dir: dir.into() });
+            }
+        }
+        files.sort();
+        let mut loaded = Self::default();
+        for file in files {
+            let metadata = fs::metadata(&file).map_err(unreadable(&file))?;
+            if metadata.len() > DEFINITION_FILE_BYTES_MAX {
+                let reason = format!("the file has more than {DEFINITION_FILE_BYTES_MAX} bytes");
+                let line = 1;
+                return Err(DefinitionFileError::Wrong { file, line, reason });
+            }
+            let text = fs::read_to_string(&file).map_err(unreadable(&file))?;
+            if let Err((line, reason)) = loaded.add(&file, &text, programs) {
+                return Err(DefinitionFileError::Wrong { file, line, reason });
+            }
+        }
+        Ok(loaded)
+    }
+
+    fn add(&mut self, file: &Path, text: &str, programs: bool) -> Result<(), (usize, String)> {
+        let format = Format::of(file).unwrap_or(Format::Json);
+        let read = Definitions::read(format.parse(text)?).map_err(|error| {
+            let name = error.name.as_deref().unwrap_or_default();
+            (line_of(text, name), error.to_string())
+        })?;
+        for service in read.services {
+            let id = service.id.clone();
+            for (check, definition) in &service.checks {
+                refuse_program(definition, programs)
+                    .map_err(|e| (line_of(text, check.as_str()), e))?;
+            }
+            if let Some((first, _)) = self.services.get(&id) {
+                return Err((
+                    line_of(text, id.as_str()),
+                    twice("service", id.as_str(), first),
+                ));
+            }
+            self.services.insert(id, (file.to_owned(), service));
+        }
+        for (id, check) in read.checks {
+            let line = line_of(text, id.as_str());
+            refuse_program(&check, programs).map_err(|reason| (line, reason))?;
+            if let Some((first, _)) = self.checks.get(&id) {
+                return Err((line, twice("check", id.as_str(), first)));
+            }
+            self.checks.insert(id, (file.to_owned(), check));
+        }
+        Ok(())
+    }
+}
+
+fn twice(what: &str, id: &str, first: &Path) -> String {
+    let first = first.display();
+    format!("the {what} {id:?} is defined in {first} already; give one of them another id")
+}
+
+fn refuse_program(check: &Check, programs: bool) -> Result<(), String> {
+    if check.kind.runs_program() && !programs {
+        let name = &check.name;
+        return Err(format!(
+            "the check {name:?} runs a program, which this agent does not do; to enable it, set \
+             enable_local_script_checks"
+        ));
+    }
+    Ok(())
+}
+
+/// The line on which `name` stands first, as a quoted text; the first line if it does not.
+fn line_of(text: &str, name: &str) -> usize {
+    let at = [format!("\"{name}\""), format!("'{name}'"), name.to_owned()];
+    let at = at.iter().find_map(|quoted| text.find(quoted.as_str()));
+    1 + text[..at.unwrap_or(0)].matches('\n').count()
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug)]
+enum Format {
+    Json,
+    Hcl,
+    Toml,
+}
+
+impl Format {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "json" => Some(Self::Json),
+            "hcl" => Some(Self::Hcl),
+            "toml" => Some(Self::Toml),
+            _ => None,
+        }
+    }
+
+    /// The content, or the line and the reason why there is none.
+    fn parse(self, text: &str) -> Result<Value, (usize, String)> {
+        match self {
+            Self::Json => serde_json::from_str(text).map_err(|e| (e.line(), e.to_string())),
+            Self::Toml => toml::from_str(text).map_err(|error: toml::de::Error| {
+                let at = error.span().map_or(0, |span| span.start.min(text.len()));
+                let before = text.as_bytes()[..at].iter();
+                let line = 1 + before.filter(|byte| **byte == b'\n').count();
+                (line, error.message().to_owned())
+            }),
+            Self::Hcl => hcl::from_str(text).map_err(|error| {
+                let line = match &error {
+                    hcl::Error::Parse(error) => error.location().line(),
+                    _ => 1,
+                };
+                (line, error.to_string())
+            }),
+        }
+    }
+}
