@@ -31,7 +31,7 @@ enum Command {
     /// Run an agent to try things out: no configuration, no root, everything in memory.
     Dev(dev::Dev),
     /// Run an agent that keeps its registrations on disk.
-    Agent(agent::Agent),
+    Agent(Box<agent::Agent>),
     /// List the members of the cluster as an agent sees them.
     Members(members::Members),
     /// List the services.
