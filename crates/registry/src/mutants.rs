@@ -17,7 +17,7 @@ mod inert {
 
         pub(crate) const fn forget(&self, _: &mut Snapshot) {}
 
-        pub(crate) const fn delete_by_absence(&mut self, _: &Checked) {}
+        pub(crate) const fn delete_by_absence(&self, _: &Checked) {}
 
         pub(crate) const fn stamp_by_wall(&self, _: u64) -> Option<Hlc> {
             None
