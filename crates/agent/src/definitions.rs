@@ -275,6 +275,13 @@ impl DefinitionFiles {
             return Ok(());
         };
         let write = || -> io::Result<()> {
+            // Where nothing came from files there is nothing that a disk could damage.
+            if known.services.is_empty() && known.checks.is_empty() {
+                return match fs::remove_file(file) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                    _ => Ok(()),
+                };
+            }
             let beside = file.with_extension("new");
             fs::write(&beside, serde_json::to_vec_pretty(known)?)?;
             fs::rename(beside, file)
