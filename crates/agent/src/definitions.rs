@@ -9,9 +9,9 @@ mod files;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
+    fmt::{Display, Write as _},
     fs, io,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -24,7 +24,7 @@ use tidings_types::{Check, CheckId, Command, Refusal, ServiceId};
 use tidings_view::Commands;
 use tokio::time::sleep;
 
-use crate::check_results::CheckResults;
+use crate::{check_results::CheckResults, disk::data_dir::replace_file};
 
 pub(crate) use files::Loaded;
 pub use files::{DEFINITION_FILE_BYTES_MAX, DEFINITION_FILES_MAX, DefinitionFileError};
@@ -82,16 +82,7 @@ impl DefinitionFiles {
         checks: Arc<Checks<CheckResults>>,
     ) -> Self {
         let known_file = data.map(|data| data.join(KNOWN_FILE));
-        let known = known_file.as_deref().and_then(|file| {
-            let text = fs::read_to_string(file).ok()?;
-            let known = serde_json::from_str(&text);
-            known
-                .inspect_err(|error| {
-                    let file = file.display();
-                    tracing::warn!(%file, %error, "what came from definition files is not known; all of them are registered again");
-                })
-                .ok()
-        });
+        let known = known_file.as_deref().map(read_known);
         Self(Arc::new(Inner {
             dir,
             programs,
@@ -274,20 +265,32 @@ impl DefinitionFiles {
         let Some(file) = &self.0.known_file else {
             return Ok(());
         };
-        let write = || -> io::Result<()> {
-            // Where nothing came from files there is nothing that a disk could damage.
-            if known.services.is_empty() && known.checks.is_empty() {
-                return match fs::remove_file(file) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                    _ => Ok(()),
-                };
-            }
-            let beside = file.with_extension("new");
-            fs::write(&beside, serde_json::to_vec_pretty(known)?)?;
-            fs::rename(beside, file)
-        };
-        write().map_err(|error| format!("{}: {error}", file.display()))
+        let told = |error: &dyn Display| format!("{}: {error}", file.display());
+        // Where nothing came from files there is nothing that a disk could damage.
+        if known.services.is_empty() && known.checks.is_empty() {
+            return match fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(told(&error)),
+                _ => Ok(()),
+            };
+        }
+        let content = serde_json::to_vec_pretty(known).map_err(|error| told(&error))?;
+        let dir = file.parent().unwrap_or(file);
+        replace_file(dir, file, &content).map_err(|error| told(&error))
     }
+}
+
+/// What came from files before, as far as it can be read.
+fn read_known(file: &Path) -> Known {
+    let known = match fs::read(file) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Known::default(),
+        Err(error) => Err(error),
+        Ok(bytes) => serde_json::from_slice(&bytes).map_err(io::Error::from),
+    };
+    known.unwrap_or_else(|error| {
+        let file = file.display();
+        tracing::warn!(%file, %error, "what came from definition files is not known: all of them are registered again, and what none of them defines any more stays until it is deregistered");
+        Known::default()
+    })
 }
 
 /// A hash that is equal for equal definitions, across restarts.

@@ -62,7 +62,7 @@ impl DataDir {
 
 /// Replaces the file at `path` as a whole, readable by this user alone; it is durable when this
 /// returns, and after a crash the old or the new content is there.
-pub(super) fn replace_file(dir: &DataDir, path: &Path, content: &[u8]) -> Result<(), DiskError> {
+pub(crate) fn replace_file(dir: &Path, path: &Path, content: &[u8]) -> Result<(), DiskError> {
     let aside = path.with_extension("new");
     // What an interrupted write left may have other permissions, which opening would keep.
     match fs::remove_file(&aside) {
@@ -78,7 +78,7 @@ pub(super) fn replace_file(dir: &DataDir, path: &Path, content: &[u8]) -> Result
         })
         .map_err(DiskError::io("write", &aside))?;
     fs::rename(&aside, path).map_err(DiskError::io("replace", path))?;
-    sync_dir(dir.path())
+    sync_dir(dir)
 }
 
 /// Makes renames and new files in `dir` durable.

@@ -70,7 +70,7 @@ impl Successor {
     /// # Errors
     /// [`DiskError::Io`]; nothing was changed.
     pub fn keep(&self, dir: &DataDir) -> Result<(), DiskError> {
-        replace_file(dir, &path(dir), &self.encode())
+        replace_file(dir.path(), &path(dir), &self.encode())
     }
 
     /// Removes it: everything stands under the new identity.

@@ -50,7 +50,7 @@ pub(super) fn read(path: &Path) -> Result<Copy, DiskError> {
 
 /// Replaces the copy at `path`; it is durable when this returns.
 pub(super) fn write(dir: &DataDir, path: &Path, kept: &Kept) -> Result<(), DiskError> {
-    replace_file(dir, path, &encode(kept))
+    replace_file(dir.path(), path, &encode(kept))
 }
 
 pub(super) fn encode(kept: &Kept) -> Vec<u8> {
