@@ -34,7 +34,7 @@
 //! | `roster` | who is alive, and whether this agent is an island |
 //! | `words` | what nodes say of themselves that the roster needs |
 //! | `own` | this node's own feed: relearning it, its watermark, a greater epoch of itself |
-//! | `mend` | damaged replicas that nobody can mend |
+//! | `mend` | damaged feeds that nobody can mend |
 //! | `skew` | how far the peers' clocks are off |
 //! | `clone` | two live holders of one identity |
 //! | `depart` | the goodbye |

@@ -33,8 +33,6 @@ const HEEDED: u32 = 2;
 const HEEDING: Duration = Duration::from_secs(1);
 /// How long nothing is let go of after a start: longer than it takes to find everybody after a split.
 const REMEMBERS_FOR: Duration = Duration::from_secs(20);
-/// How long a damaged own feed waits for those who hold all of it, after a start.
-const MENDED_WITHIN: Duration = Duration::from_secs(10);
 /// How long the disk is left alone after it refused a batch, unless a client wants something.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
@@ -357,19 +355,6 @@ impl Node {
     fn may_forget(&self) -> bool {
         let is_full = self.registry.lineage(self.me).epochs() > LINEAGE_EPOCHS / 2;
         is_full || self.now.since(self.roster.started()) >= REMEMBERS_FOR
-    }
-
-    /// Settles for what is left of the own feed, which the owner's word makes right.
-    fn accept_own_damage(&mut self) {
-        let is_early = self.now.since(self.roster.started()) < MENDED_WITHIN;
-        if is_early || self.exchanges.is_pulling(self.now, self.me) {
-            return;
-        }
-        let owner = self.me;
-        self.registry.accept_damage(owner);
-        self.out
-            .push_back(Output::Event(Event::DamageAccepted { owner }));
-        self.on_relearned();
     }
 
     /// Whether every peer that answers has said in this run that it holds no more of the own feed.
