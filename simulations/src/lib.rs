@@ -25,7 +25,7 @@
 //! | [`recording`], [`page`] | what happened in a run, taken down and drawn |
 //! | [`explore`] | many of them, and what they found |
 //! | [`shrink`] | a failing one made small |
-//! | [`bench`] | how fast all this is |
+//! | [`mod@bench`] | how fast all this is |
 //! | [`report`], [`figures`] | what came of a run, and what it cost |
 //! | [`catalogue`], [`commit`] | where scenarios are; which source this is |
 
