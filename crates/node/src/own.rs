@@ -12,9 +12,7 @@ use std::{
 };
 
 use tidings_registry::{Rejected, SEQ_FOLLOWED};
-use tidings_types::{
-    Body, Command, Epoch, Key, Lineage, NodeId, Refusal, Timestamp, limits::LINEAGE_EPOCHS,
-};
+use tidings_types::{Body, Command, Epoch, Key, Lineage, NodeId, Refusal, Timestamp};
 use tidings_wire::Request;
 
 use crate::{CommandId, Event, Node, Output, exchange::Purpose, timers::Timer};
@@ -351,10 +349,10 @@ impl Node {
     }
 
     /// Whether the own feed may let go of what others could still hold more of: not soon after a start,
-    /// when some of them have yet to be met. Where no run could follow there is no choice.
+    /// when some of them have yet to be met, unless clients would have to be refused for it.
     fn may_forget(&self) -> bool {
-        let is_full = self.registry.lineage(self.me).epochs() > LINEAGE_EPOCHS / 2;
-        is_full || self.now.since(self.roster.started()) >= REMEMBERS_FOR
+        self.now.since(self.roster.started()) >= REMEMBERS_FOR
+            || self.writer.must_forget(&self.registry)
     }
 
     /// Whether every peer that answers has said in this run that it holds no more of the own feed.

@@ -1,5 +1,7 @@
 //! A node that has as much as it may: it takes nothing new, and goes on with what it has.
 
+use std::time::Duration;
+
 use tidings_types::{
     Body, CheckId, CheckStatus, Command, Departure, Key, Refusal, limits::CHECKS_PER_INSTANCE,
 };
@@ -113,5 +115,29 @@ fn an_instance_names_no_more_checks_than_it_may() {
     assert!(
         matches!(refused, Some(Err(Refusal::TooManyChecks { .. }))),
         "{refused:?}"
+    );
+}
+
+/// A node does not forget soon after a start; but clients are not refused for what it remembers.
+#[test]
+fn removals_make_room_before_a_client_would_be_refused() {
+    let mut world = World::cluster(2);
+    world.until("agreed", World::agree);
+    let begin = world.now;
+    for number in 0..25_000 {
+        let name = format!("gone-{number}");
+        let mut command = register(80);
+        if let Command::RegisterService { id, .. } = &mut command {
+            *id = service(&name);
+        }
+        let id = service(&name);
+        for command in [command, Command::DeregisterService { id }] {
+            let answer = world.command(1, command);
+            assert!(matches!(answer, Some(Ok(_))), "{name}: {answer:?}");
+        }
+    }
+    assert!(
+        world.now.since(begin) < Duration::from_secs(1),
+        "nothing had to go by then"
     );
 }

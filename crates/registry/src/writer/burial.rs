@@ -9,9 +9,12 @@
 //! forgotten would let its record come back, at one replica and not at another. So the floor rises to
 //! the present run first, and the watermark moves in a feed of one run only.
 
-use tidings_types::{Change, Dot, Epoch, limits::LINEAGE_EPOCHS_WANTED};
+use tidings_types::{
+    Change, Dot, Epoch,
+    limits::{LINEAGE_EPOCHS, LINEAGE_EPOCHS_WANTED},
+};
 
-use super::Writer;
+use super::{FEED_BYTES_WRITTEN, FEED_SLOTS, Writer};
 use crate::{Registry, feed::Feed};
 
 /// Removal marks that are kept before the watermark moves, if a quarter of the entries is less.
@@ -25,6 +28,16 @@ impl Writer {
         self.intact_feed(registry).is_some_and(|feed| {
             self.watermark.is_none() && has_many_marks(feed)
                 || self.floor.is_none() && self.wanted_floor(feed).is_some()
+        })
+    }
+
+    /// Whether the own feed must let something go, or its owner will soon be refused: it has used most
+    /// of its slots, its bytes or its runs.
+    pub fn must_forget(&self, registry: &Registry) -> bool {
+        registry.feed(self.me).is_some_and(|feed| {
+            feed.slot_count() > FEED_SLOTS / 4 * 3
+                || feed.cost() > FEED_BYTES_WRITTEN / 4 * 3
+                || feed.lineage().epochs() > LINEAGE_EPOCHS / 2
         })
     }
 
