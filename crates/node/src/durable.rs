@@ -24,7 +24,9 @@ pub(crate) struct Durable {
     in_flight: VecDeque<Batch>,
     /// Whether the disk refused a batch and has taken none since.
     refusing: bool,
-    /// Replies that the batches on their way hold.
+    /// Replies whose batches are on disk, held until what they found in force is so again.
+    held: Vec<(CommandId, Outcome)>,
+    /// Replies that wait, here or with the batches on their way.
     replies: usize,
 }
 
@@ -142,14 +144,18 @@ impl Node {
 
     /// Applied, published, answered, and only then sent: in this order.
     fn on_durable(&mut self, batch: Batch) {
-        self.durable.replies -= batch.replies.len();
         if let Content::Written(delta) = &batch.content {
             let applied = self.writer.commit(&mut self.registry, delta.clone());
             self.publish(applied.touched);
         }
-        // A command that changed nothing may have waited for what was relearned, too.
-        for (id, outcome) in batch.replies {
-            self.reply(id, Ok(outcome));
+        // What peers gave back may have undone what a command found in force and did not write.
+        let held = self.own.has_relearned();
+        for reply in batch.replies {
+            if held {
+                self.durable.held.push(reply);
+            } else {
+                self.answer(reply);
+            }
         }
         if let Content::Written(mut delta) = batch.content {
             // What was mended since the batch was taken is not in the sum that it foretold.
@@ -158,6 +164,21 @@ impl Node {
             delta.state = now.unwrap_or(delta.state);
             self.push_own(delta);
         }
+    }
+
+    /// Lets go of the replies that were held: they wait for what is on its way by now.
+    pub(crate) fn release_replies(&mut self) {
+        for reply in std::mem::take(&mut self.durable.held) {
+            match self.durable.in_flight.back_mut() {
+                Some(batch) => batch.replies.push(reply),
+                None => self.answer(reply),
+            }
+        }
+    }
+
+    fn answer(&mut self, (id, outcome): (CommandId, Outcome)) {
+        self.durable.replies -= 1;
+        self.reply(id, Ok(outcome));
     }
 
     /// The batch and all after it are in doubt: they may be found again after a restart, so their

@@ -85,7 +85,12 @@ impl Own {
         self.relearned = true;
     }
 
-    /// Whether the own feed in memory holds more than the disk. The caller puts it there.
+    /// Whether the own feed in memory holds more than the disk.
+    pub(crate) const fn has_relearned(&self) -> bool {
+        self.relearned
+    }
+
+    /// The same; the caller puts it there.
     pub(crate) const fn take_relearned(&mut self) -> bool {
         std::mem::replace(&mut self.relearned, false)
     }
@@ -213,6 +218,7 @@ impl Node {
             for (id, _) in waiting.unwrap_or_default() {
                 self.refuse(id, refusal.clone());
             }
+            self.release_replies();
         }
         if self.own.relearned {
             self.own.pause();
@@ -240,6 +246,7 @@ impl Node {
         self.reassert();
         self.look_through_calls();
         self.drop_unnamed_checks();
+        self.release_replies();
         for (id, command) in waiting {
             self.on_command(id, command);
         }
