@@ -101,6 +101,10 @@ pub struct Settings {
     pub save_every: Option<Span>,
     /// How long an island's expectation stays.
     pub island_half_life: Option<Span>,
+    /// How many removal marks a feed keeps before it forgets them.
+    pub marks_kept: Option<u8>,
+    /// How many runs a feed keeps before it shortens its lineage.
+    pub runs_kept: Option<u8>,
 }
 
 /// How fast the disks are.

@@ -98,10 +98,10 @@ impl Profile {
     fn mood(self, seed: u64) -> Self {
         match self {
             Self::Swarm => Dice::new(seed, "mood").weighted(&[
-                (Self::Swarm, 60),
-                (Self::Split, 10),
-                (Self::Disk, 15),
-                (Self::Calm, 15),
+                (Self::Swarm, 58),
+                (Self::Split, 12),
+                (Self::Disk, 25),
+                (Self::Calm, 12),
                 (Self::Liar, 3),
             ]),
             other => other,

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tidings_registry::Keeps;
 use tidings_types::NodeName;
 
 /// A node's settings. The defaults suit a local network.
@@ -34,6 +35,8 @@ pub struct Config {
     /// How long an island's expectation stays unchanged after the last loss; then its excess over
     /// the reachable members halves in each such span.
     pub island_half_life: Duration,
+    /// What the own feed holds of its past.
+    pub keeps: Keeps,
     /// Guards of the registry that a test takes away.
     #[cfg(feature = "mutants")]
     pub mutants: tidings_registry::Mutants,
@@ -69,6 +72,7 @@ impl Config {
             members_every: Duration::from_secs(30),
             depart_within: Duration::from_millis(400),
             island_half_life: Duration::from_secs(3_600),
+            keeps: Keeps::default(),
             #[cfg(feature = "mutants")]
             mutants: tidings_registry::Mutants::default(),
             #[cfg(feature = "mutants")]

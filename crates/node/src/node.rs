@@ -89,7 +89,7 @@ impl Node {
             wall_at: now,
             rng,
             registry: Registry::new(boot.node, boot.cluster),
-            writer: Writer::new(boot.node, boot.epoch),
+            writer: Writer::new(boot.node, boot.epoch).with_keeps(config.keeps),
             membership,
             roster: RosterState::new(boot.node, now),
             peers: Peers::default(),

@@ -69,7 +69,7 @@ pub use registry::{Applied, Giver, Registry, SumMismatch};
 pub use stamp::ADOPTION_MS;
 pub use value::InForce;
 pub use writer::{
-    FEED_BYTES_WRITTEN, FEED_SLOTS, MARKS_KEPT, RESTAMP_ENTRIES, SEQ_FOLLOWED, Writer,
+    FEED_BYTES_WRITTEN, FEED_SLOTS, Keeps, MARKS_KEPT, RESTAMP_ENTRIES, SEQ_FOLLOWED, Writer,
 };
 
 /// Mechanisms of the design that this crate has, by the names under which the simulator waits for

@@ -11,7 +11,7 @@ mod burial;
 mod outbid;
 mod runs;
 
-pub use burial::{MARKS_KEPT, RESTAMP_ENTRIES};
+pub use burial::{Keeps, MARKS_KEPT, RESTAMP_ENTRIES};
 pub use outbid::SEQ_FOLLOWED;
 
 use std::{
@@ -63,6 +63,7 @@ pub struct Writer {
     /// Moves that are not committed, with their seqs.
     watermark: Option<(u64, Lineage)>,
     floor: Option<(u64, Epoch)>,
+    keeps: Keeps,
     clock: StampClock,
     /// Removals of this run that were not asked of this node, but follow from an override.
     obeyed: BTreeMap<Key, Dot>,
@@ -83,9 +84,17 @@ impl Writer {
             replaced: Vec::new(),
             watermark: None,
             floor: None,
+            keeps: Keeps::default(),
             clock: StampClock::default(),
             obeyed: BTreeMap::new(),
         }
+    }
+
+    /// Lets go of the past earlier, or later.
+    #[must_use]
+    pub const fn with_keeps(mut self, keeps: Keeps) -> Self {
+        self.keeps = keeps;
+        self
     }
 
     /// The present run.

@@ -14,6 +14,8 @@ const EARLIEST: u64 = 1_000;
 const LIES: usize = 1;
 /// A feed has so many epochs, and a liar makes them up by the second.
 const LONGEST_LIE: Span = Span::from_millis(5_000);
+/// The shortest blackout, in milliseconds.
+const BLACKOUT: u64 = 20_000;
 /// Faults of one scenario, at most.
 const FAULTS: usize = 60;
 
@@ -54,12 +56,12 @@ const SWARM: &[(Kind, f64)] = &[
     (Kind::CrashLoop, 0.12),
     (Kind::Outage, 0.12),
     (Kind::Depart, 0.25),
-    (Kind::Clock, 0.35),
+    (Kind::Clock, 0.5),
     (Kind::SendErrors, 0.12),
     (Kind::DiskFull, 0.12),
     (Kind::SlowNode, 0.15),
     (Kind::Flood, 0.1),
-    (Kind::Blackout, 0.08),
+    (Kind::Blackout, 0.12),
     (Kind::Replay, 0.08),
     (Kind::Drift, 0.08),
 ];
@@ -84,14 +86,14 @@ const DISK: &[(Kind, f64)] = &[
     (Kind::Depart, 0.2),
     (Kind::DiskFull, 0.3),
     (Kind::Split, 0.4),
-    (Kind::Clock, 0.3),
+    (Kind::Clock, 0.4),
 ];
 const SPLIT: &[(Kind, f64)] = &[
     (Kind::Split, 1.0),
     (Kind::Swizzle, 0.2),
     (Kind::Jam, 0.2),
     (Kind::Pause, 0.1),
-    (Kind::Clock, 0.2),
+    (Kind::Clock, 0.4),
     (Kind::Crash, 0.2),
 ];
 /// What a healthy cluster bears without a false word.
@@ -195,9 +197,9 @@ struct Maker {
 impl Maker {
     fn new(scenario: &Scenario, dice: &mut Dice) -> Self {
         let mut fates = vec![(DiskFate::Intact, 1 << dice.index(5))];
-        if dice.chance(0.25) {
+        if dice.chance(0.35) {
             // Nor may the others have lost theirs.
-            fates.push((DiskFate::Torn, 4));
+            fates.push((DiskFate::Torn, 8));
         } else {
             for fate in [
                 DiskFate::Lost,
@@ -250,9 +252,7 @@ impl Maker {
             Kind::Flood => self.flood(dice, span),
             Kind::Lie => self.lie(dice, span),
             Kind::Deaf => self.deaf(span),
-            Kind::Blackout => {
-                splits::blackout(self.nodes, at, length.max(10_000).min(self.chaos - at))
-            }
+            Kind::Blackout => self.blackout(at, length),
             Kind::Replay => vec![self.replay(dice, at)],
             Kind::Drift => vec![Fault::Drift {
                 at: span.0,
@@ -261,6 +261,12 @@ impl Maker {
                 rate_ppm: dice.pick(&[-50_000, -500, 500, 50_000]),
             }],
         }
+    }
+
+    /// Long enough for everybody to declare everybody down, if the scenario is.
+    fn blackout(&self, at: u64, length: u64) -> Vec<Fault> {
+        let length = length.max(BLACKOUT).min(self.chaos - EARLIEST);
+        splits::blackout(self.nodes, at.min(self.chaos - length), length)
     }
 
     /// One host, or a few.
@@ -343,6 +349,8 @@ impl Maker {
             1 => (0, 0, true),
             _ => (offset, 0, false),
         };
+        // Some are never put right.
+        let length = length.filter(|_| dice.chance(0.6));
         Fault::Clock {
             at,
             r#for: length,

@@ -96,6 +96,14 @@ fn settings(profile: Profile, seed: u64) -> Settings {
     if !matches!(profile, Profile::Calm | Profile::Deaf) && dice.chance(0.15) {
         settings.jitter = Some(false);
     }
+    // A feed that forgets only after hours never forgets in a scenario.
+    let mut dice = Dice::new(seed, "keeps");
+    let mut few = |p: f64, min: u64, max: u64| {
+        let count = u8::try_from(dice.between(min, max)).unwrap_or(u8::MAX);
+        dice.chance(p).then_some(count)
+    };
+    settings.marks_kept = few(0.7, 0, 4);
+    settings.runs_kept = few(0.3, 2, 4);
     settings
 }
 

@@ -111,6 +111,14 @@ impl World {
                 *setting = span.get();
             }
         }
+        for (kept, count) in [
+            (&mut config.keeps.marks, settings.marks_kept),
+            (&mut config.keeps.runs, settings.runs_kept),
+        ] {
+            if let Some(count) = count {
+                *kept = usize::from(count);
+            }
+        }
         self.mutant.apply(&mut config);
         config
     }

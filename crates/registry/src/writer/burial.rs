@@ -19,6 +19,24 @@ use crate::{Registry, feed::Feed};
 
 /// Removal marks that are kept before the watermark moves, if a quarter of the entries is less.
 pub const MARKS_KEPT: usize = 64;
+/// What a feed may hold of its past before it lets go of some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keeps {
+    /// Removal marks, if a quarter of the entries is less.
+    pub marks: usize,
+    /// Runs in the lineage, two at least: half of them stay.
+    pub runs: usize,
+}
+
+impl Default for Keeps {
+    fn default() -> Self {
+        Self {
+            marks: MARKS_KEPT,
+            runs: LINEAGE_EPOCHS_WANTED,
+        }
+    }
+}
+
 /// Entries that one call of [`Writer::restamp`] gives new dots.
 pub const RESTAMP_ENTRIES: usize = 256;
 
@@ -26,7 +44,7 @@ impl Writer {
     /// Whether [`Writer::move_watermark`] or [`Writer::restamp`] has something to do.
     pub fn is_tidying_due(&self, registry: &Registry) -> bool {
         self.intact_feed(registry).is_some_and(|feed| {
-            self.watermark.is_none() && has_many_marks(feed)
+            self.watermark.is_none() && self.has_many_marks(feed)
                 || self.floor.is_none() && self.wanted_floor(feed).is_some()
         })
     }
@@ -45,14 +63,14 @@ impl Writer {
     /// registry's fingerprint does.
     pub fn is_tidy(&self, registry: &Registry) -> bool {
         let feed = self.intact_feed(registry);
-        feed.is_some_and(|feed| !has_many_marks(feed) && !has_many_epochs(feed))
+        feed.is_some_and(|feed| !self.has_many_marks(feed) && !self.has_many_runs(feed))
     }
 
     /// Moves the watermark up to all that is committed, if that lets enough removal marks go.
     /// Only while the owner is no island and no alive node is further in its feed.
     pub fn move_watermark(&mut self, registry: &Registry) -> Option<Dot> {
         let feed = self.intact_feed(registry)?;
-        if !has_many_marks(feed) || self.watermark.is_some() || !self.is_of_one_run(feed) {
+        if !self.has_many_marks(feed) || self.watermark.is_some() || !self.is_of_one_run(feed) {
             return None;
         }
         let position = feed.lineage().clone();
@@ -61,7 +79,7 @@ impl Writer {
         Some(dot)
     }
 
-    /// Shortens a lineage of more than [`LINEAGE_EPOCHS_WANTED`] epochs by half, or to the present
+    /// Shortens a lineage of more than [`Keeps::runs`] epochs by half, or to the present
     /// one if the watermark is to move: gives the entries of the older epochs new dots, at most
     /// [`RESTAMP_ENTRIES`] in one call, their versions unchanged since nobody wrote them anew; then
     /// raises the floor. The last dot
@@ -99,12 +117,12 @@ impl Writer {
 
     /// Where the floor ought to be, if not where it is.
     fn wanted_floor(&self, feed: &Feed) -> Option<Epoch> {
-        if has_many_marks(feed) && !self.is_of_one_run(feed) {
+        if self.has_many_marks(feed) && !self.is_of_one_run(feed) {
             return Some(self.epoch);
         }
         let newest_first = feed.lineage().heads().rev().map(|(epoch, _)| epoch);
-        let mut kept = newest_first.skip(LINEAGE_EPOCHS_WANTED / 2 - 1);
-        has_many_epochs(feed).then(|| kept.next()).flatten()
+        let mut kept = newest_first.skip((self.keeps.runs / 2).saturating_sub(1));
+        self.has_many_runs(feed).then(|| kept.next()).flatten()
     }
 
     /// Whether every dot of the feed is of the present run.
@@ -117,12 +135,12 @@ impl Writer {
     fn intact_feed<'a>(&self, registry: &'a Registry) -> Option<&'a Feed> {
         registry.feed(self.me).filter(|feed| !feed.is_damaged())
     }
-}
 
-fn has_many_marks(feed: &Feed) -> bool {
-    feed.marks() > MARKS_KEPT.max(feed.entries() / 4)
-}
+    fn has_many_marks(&self, feed: &Feed) -> bool {
+        feed.marks() > self.keeps.marks.max(feed.entries() / 4)
+    }
 
-fn has_many_epochs(feed: &Feed) -> bool {
-    feed.lineage().epochs() > LINEAGE_EPOCHS_WANTED
+    fn has_many_runs(&self, feed: &Feed) -> bool {
+        feed.lineage().epochs() > self.keeps.runs.max(2)
+    }
 }
