@@ -20,12 +20,18 @@ use crate::{
     scenario::EventName,
 };
 
+/// How long agents may differ after they should agree: the owner of a feed tidies it when it can be
+/// sure that nobody holds more, and that has to reach the others as any change does.
+const SPREADS: Duration = Duration::from_secs(5);
+
 /// What has been seen of the quiet phase.
 #[derive(Debug, Default)]
 pub(super) struct Quiet {
     begun: bool,
     /// The last look at which the running agents differed.
     differed: Option<Timestamp>,
+    /// Since when they do, if they do.
+    differ_since: Option<Timestamp>,
     /// The invariants whose deadline has come.
     judged: BTreeSet<&'static str>,
     /// How much had been said about records when silence was due.
@@ -82,16 +88,20 @@ impl World {
         let apart = cores.iter().find(|core| !agree(core, &self.hosts));
         if let Some(core) = apart {
             self.quiet.differed = Some(self.now);
-            if deadlines
+            let since = *self.quiet.differ_since.get_or_insert(self.now);
+            let is_due = deadlines
                 .E1
-                .is_some_and(|deadline| passed >= deadline.get())
-            {
+                .is_some_and(|deadline| passed >= deadline.get());
+            let came_late = since.since(self.plan.heal) > LOOK && self.now.since(since) < SPREADS;
+            if is_due && !came_late {
                 let text = format!(
                     "{passed:?} after the heal the agents still differ; {}",
                     disagreement(core, &self.hosts)
                 );
                 return Err(self.eventually("E1", None, text));
             }
+        } else {
+            self.quiet.differ_since = None;
         }
         for (invariant, deadline) in deadlines.later() {
             let is_due = deadline.is_some_and(|deadline| passed >= deadline.get());
