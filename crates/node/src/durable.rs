@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use tidings_types::{Delta, Key, Outcome, Refusal, Transfer};
+use tidings_types::{Delta, FeedState, Key, Lineage, Outcome, Refusal, Transfer};
 
 use crate::{CommandId, Event, Node, Output};
 
@@ -24,6 +24,8 @@ pub(crate) struct Durable {
     in_flight: VecDeque<Batch>,
     /// Whether the disk refused a batch and has taken none since.
     refusing: bool,
+    /// How much of the own feed is on disk.
+    on_disk: Lineage,
     /// Replies whose batches are on disk, held until what they found in force is so again.
     held: Vec<(CommandId, Outcome)>,
     /// Replies that wait, here or with the batches on their way.
@@ -41,8 +43,8 @@ struct Batch {
 enum Content {
     /// What this node wrote: seen by nobody yet.
     Written(Delta),
-    /// What peers gave back: seen already.
-    Relearned,
+    /// What peers gave back, up to here: seen already.
+    Relearned(Lineage),
 }
 
 impl Durable {
@@ -59,7 +61,7 @@ impl Durable {
     /// Whether something that peers gave back is on its way.
     fn holds_relearned(&self) -> bool {
         let mut batches = self.in_flight.iter();
-        batches.any(|batch| matches!(batch.content, Content::Relearned))
+        batches.any(|batch| matches!(batch.content, Content::Relearned(_)))
     }
 }
 
@@ -90,13 +92,37 @@ impl Node {
         !self.is_pending(key) && !self.durable.holds_relearned()
     }
 
-    /// Hands out the whole own feed, some of which peers gave back. Nothing may be on its way: what
-    /// is there would be replaced.
+    /// Hands out the own feed, some of which peers gave back. Nothing may be on its way: what is there
+    /// would be replaced.
     pub(crate) fn persist_relearned(&mut self) {
         debug_assert!(self.durable.is_idle(), "no batch is on its way");
-        if let Some(snapshot) = self.registry.snapshot(self.me) {
-            self.begin_batch(Transfer::Snapshot(snapshot), Content::Relearned, None);
+        let whole = self.registry.snapshot(self.me).map(Transfer::Snapshot);
+        if let Some(transfer) = whole.or_else(|| self.beyond_disk().map(Transfer::Delta)) {
+            let content = Content::Relearned(transfer.state().lineage.clone());
+            self.begin_batch(transfer, content, None);
         }
+    }
+
+    /// What a damaged own feed has that is not on disk. Handed in whole the disk would take it for a
+    /// whole one; what came back of what the disk has lost is asked for again after a restart.
+    fn beyond_disk(&self) -> Option<Delta> {
+        let from = self.durable.on_disk.clone();
+        let state = self.registry.state(self.me)?;
+        if from.is_empty() || from.covers(&state.lineage) {
+            return None;
+        }
+        let changes = self.registry.changes(self.me);
+        let changes = changes.filter(|change| !from.covers_dot(change.epoch, change.seq));
+        Some(Delta {
+            changes: changes.cloned().collect(),
+            from,
+            state,
+        })
+    }
+
+    /// The disk has this much of the own feed.
+    pub(crate) fn is_on_disk_up_to(&mut self, position: &Lineage) {
+        self.durable.on_disk.join(position);
     }
 
     fn begin_batch(
@@ -144,6 +170,12 @@ impl Node {
 
     /// Applied, published, answered, and only then sent: in this order.
     fn on_durable(&mut self, batch: Batch) {
+        let (Content::Written(Delta {
+            state: FeedState { lineage, .. },
+            ..
+        })
+        | Content::Relearned(lineage)) = &batch.content;
+        self.is_on_disk_up_to(&lineage.clone());
         if let Content::Written(delta) = &batch.content {
             let applied = self.writer.commit(&mut self.registry, delta.clone());
             self.publish(applied.touched);
@@ -193,7 +225,7 @@ impl Node {
             .take_while(|batch| batch.number < number)
             .count();
         for batch in self.durable.in_flight.split_off(doubtful) {
-            if matches!(batch.content, Content::Relearned) {
+            if matches!(batch.content, Content::Relearned(_)) {
                 self.own.relearned();
             }
             self.durable.replies -= batch.replies.len();
