@@ -80,7 +80,8 @@ impl Ledger {
         ledger
     }
 
-    /// Lets the first agent's clients change something, and waits until a peer has it.
+    /// Lets the first agent's clients change something, and waits until a peer has it and nobody serves
+    /// what is gone: who has not heard of that yet still would when the first agent is stopped.
     ///
     /// # Panics
     /// If a call is refused.
@@ -98,7 +99,8 @@ impl Ledger {
         }
         wait::until("a peer has it", WHOLE_WITHIN, || {
             let pending = first.status()?.pending;
-            ensure(pending == 0, || format!("{pending} changes wait"))
+            ensure(pending == 0, || format!("{pending} changes wait"))?;
+            agents.iter().try_for_each(|agent| self.ensure_gone(agent))
         });
     }
 

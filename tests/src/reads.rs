@@ -70,7 +70,8 @@ impl Asker {
             answers: 0,
             slowest: Duration::ZERO,
         };
-        while !self.over.load(Ordering::SeqCst) {
+        // Once at least: a trouble may be over before this thread runs at all.
+        loop {
             for ask in [Self::over_http, Self::over_dns] {
                 let begin = Instant::now();
                 let found = ask(self)?;
@@ -80,9 +81,11 @@ impl Asker {
                     return Err(format!("{} has no instances", self.service));
                 }
             }
+            if self.over.load(Ordering::SeqCst) {
+                return Ok(read);
+            }
             thread::sleep(PAUSE);
         }
-        Ok(read)
     }
 
     fn over_http(&self) -> Result<usize, String> {
