@@ -39,6 +39,7 @@ use std::{
 use tidings_node::Input;
 use tidings_types::Timestamp;
 
+pub(crate) use self::quiet::SPREADS;
 use crate::{
     check::{Checks, OUTPUTS, Violation, has_no_end, panicked},
     figures::Figures,

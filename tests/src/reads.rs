@@ -4,6 +4,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc::{self, SyncSender},
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
@@ -31,19 +32,21 @@ pub struct Read {
 const PAUSE: Duration = Duration::from_millis(20);
 
 impl Reads {
-    /// Begins to ask `agent` for `service`, which has at least one instance all the while.
+    /// Begins to ask `agent` for `service`, which has at least one instance all the while, and returns
+    /// when it has been answered.
     pub fn of(agent: &Agent, service: &str) -> Self {
         let over = Arc::new(AtomicBool::new(false));
+        let (begun, has_begun) = mpsc::sync_channel(1);
         let asker = Asker {
             http: Http::new(agent.spec().http),
             dns: *agent.dns(),
             service: service.to_owned(),
             over: Arc::clone(&over),
         };
-        Self {
-            over,
-            client: thread::spawn(move || asker.ask()),
-        }
+        let client = thread::spawn(move || asker.ask(&begun));
+        // An error ends the client, and its channel with it: the end tells what it was.
+        let _ = has_begun.recv();
+        Self { over, client }
     }
 
     /// Ends and says what was seen.
@@ -65,13 +68,12 @@ struct Asker {
 }
 
 impl Asker {
-    fn ask(&self) -> Result<Read, String> {
+    fn ask(&self, begun: &SyncSender<()>) -> Result<Read, String> {
         let mut read = Read {
             answers: 0,
             slowest: Duration::ZERO,
         };
-        // Once at least: a trouble may be over before this thread runs at all.
-        loop {
+        while !self.over.load(Ordering::SeqCst) {
             for ask in [Self::over_http, Self::over_dns] {
                 let begin = Instant::now();
                 let found = ask(self)?;
@@ -81,11 +83,10 @@ impl Asker {
                     return Err(format!("{} has no instances", self.service));
                 }
             }
-            if self.over.load(Ordering::SeqCst) {
-                return Ok(read);
-            }
+            let _ = begun.try_send(()); // Only the first is waited for.
             thread::sleep(PAUSE);
         }
+        Ok(read)
     }
 
     fn over_http(&self) -> Result<usize, String> {

@@ -121,7 +121,7 @@ impl Node {
     }
 
     /// The disk has this much of the own feed.
-    pub(crate) fn is_on_disk_up_to(&mut self, position: &Lineage) {
+    pub(crate) fn saved_up_to(&mut self, position: &Lineage) {
         self.durable.on_disk.join(position);
     }
 
@@ -175,7 +175,7 @@ impl Node {
             ..
         })
         | Content::Relearned(lineage)) = &batch.content;
-        self.is_on_disk_up_to(&lineage.clone());
+        self.durable.on_disk.join(lineage);
         if let Content::Written(delta) = &batch.content {
             let applied = self.writer.commit(&mut self.registry, delta.clone());
             self.publish(applied.touched);

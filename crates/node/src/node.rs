@@ -133,7 +133,7 @@ impl Node {
                 Err(rejected) => self.on_refused(self.me, &rejected.to_string()),
             }
         }
-        self.is_on_disk_up_to(&self.registry.lineage(self.me));
+        self.saved_up_to(&self.registry.lineage(self.me));
     }
 
     fn start(&mut self) {

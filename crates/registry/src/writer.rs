@@ -90,10 +90,13 @@ impl Writer {
         }
     }
 
-    /// Lets go of the past earlier, or later.
+    /// Lets go of the past earlier, or later. A feed of one run is never shortened.
     #[must_use]
-    pub const fn with_keeps(mut self, keeps: Keeps) -> Self {
-        self.keeps = keeps;
+    pub fn with_keeps(mut self, keeps: Keeps) -> Self {
+        self.keeps = Keeps {
+            runs: keeps.runs.max(2),
+            ..keeps
+        };
         self
     }
 

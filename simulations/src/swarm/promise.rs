@@ -11,6 +11,7 @@ use super::Profile;
 use crate::{
     scenario::{Deadlines, DiskFate, Fault, Hosts, Scenario},
     span::Span,
+    world::SPREADS,
 };
 
 /// The longest pause, in milliseconds, that the suspicion timeout bears at every cluster size.
@@ -20,7 +21,8 @@ pub(super) const BORNE_PAUSE: u64 = 1_500;
 pub(super) fn derive(scenario: &mut Scenario, profile: Profile) {
     let agree = convergence(scenario);
     let found = agree.max(detection(scenario));
-    scenario.phases.quiet = Span::from(found + Duration::from_secs(1));
+    // Long enough to judge a difference that begins when there should be none any more.
+    scenario.phases.quiet = Span::from(found.max(agree + SPREADS) + Duration::from_secs(1));
     let agree = Some(Span::from(agree));
     scenario.expect.eventually = Deadlines {
         E1: agree,

@@ -22,7 +22,7 @@ use crate::{
 
 /// How long agents may differ after they should agree: the owner of a feed tidies it when it can be
 /// sure that nobody holds more, and that has to reach the others as any change does.
-const SPREADS: Duration = Duration::from_secs(5);
+pub(crate) const SPREADS: Duration = Duration::from_secs(5);
 
 /// What has been seen of the quiet phase.
 #[derive(Debug, Default)]

@@ -19,6 +19,7 @@ use crate::{Registry, feed::Feed};
 
 /// Removal marks that are kept before the watermark moves, if a quarter of the entries is less.
 pub const MARKS_KEPT: usize = 64;
+
 /// What a feed may hold of its past before it lets go of some.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keeps {
@@ -121,7 +122,7 @@ impl Writer {
             return Some(self.epoch);
         }
         let newest_first = feed.lineage().heads().rev().map(|(epoch, _)| epoch);
-        let mut kept = newest_first.skip((self.keeps.runs / 2).saturating_sub(1));
+        let mut kept = newest_first.skip(self.keeps.runs / 2 - 1);
         self.has_many_runs(feed).then(|| kept.next()).flatten()
     }
 
@@ -141,6 +142,6 @@ impl Writer {
     }
 
     fn has_many_runs(&self, feed: &Feed) -> bool {
-        feed.lineage().epochs() > self.keeps.runs.max(2)
+        feed.lineage().epochs() > self.keeps.runs
     }
 }
