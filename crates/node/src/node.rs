@@ -274,7 +274,7 @@ impl Node {
         }
         while let Some(timer) = self.timers.take(self.now) {
             match timer {
-                Timer::Roster => self.refresh_roster(),
+                Timer::Roster => self.on_roster_due(),
                 Timer::Repair => self.on_repair_due(),
                 Timer::Push => self.on_push_due(),
                 Timer::Acks => self.on_acks_due(),

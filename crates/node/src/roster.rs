@@ -9,6 +9,8 @@
 //! instances disappear. Nor does a host count twice that lost its disk and is another node since: of
 //! the nodes that bear one name, no more than one is missed.
 
+mod shown;
+
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map},
     iter::Peekable,
@@ -19,13 +21,10 @@ use std::{
 };
 
 use tidings_membership::{Member, State};
-use tidings_types::{
-    Departure, Liveness, MemberStatus, NodeId, Roster, RosterEntry, Timestamp, Update,
-};
+use tidings_types::{Departure, Liveness, MemberStatus, NodeId, Roster, Timestamp};
 
 use crate::{
     Event, Node, Output,
-    peers::Peer,
     timers::{Timer, jittered},
     words::{Fate, Host, Words},
 };
@@ -57,8 +56,10 @@ pub(crate) struct RosterState {
     unread: BTreeSet<NodeId>,
     island: bool,
     last_loss: Timestamp,
-    published: Option<Arc<Roster>>,
-    published_at: Timestamp,
+    /// Whether nothing but somebody's word can change it: everybody is alive, and nobody is missed.
+    stands: bool,
+    shown: Option<Arc<Roster>>,
+    shown_at: Timestamp,
 }
 
 #[derive(Clone, Debug)]
@@ -121,8 +122,9 @@ impl RosterState {
             unread: BTreeSet::new(),
             island: false,
             last_loss: now,
-            published: None,
-            published_at: now,
+            stands: false,
+            shown: None,
+            shown_at: now,
         }
     }
 
@@ -255,6 +257,14 @@ impl RosterState {
         self.members.iter().all(|m| m.status.is_reachable())
     }
 
+    /// Whether all of the hosts that ought to be there are alive, and no more are known.
+    fn is_whole(&self, expected: usize) -> bool {
+        let mut members = self.members.iter();
+        !self.island
+            && expected == 1 + self.members.len()
+            && members.all(|m| m.status == MemberStatus::Alive)
+    }
+
     /// The nodes that are reachable, this one included.
     fn here(&self) -> impl Iterator<Item = NodeId> + '_ {
         let here = self.members.iter().filter(|m| m.status.is_reachable());
@@ -315,6 +325,9 @@ impl Node {
         let (in_doubt, half_life) = (self.membership.is_in_doubt(), self.config.island_half_life);
         self.roster
             .judge(now, &words, expected, in_doubt, half_life);
+        self.roster.stands = self.roster.is_whole(expected)
+            && self.roster.is_settled(now, self.config.stale_for)
+            && !in_doubt;
         let roster = self.describe_roster(expected);
         if was_island != roster.island {
             self.out.push_back(Output::Event(Event::Island {
@@ -324,10 +337,23 @@ impl Node {
                 in_doubt,
             }));
         }
-        self.publish_roster(roster);
+        self.show_roster(roster);
         self.note_namesakes(&words.named_alike);
+        self.look_again();
+    }
+
+    /// Some states end by themselves. In a whole cluster there are none.
+    pub(crate) fn on_roster_due(&mut self) {
+        if self.roster.stands && !self.membership.is_in_doubt() && !self.is_hearing_due() {
+            self.look_again();
+        } else {
+            self.refresh_roster();
+        }
+    }
+
+    fn look_again(&mut self) {
         let again = jittered(LOOK_EVERY, &mut self.rng);
-        self.timers.set(Timer::Roster, now + again);
+        self.timers.set(Timer::Roster, self.now + again);
     }
 
     /// How many hosts ought to be there, this one included.
@@ -433,61 +459,6 @@ impl Node {
         self.roster.members.truncate(place);
         back.into_iter().for_each(|node| self.on_back(node));
     }
-
-    fn describe_roster(&self, expected: usize) -> Roster {
-        let (now, stale_for) = (self.now, self.config.stale_for);
-        let state = &self.roster;
-        let mut peers = self.peers.in_order().peekable();
-        let mut entry = |member: &Tracked| RosterEntry {
-            addr: member.addr,
-            status: member.status,
-            liveness: state.liveness(member, now, stale_for),
-            since: member.since,
-            heard: member.heard.unwrap_or(state.started),
-            ahead_ms: seek(&mut peers, member.node).and_then(Peer::ahead_ms),
-        };
-        let members = state.members.iter();
-        let mut members: BTreeMap<NodeId, RosterEntry> =
-            members.map(|member| (member.node, entry(member))).collect();
-        members.insert(state.me, self.own_roster_entry());
-        let reachable = members.values().filter(|m| m.status.is_reachable());
-        Roster {
-            reachable: reachable.count(),
-            members,
-            unknown: state.unknown(now, stale_for),
-            expected,
-            island: state.island,
-        }
-    }
-
-    /// Publishes the roster at once if it changed; when each member was last heard follows at the
-    /// pace of the looks.
-    fn publish_roster(&mut self, roster: Roster) {
-        let state = &mut self.roster;
-        let told = self.now.since(state.published_at) < LOOK_EVERY;
-        let changed = match state.published.as_deref() {
-            Some(last) if told => differs(last, &roster),
-            Some(last) => *last != roster,
-            None => true,
-        };
-        if changed {
-            let roster = Arc::new(roster);
-            state.published = Some(Arc::clone(&roster));
-            state.published_at = self.now;
-            self.out.push_back(Output::Publish(Update::Roster(roster)));
-        }
-    }
-
-    fn own_roster_entry(&self) -> RosterEntry {
-        RosterEntry {
-            addr: self.addr,
-            status: MemberStatus::Alive,
-            liveness: Liveness::Live,
-            since: self.roster.started,
-            heard: self.roster.started,
-            ahead_ms: Some(0),
-        }
-    }
 }
 
 /// What is kept of `member`, where `place` have come before it; those that are not in this list any
@@ -526,25 +497,4 @@ fn status(state: State, fate: Fate) -> MemberStatus {
         (None, State::Down) if fate.evicted => MemberStatus::Left,
         (None, State::Down) => MemberStatus::Down,
     }
-}
-
-/// Whether readers must be told at once: when a live member was last heard, and what its clock read
-/// then, is no news.
-fn differs(last: &Roster, next: &Roster) -> bool {
-    let silent = |entry: &RosterEntry| RosterEntry {
-        heard: Timestamp::ZERO,
-        ahead_ms: None,
-        ..entry.clone()
-    };
-    last.unknown != next.unknown
-        || last.expected != next.expected
-        || last.island != next.island
-        || !last
-            .members
-            .iter()
-            .map(|(node, entry)| (node, silent(entry)))
-            .eq(next
-                .members
-                .iter()
-                .map(|(node, entry)| (node, silent(entry))))
 }
