@@ -4,13 +4,13 @@
 //! the members. foca writes and reads the count itself.
 
 use bincode::{
+    Decode, Encode,
     config::{Configuration, Limit, LittleEndian, Varint},
     enc::write::Writer,
     error::{DecodeError, EncodeError},
 };
 use bytes::{Buf, BufMut};
 use foca::{Header, Member, Message};
-use serde::{Deserialize, Serialize};
 use tidings_types::NodeId;
 
 use crate::{MemberId, State};
@@ -117,14 +117,14 @@ impl foca::Codec<MemberId> for Codec {
     }
 }
 
-fn encode(value: &impl Serialize, buf: impl BufMut) -> Result<(), CodecError> {
-    bincode::serde::encode_into_writer(value, BufWriter(buf), BINCODE)?;
+fn encode(value: &impl Encode, buf: impl BufMut) -> Result<(), CodecError> {
+    bincode::encode_into_writer(value, BufWriter(buf), BINCODE)?;
     Ok(())
 }
 
 // foca hands over contiguous buffers, so the first chunk is all there is.
-fn decode<T: for<'de> Deserialize<'de>>(mut buf: impl Buf) -> Result<T, CodecError> {
-    let (value, taken) = bincode::serde::decode_from_slice(buf.chunk(), BINCODE)?;
+fn decode<T: Decode<()>>(mut buf: impl Buf) -> Result<T, CodecError> {
+    let (value, taken) = bincode::decode_from_slice(buf.chunk(), BINCODE)?;
     buf.advance(taken);
     Ok(value)
 }
@@ -142,7 +142,7 @@ impl<B: BufMut> Writer for BufWriter<B> {
     }
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Encode, Decode)]
 struct WireHeader {
     src: MemberId,
     src_incarnation: u16,
@@ -150,7 +150,7 @@ struct WireHeader {
     message: WireMessage,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Encode, Decode)]
 enum WireMessage {
     Ping(u8),
     Ack(u8),
@@ -164,7 +164,7 @@ enum WireMessage {
     TurnUndead,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Encode, Decode)]
 struct WireMember {
     id: MemberId,
     incarnation: u16,

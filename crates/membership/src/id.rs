@@ -2,6 +2,12 @@
 
 use std::net::{SocketAddr, SocketAddrV6};
 
+use bincode::{
+    Decode, Encode,
+    de::Decoder,
+    enc::Encoder,
+    error::{DecodeError, EncodeError},
+};
 use serde::{Deserialize, Serialize};
 use tidings_types::{Epoch, Hlc, NodeId};
 
@@ -72,6 +78,27 @@ pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     }
 }
 
+// As serde writes it, and the node's bytes in one go.
+impl Encode for MemberId {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        self.node.as_bytes().encode(encoder)?;
+        self.addr.encode(encoder)?;
+        self.generation.encode(encoder)
+    }
+}
+
+impl<C> Decode<C> for MemberId {
+    fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
+        Ok(Self {
+            node: NodeId::from_bytes(Decode::decode(decoder)?),
+            addr: Decode::decode(decoder)?,
+            generation: Decode::decode(decoder)?,
+        })
+    }
+}
+
+bincode::impl_borrow_decode!(MemberId);
+
 impl foca::Identity for MemberId {
     // foca compares these in loops over all members: 16 bytes are much faster than an address.
     type Addr = NodeId;
@@ -123,6 +150,18 @@ mod tests {
             }
             let renewed = a.renew().unwrap();
             assert!(renewed.win_addr_conflict(&a));
+        }
+    }
+
+    #[test]
+    fn packets_spell_an_identity_as_member_lists_do() {
+        for addr in ["10.0.0.1:1", "[fe80::1]:8301"] {
+            let id = id(1 << 40, addr);
+            let config = bincode::config::standard().with_limit::<256>();
+            let listed = bincode::serde::encode_to_vec(id, config).unwrap();
+            assert_eq!(bincode::encode_to_vec(id, config).unwrap(), listed);
+            let read = bincode::decode_from_slice(&listed, config).unwrap();
+            assert_eq!(read, (id, listed.len()));
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
+use bincode::{Decode, Encode};
 use foca::Incarnation;
 use serde::{Deserialize, Serialize};
 use tidings_types::{NodeId, Timestamp};
@@ -9,7 +10,9 @@ use tidings_types::{NodeId, Timestamp};
 use crate::MemberId;
 
 /// What the failure detector says of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, Encode, Decode,
+)]
 pub enum State {
     /// Answers probes, directly or through others.
     Alive,

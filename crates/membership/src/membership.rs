@@ -317,7 +317,9 @@ impl Membership {
                 .iter()
                 .any(|update| !self.members.knows(update));
         let complaint = self.drive(now, dirty, |swim, effects| swim.handle_data(bytes, effects));
-        self.members.heard(sender, now);
+        if dirty {
+            self.members.heard(sender, now); // It may be a member only now.
+        }
         self.tell_suspect(src);
         self.make_contact(now, src);
         complaint.map_or(Ok(()), |complaint| Err(complaint.into()))
