@@ -131,7 +131,8 @@ pub(crate) enum Arrival {
 /// A sealed datagram on its way.
 #[derive(Clone, Debug)]
 pub(crate) struct Packet {
-    pub(crate) from: SocketAddr,
+    /// The host whose socket it left.
+    pub(crate) from: usize,
     pub(crate) sender: NodeId,
     /// The run in which it was sealed.
     pub(crate) epoch: Epoch,

@@ -1,6 +1,6 @@
 //! Collects what foca asks for during one call.
 
-use std::time::Duration;
+use std::{mem, time::Duration};
 
 use foca::{Header, Incarnation, Message, Notification, Timer};
 
@@ -38,6 +38,18 @@ pub(crate) struct Outgoing {
 }
 
 impl Effects {
+    /// Forgets one call, and keeps the room for the next.
+    pub(crate) fn clear(&mut self) {
+        let (mut packets, mut timers) = (mem::take(&mut self.packets), mem::take(&mut self.timers));
+        packets.clear();
+        timers.clear();
+        *self = Self {
+            packets,
+            timers,
+            ..Self::default()
+        };
+    }
+
     fn received(&mut self, header: &Header<MemberId>) {
         match header.message {
             Message::Ack(_) => self.answered = Some(header.src),

@@ -52,6 +52,8 @@ pub struct Membership {
     pub(crate) last_rejoin: Option<Timestamp>,
     pub(crate) last_sent_as: Option<(MemberId, Incarnation)>,
     pub(crate) probing: Option<Probing>,
+    /// Empty between two calls of foca; kept for its room.
+    effects: Effects,
     pub(crate) health: LocalHealth,
     left: bool,
     pub(crate) counters: Counters,
@@ -90,6 +92,7 @@ impl Membership {
             last_rejoin: None,
             last_sent_as: None,
             probing: None,
+            effects: Effects::default(),
             health: LocalHealth::default(),
             left: false,
             counters: Counters::default(),
@@ -256,7 +259,7 @@ impl Membership {
         dirty: bool,
         act: impl FnOnce(&mut Swim, &mut Effects) -> Result<(), foca::Error>,
     ) -> Option<foca::Error> {
-        let mut effects = Effects::default();
+        let mut effects = std::mem::take(&mut self.effects);
         let complaint = act(&mut self.swim, &mut effects).err();
         if matches!(
             complaint,
@@ -268,7 +271,9 @@ impl Membership {
         ) {
             self.counters.internal_errors += 1;
         }
-        self.absorb(now, dirty, effects);
+        self.absorb(now, dirty, &mut effects);
+        effects.clear();
+        self.effects = effects;
         complaint
     }
 
@@ -352,9 +357,9 @@ impl Membership {
         });
     }
 
-    fn absorb(&mut self, now: Timestamp, dirty: bool, effects: Effects) {
-        self.note_probes(now, &effects);
-        for (timer, after) in effects.timers {
+    fn absorb(&mut self, now: Timestamp, dirty: bool, effects: &mut Effects) {
+        self.note_probes(now, effects);
+        for (timer, after) in effects.timers.drain(..) {
             let after = match timer {
                 // Both by the same factor: the indirect stage comes before the next probe.
                 Timer::ProbeRandomMember(_) => {
@@ -377,7 +382,7 @@ impl Membership {
         if dirty || effects.members_touched || effects.rejoined {
             self.read_members(now);
         }
-        for packet in effects.packets {
+        for packet in effects.packets.drain(..) {
             self.emit(packet);
         }
         if effects.rejoined {

@@ -136,7 +136,7 @@ impl Node {
         self.durable.replies += usize::from(reply.is_some());
         self.out.push_back(Output::Persist {
             batch: number,
-            transfer,
+            transfer: Box::new(transfer),
         });
         self.durable.in_flight.push_back(Batch {
             number,

@@ -106,7 +106,7 @@ pub enum Input {
         /// Answer under this name.
         id: CommandId,
         /// What is asked.
-        command: Command,
+        command: Box<Command>,
     },
     /// A batch is on disk, with all before it; or it and all after it are in doubt.
     Persisted {

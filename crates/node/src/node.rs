@@ -184,7 +184,7 @@ impl Node {
             } => self.on_request(exchange, from, &frame),
             Input::Response { exchange, frame } => self.on_response(exchange, &frame),
             Input::Finished { exchange, complete } => self.on_finished(exchange, complete),
-            Input::Command { id, command } => self.on_command(id, command),
+            Input::Command { id, command } => self.on_command(id, *command),
             Input::Persisted { batch, result } => self.on_persisted(batch, result),
             Input::Saved { save, kept } => self.on_saved(save, kept),
             Input::EpochTaken(epoch) => self.on_epoch_taken(epoch),

@@ -58,7 +58,7 @@ pub enum Output {
         batch: u64,
         /// A delta that this node made, or its whole feed after peers gave some of it back: then it
         /// takes the place of what is there.
-        transfer: Transfer,
+        transfer: Box<Transfer>,
     },
     /// Save this of other feeds within the next seconds. Nothing waits for it.
     Save {

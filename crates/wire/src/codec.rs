@@ -72,11 +72,15 @@ const fn config<const CLAIMS: usize>() -> Configuration<LittleEndian, Varint, Li
     bincode::config::standard().with_limit::<CLAIMS>()
 }
 
+/// Most datagrams fit this, so that they are written without taking memory again and again.
+const USUAL_BYTES: usize = 256;
+
 /// The version byte and `value`, at most `LIMIT` bytes in all.
 pub(crate) fn encode_frame<const LIMIT: usize>(
     value: &impl Serialize,
 ) -> Result<Vec<u8>, EncodeError> {
-    let mut bytes = vec![WIRE_VERSION];
+    let mut bytes = Vec::with_capacity(USUAL_BYTES.min(LIMIT));
+    bytes.push(WIRE_VERSION);
     bincode::serde::encode_into_std_write(value, &mut bytes, bincode::config::standard())?;
     if bytes.len() > LIMIT {
         return Err(EncodeError::TooLarge {

@@ -13,7 +13,7 @@ use crate::{
     plan::Comeback,
     random::Stream,
     recording::Fate,
-    workload::Call,
+    workload::{Call, gossip_addr},
 };
 
 /// How often the seeds' names are resolved.
@@ -67,7 +67,7 @@ impl World {
                 self.feed(
                     host,
                     Input::Datagram {
-                        from,
+                        from: gossip_addr(from),
                         sender,
                         payload,
                     },
@@ -246,6 +246,7 @@ impl World {
             format!("is asked {id:?}: {command:?}")
         });
         self.recorder.asked(self.now, host, id, &command);
+        let command = Box::new(command);
         self.feed(host, Input::Command { id, command })
     }
 

@@ -41,7 +41,7 @@ impl World {
                 self.answer(host, exchange, Carried::Finish(complete));
                 self.hosts[host].asked.remove(&exchange);
             }
-            Output::Persist { batch, transfer } => self.persist(host, batch, transfer)?,
+            Output::Persist { batch, transfer } => self.persist(host, batch, *transfer)?,
             Output::Save {
                 save,
                 transfers,

@@ -94,7 +94,7 @@ impl World {
 
     pub(super) fn sealed(&self, host: usize, receiver: Option<NodeId>, payload: Vec<u8>) -> Packet {
         Packet {
-            from: gossip_addr(host),
+            from: host,
             sender: self.hosts[host].me(),
             epoch: self.hosts[host].disk.epoch,
             cluster: self.hosts[host].cluster,
@@ -179,7 +179,7 @@ impl World {
         if is_for_others {
             return None;
         }
-        let Packet { from, sender, .. } = packet;
+        let (from, sender) = (gossip_addr(packet.from), packet.sender);
         if sender == state.me() {
             return Some(Arrival::OwnId { from });
         }

@@ -81,6 +81,7 @@ impl Lone {
 
     pub(crate) fn command(&mut self, command: Command) {
         let id = CommandId(0);
+        let command = Box::new(command);
         self.input(Input::Command { id, command });
     }
 

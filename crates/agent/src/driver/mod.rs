@@ -241,7 +241,7 @@ impl Driver {
                 self.tell_wall_clock();
                 let id = self.new_command();
                 self.replies.insert(id, request.reply);
-                let command = request.command;
+                let command = Box::new(request.command);
                 self.hand_in(Input::Command { id, command });
             }
         }
@@ -323,7 +323,7 @@ impl Driver {
             self.stop_by = Some(self.parts.clock.now() + GOODBYE);
             self.tell_wall_clock();
             let id = self.new_command();
-            let command = Command::Depart(departure);
+            let command = Box::new(Command::Depart(departure));
             self.hand_in(Input::Command { id, command });
         }
     }

@@ -67,7 +67,7 @@ impl Driver {
                 self.sessions.finish(exchange, complete);
             }
             Output::Persist { batch, transfer } => {
-                let refused = self.parts.feed.persist(batch, transfer);
+                let refused = self.parts.feed.persist(batch, *transfer);
                 self.later.extend(refused);
             }
             Output::Save {

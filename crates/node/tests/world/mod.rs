@@ -239,6 +239,7 @@ impl World {
         self.next += 1;
         let wall_ms = START_MS + self.now.as_micros() / 1_000;
         self.input(n, Input::WallClock(wall_ms));
+        let command = Box::new(command);
         self.input(n, Input::Command { id, command });
         id
     }
@@ -382,7 +383,7 @@ impl World {
                 peer.saves.extend(transfers);
                 self.input(n, Input::Saved { save, kept: true });
             }
-            Output::Persist { batch, transfer } => self.persist(n, batch, transfer),
+            Output::Persist { batch, transfer } => self.persist(n, batch, *transfer),
             Output::KeepIdentity { records } => {
                 self.peers.get_mut(&n).expect("it spoke").moves = Some(records);
                 self.input(n, Input::IdentityKept(Ok(())));
