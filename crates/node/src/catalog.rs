@@ -1,6 +1,8 @@
 //! What a client's command changes through the catalog: records of nodes without an agent, and
 //! overrides of what other nodes own.
 
+use std::collections::BTreeSet;
+
 use tidings_types::{
     Body, Check, CheckId, ExternalNode, Instance, Key, NodeId, NodeName, Refusal, ServiceId, Slot,
     Texts,
@@ -191,19 +193,11 @@ impl Node {
         service: Option<&ServiceId>,
         check: Option<&CheckId>,
     ) -> Vec<Key> {
-        let mut keys: Vec<Key> = check
-            .map(|id| Key::Check(agent, id.clone()))
-            .into_iter()
-            .collect();
+        let owned_check = |id: CheckId| Key::Check(agent, id);
+        let mut keys: Vec<Key> = check.cloned().map(owned_check).into_iter().collect();
         if let Some(service) = service {
             let key = Key::Instance(agent, service.clone());
-            let checks = self.instance(&key).map(|instance| instance.checks);
-            keys.extend(
-                checks
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(|id| Key::Check(agent, id)),
-            );
+            keys.extend(self.keys_of_checks(&key, service, owned_check));
             keys.push(key);
         }
         keys
@@ -220,11 +214,47 @@ impl Node {
         let mut keys: Vec<Key> = check.cloned().map(external_check).into_iter().collect();
         if let Some(service) = service {
             let key = Key::ExternalInstance(node.clone(), service.clone());
-            let checks = self.instance(&key).map(|instance| instance.checks);
-            keys.extend(checks.unwrap_or_default().into_iter().map(external_check));
+            keys.extend(self.keys_of_checks(&key, service, external_check));
             keys.push(key);
         }
         keys
+    }
+
+    /// The checks that speak for an instance, by anything that any feed says of it. What is in force does
+    /// not tell: another node may have removed the instance, and its removal of the checks is still on
+    /// its way, or not on this disk yet.
+    fn keys_of_checks(
+        &self,
+        instance: &Key,
+        service: &ServiceId,
+        key_of: impl Fn(CheckId) -> Key,
+    ) -> BTreeSet<Key> {
+        let beaten = self.registry.entries_for(instance);
+        let beaten = beaten.filter_map(|entry| match entry.body.as_deref() {
+            Some(Body::Instance(instance)) => Some(instance.checks.clone()),
+            _ => None,
+        });
+        let now = self.instance(instance).map(|instance| instance.checks);
+        let named = beaten.chain(now).flatten();
+        named
+            .map(key_of)
+            .filter(|check| self.speaks_for(check, service))
+            .collect()
+    }
+
+    /// Whether a check is, or was when it was last heard of, one of that instance.
+    fn speaks_for(&self, check: &Key, service: &ServiceId) -> bool {
+        let speaks = |body: &Body| match body {
+            Body::Check(check) => check.service.as_ref() == Some(service),
+            _ => false,
+        };
+        match self.live(check) {
+            Some(body) => speaks(&body),
+            None => {
+                let mut entries = self.registry.entries_for(check);
+                entries.any(|entry| entry.body.as_deref().is_some_and(speaks))
+            }
+        }
     }
 
     /// Removes an owner key: one's own by its own hand, another's by an override.

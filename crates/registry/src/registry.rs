@@ -307,6 +307,11 @@ impl Registry {
         value::conflicts(self.candidates(key))
     }
 
+    /// Every feed's entry for a key, beaten ones too, in no order that means anything.
+    pub fn entries_for(&self, key: &Key) -> impl Iterator<Item = &Entry> {
+        self.candidates(key).map(|candidate| candidate.entry)
+    }
+
     /// All keys that any feed has an entry for: each owner's own together, the shared ones last.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         let owners: BTreeSet<NodeId> = self
