@@ -14,8 +14,8 @@ const EARLIEST: u64 = 1_000;
 const LIES: usize = 1;
 /// A feed has so many epochs, and a liar makes them up by the second.
 const LONGEST_LIE: Span = Span::from_millis(5_000);
-/// The shortest blackout, in milliseconds.
-const BLACKOUT: u64 = 20_000;
+/// How long two halves are apart at least, in milliseconds: each side declares all of the other down.
+const APART: u64 = 15_000;
 /// Faults of one scenario, at most.
 const FAULTS: usize = 60;
 
@@ -40,7 +40,7 @@ enum Kind {
     Deaf,
     Copy,
     Lie,
-    Blackout,
+    Apart,
     Replay,
     Drift,
 }
@@ -61,7 +61,7 @@ const SWARM: &[(Kind, f64)] = &[
     (Kind::DiskFull, 0.12),
     (Kind::SlowNode, 0.15),
     (Kind::Flood, 0.1),
-    (Kind::Blackout, 0.12),
+    (Kind::Apart, 0.2),
     (Kind::Replay, 0.08),
     (Kind::Drift, 0.08),
 ];
@@ -90,6 +90,7 @@ const DISK: &[(Kind, f64)] = &[
 ];
 const SPLIT: &[(Kind, f64)] = &[
     (Kind::Split, 1.0),
+    (Kind::Apart, 0.5),
     (Kind::Swizzle, 0.2),
     (Kind::Jam, 0.2),
     (Kind::Pause, 0.1),
@@ -252,7 +253,7 @@ impl Maker {
             Kind::Flood => self.flood(dice, span),
             Kind::Lie => self.lie(dice, span),
             Kind::Deaf => self.deaf(span),
-            Kind::Blackout => self.blackout(at, length),
+            Kind::Apart => self.apart(dice, at, length),
             Kind::Replay => vec![self.replay(dice, at)],
             Kind::Drift => vec![Fault::Drift {
                 at: span.0,
@@ -263,10 +264,11 @@ impl Maker {
         }
     }
 
-    /// Long enough for everybody to declare everybody down, if the scenario is.
-    fn blackout(&self, at: u64, length: u64) -> Vec<Fault> {
-        let length = length.max(BLACKOUT).min(self.chaos - EARLIEST);
-        splits::blackout(self.nodes, at.min(self.chaos - length), length)
+    /// Two halves are apart until each has given up the other, if the scenario is long enough: then
+    /// everybody has to take a new identity at once.
+    fn apart(&self, dice: &mut Dice, at: u64, length: u64) -> Vec<Fault> {
+        let length = length.max(APART).min(self.chaos - EARLIEST);
+        splits::halves(dice, self.nodes, at.min(self.chaos - length), length)
     }
 
     /// One host, or a few.

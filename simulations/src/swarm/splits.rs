@@ -23,10 +23,10 @@ pub(super) fn split(dice: &mut Dice, nodes: usize, at: u64, length: u64) -> Vec<
     }
 }
 
-/// Nothing passes anywhere, and then everything at once: the time in which a whole cluster declares
-/// itself down.
-pub(super) fn blackout(nodes: usize, at: u64, length: u64) -> Vec<Fault> {
-    vec![Cutter { nodes, at, length }.cut([all(), all()])]
+/// Two sides of equal size, or nearly so.
+pub(super) fn halves(dice: &mut Dice, nodes: usize, at: u64, length: u64) -> Vec<Fault> {
+    let cutter = Cutter { nodes, at, length };
+    vec![cutter.cut(cutter.sides(dice, nodes / 2))]
 }
 
 /// A random half of the hosts stops passing anything on, one by one, and lets it all out in another
@@ -79,13 +79,18 @@ impl Cutter {
     }
 
     /// Two sides, of any size.
-    fn sides(&self, dice: &mut Dice) -> [Hosts; 2] {
-        let order = dice.shuffled(self.nodes);
+    fn any_sides(&self, dice: &mut Dice) -> [Hosts; 2] {
         let size = if dice.chance(0.5) {
             self.nodes / 2
         } else {
             dice.index(self.nodes)
         };
+        self.sides(dice, size)
+    }
+
+    /// Two sides, the first of this size.
+    fn sides(&self, dice: &mut Dice, size: usize) -> [Hosts; 2] {
+        let order = dice.shuffled(self.nodes);
         let (mut left, mut right) = (order[..size].to_vec(), order[size..].to_vec());
         left.sort_unstable();
         right.sort_unstable();
@@ -93,7 +98,7 @@ impl Cutter {
     }
 
     fn halves(&self, dice: &mut Dice) -> Vec<Fault> {
-        vec![self.cut(self.sides(dice))]
+        vec![self.cut(self.any_sides(dice))]
     }
 
     fn one(&self, dice: &mut Dice) -> Vec<Fault> {
@@ -164,7 +169,7 @@ impl Cutter {
 
     /// One split again and again.
     fn flapping(&self, dice: &mut Dice) -> Vec<Fault> {
-        let sides = self.sides(dice);
+        let sides = self.any_sides(dice);
         let times = dice.between(2, 8);
         let period = (self.length / times).max(2);
         let length = dice.between(1, period - 1);
