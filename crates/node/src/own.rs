@@ -339,13 +339,14 @@ impl Node {
         }
         let damaged = self.registry.is_damaged(self.me);
         let tidying = self.writer.is_tidying_due(&self.registry) && self.may_forget();
-        let due = damaged || tidying || self.has_overridden();
+        let obeying = self.has_overridden() && self.has_looked_long();
+        let due = damaged || tidying || obeying;
         if !due || self.own.is_paused() || !self.durable.is_idle() || !self.has_asked_around() {
             return;
         }
         if damaged {
             self.accept_own_damage();
-        } else {
+        } else if obeying {
             self.obey_for_earlier_runs();
         }
         if tidying && !damaged {
@@ -355,11 +356,16 @@ impl Node {
         }
     }
 
-    /// Whether the own feed may let go of what others could still hold more of: not soon after a start,
-    /// when some of them have yet to be met, unless clients would have to be refused for it.
+    /// Whether the own feed may let go of what others could still hold more of, which must be, soon after
+    /// a start, if clients would have to be refused otherwise.
     fn may_forget(&self) -> bool {
+        self.has_looked_long() || self.writer.must_forget(&self.registry)
+    }
+
+    /// Whether those who may hold more of the own feed have been met: a node whose disk is empty knows of
+    /// nobody at first.
+    fn has_looked_long(&self) -> bool {
         self.now.since(self.roster.started()) >= REMEMBERS_FOR
-            || self.writer.must_forget(&self.registry)
     }
 
     /// Whether every peer that answers has said in this run that it holds no more of the own feed.

@@ -1,9 +1,6 @@
 //! What is known of each peer's registry.
 
-use std::{
-    collections::{BTreeMap, btree_map},
-    time::Duration,
-};
+use std::collections::{BTreeMap, btree_map};
 
 use tidings_types::{Lineage, NodeId, Timestamp, limits::FEEDS};
 
@@ -22,6 +19,8 @@ pub(crate) struct Peer {
     pub(crate) met: bool,
     /// Since when its fingerprint has differed from ours; `None` while they are equal.
     pub(crate) differs_since: Option<Timestamp>,
+    /// Until when news in flight may be all that differs.
+    pub(crate) excused_until: Timestamp,
     /// How much of this node's feed it is known to hold.
     pub(crate) holds: Lineage,
     /// How far its clock is off.
@@ -63,21 +62,16 @@ impl Peers {
         self.known.get(&node).map(|peer| &peer.holds)
     }
 
-    /// The reachable peers that have differed for `span` and may be asked for a repair now. Whoever
+    /// The reachable peers that differ without an excuse and may be asked for a repair now. Whoever
     /// was not asked for longest is first, so that peers with which no repair helps keep nobody
     /// from the others.
-    pub(crate) fn to_repair(
-        &self,
-        now: Timestamp,
-        span: Duration,
-        roster: &RosterState,
-    ) -> Vec<NodeId> {
+    pub(crate) fn to_repair(&self, now: Timestamp, roster: &RosterState) -> Vec<NodeId> {
         let mut due: Vec<(Timestamp, Timestamp, NodeId)> = self
             .known
             .iter()
             .filter(|(_, peer)| !peer.repairing && peer.repair_at <= now)
+            .filter(|(_, peer)| peer.excused_until <= now)
             .filter_map(|(&node, peer)| Some((peer.repair_at, peer.differs_since?, node)))
-            .filter(|&(_, since, _)| now.since(since) >= span)
             .filter(|&(_, _, node)| roster.is_reachable(node))
             .collect();
         due.sort_unstable();

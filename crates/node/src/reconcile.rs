@@ -58,31 +58,26 @@ impl Node {
             }
         } else if peer.differs_since.is_none() {
             // At first contact, and after a split, nothing is in flight that could explain it.
-            let since = if peer.met { now } else { now - span };
+            peer.excused_until = if peer.met { now + span } else { now };
             peer.met = true;
-            peer.differs_since = Some(since);
+            peer.differs_since = Some(now);
             self.status_dirty = true;
-            self.timers.set_by(Timer::Repair, since + span);
+            self.timers.set_by(Timer::Repair, peer.excused_until);
         }
     }
 
     /// A peer answers that did not: whatever differs between the two is no news in flight.
     pub(crate) fn on_back(&mut self, node: NodeId) {
-        let long_ago = self.now - self.config.repair_after;
         if let Some(peer) = self.peers.get_mut(node) {
-            match &mut peer.differs_since {
-                Some(since) => *since = (*since).min(long_ago),
-                None => peer.met = false,
-            }
+            peer.met = peer.differs_since.is_some();
+            peer.excused_until = self.now;
             self.timers.set_by(Timer::Repair, self.now);
         }
     }
 
     /// Asks those peers that have differed for too long.
     pub(crate) fn on_repair_due(&mut self) {
-        let due = self
-            .peers
-            .to_repair(self.now, self.config.repair_after, &self.roster);
+        let due = self.peers.to_repair(self.now, &self.roster);
         let room = AT_ONCE.saturating_sub(self.exchanges.reconciling());
         for peer in due.into_iter().take(room) {
             self.reconcile(peer);
