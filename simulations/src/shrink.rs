@@ -172,20 +172,24 @@ impl Shrinker {
         let Ok(scenario) = table.clone().try_into::<Scenario>() else {
             return false;
         };
-        let Ok((Verdict::Broken(violation), _)) = self.judge(&scenario, self.mutant) else {
+        self.runs += 1;
+        let Ok((Verdict::Broken(violation), _)) = run(&scenario, self.mutant, self.events) else {
             return false;
         };
         let is_same = violation.invariant == self.violation.invariant
-            && (self.mutant == Mutant::None
-                || matches!(self.judge(&scenario, Mutant::None), Ok((Verdict::Pass, _))));
+            && (self.mutant == Mutant::None || self.passes_without_mutant(&scenario));
         if is_same {
             self.violation = violation;
         }
         is_same
     }
 
-    fn judge(&mut self, scenario: &Scenario, mutant: Mutant) -> Result<(Verdict, u64)> {
+    /// What breaks nothing runs to its end, however early the mutant broke something.
+    fn passes_without_mutant(&mut self, scenario: &Scenario) -> bool {
         self.runs += 1;
-        run(scenario, mutant, self.events)
+        matches!(
+            run(scenario, Mutant::None, u64::MAX),
+            Ok((Verdict::Pass, _))
+        )
     }
 }
