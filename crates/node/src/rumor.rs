@@ -13,7 +13,7 @@ use tidings_wire::{EncodeError, datagram};
 use crate::{Node, Output, timers::Timer};
 
 /// Peers that the owner of new dots tells at once.
-const FANOUT: usize = 15;
+const FANOUT: usize = 31;
 /// Peers that a receiver passes news on to, in a cluster that the owner cannot cover.
 const FORWARD: usize = 4;
 /// Deltas in one datagram, at most, that are looked at.
