@@ -7,7 +7,8 @@
 //! else answered a probe since the suspicion began, and few of the members probed lately did not.
 //! Until then the node is *in doubt* and holds its verdicts; the suspects are probed on and may
 //! refute. The doubt ends when probes are answered again or suspects show that they live. What was
-//! found during it counts for nothing then: a suspect is accused only if it fails a probe again.
+//! found during it counts for nothing then: a suspect is accused only if it fails a probe again. Nor
+//! does what was found while this node heard nobody: a suspect's time counts from when it hears again.
 //!
 //! The second measure is Lifeguard's multiplier (Dadgar, Phillips, Currey, "Lifeguard: Local Health
 //! Awareness for More Accurate Failure Detection", 2018): the more a node has reason to take itself
@@ -32,6 +33,9 @@ const OUTCOMES: usize = 10;
 const FAILED_PERCENT: usize = 30;
 /// How often a held verdict is looked at again.
 const HOLD: Duration = Duration::from_secs(1);
+/// Probe periods without a packet that are silence. Of three members of which one is down each hears the
+/// other in every period, by a ping or by a request to ping, and jitter makes that a little more.
+const SILENCE: (u32, u32) = (7, 4);
 /// How many suspicion times a suspect has whom only others accuse, before this node takes it for
 /// down: the accuser's verdict and the suspect's answer both need to get here.
 const HEARSAY: u32 = 2;
@@ -46,6 +50,8 @@ pub(crate) struct LocalHealth {
     score: u32,
     /// Since when this node may trust itself; `None` while it is in doubt.
     sound_since: Option<Timestamp>,
+    /// Since when packets have come without a long pause.
+    hearing_since: Timestamp,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +75,7 @@ impl Default for LocalHealth {
             failed_in_a_row: 0,
             score: 0,
             sound_since: Some(Timestamp::ZERO),
+            hearing_since: Timestamp::ZERO,
         }
     }
 }
@@ -243,6 +250,20 @@ impl Membership {
         true
     }
 
+    /// A packet was accepted.
+    pub(crate) fn note_accepted(&mut self, now: Timestamp) {
+        if self.hears_nobody(now) {
+            self.health.hearing_since = now;
+        }
+        self.last_accepted = now;
+    }
+
+    /// Whether nobody at all was heard for so long that a suspect's answer may have been missed too.
+    fn hears_nobody(&self, now: Timestamp) -> bool {
+        let silence = self.config.probe_period * self.health.factor() * SILENCE.0 / SILENCE.1;
+        now.since(self.last_accepted) >= silence
+    }
+
     fn may_accuse(
         &mut self,
         now: Timestamp,
@@ -259,7 +280,11 @@ impl Membership {
         let Some(sound) = self.health.sound_since else {
             return false;
         };
+        if self.hears_nobody(now) {
+            return false;
+        }
         let time = self.pace.suspicion * self.health.factor();
+        let sound = sound.max(self.health.hearing_since);
         failed.is_some_and(|at| at >= sound) && now.since(since.max(sound)) >= time
     }
 

@@ -104,7 +104,7 @@ impl Members {
             let known = self.rows.get(&member.id().node).copied();
             let was = known.map(|row| row.state);
             let is_same_suspicion = known.is_some_and(|row| {
-                state == State::Suspect
+                (row.state, state) == (State::Suspect, State::Suspect)
                     && row.id == *member.id()
                     && row.incarnation == member.incarnation()
             });

@@ -376,7 +376,7 @@ impl Membership {
             self.timers.set_foca(now + after, timer);
         }
         if effects.accepted {
-            self.last_accepted = now;
+            self.note_accepted(now);
             self.counters.packets_accepted += 1;
         }
         if dirty || effects.members_touched || effects.rejoined {

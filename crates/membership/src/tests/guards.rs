@@ -71,6 +71,7 @@ fn the_timer_of_a_standing_suspicion_ends_in_a_verdict_and_a_notice() {
     node.timers.clear(); // No probe comes between.
     assert!(!node.is_stale(&suspicion_of(1, 0)));
     node.health.answered(node_id(2), now);
+    node.last_accepted = now; // Its answer.
     node.timers.set_foca(now, suspicion_of(1, 0));
     node.handle_timeout(now);
     assert_eq!(state_of(&node, 1), Some(State::Down));
@@ -93,6 +94,21 @@ fn the_timer_of_a_suspicion_by_a_node_that_hears_nobody_ends_in_a_view_of_its_ow
         Output::Packet { to, .. } if to == addr(1))
     });
     assert!(!told);
+}
+
+#[test]
+fn a_suspicion_of_others_that_nobody_ends_makes_a_view_of_its_own() {
+    let mut node = knowing([listed(1, State::Alive), listed(2, State::Alive)]);
+    node.timers.clear();
+    let suspect = foca::Member::new(identity(1, 1), 0, foca::State::Suspect);
+    node.drive(Timestamp::ZERO, true, |swim, effects| {
+        swim.apply_many([suspect].into_iter(), true, effects)
+    });
+    assert_eq!(state_of(&node, 1), Some(State::Suspect));
+    let due = node.poll_timeout().expect("a suspicion has an end");
+    node.handle_timeout(due);
+    assert_eq!(state_of(&node, 1), Some(State::Down));
+    assert!(node.snapshot().contains(&listed(1, State::Suspect)));
 }
 
 #[test]
