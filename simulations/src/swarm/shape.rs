@@ -110,7 +110,8 @@ fn settings(profile: Profile, seed: u64) -> Settings {
 fn links(profile: Profile, seed: u64, nodes: usize) -> Paths {
     let mut dice = Dice::new(seed, "links");
     let default = match profile {
-        Profile::Calm | Profile::Deaf => mild(&mut dice),
+        // A lie has an end in seconds only where its owner is heard at once.
+        Profile::Calm | Profile::Deaf | Profile::Liar => mild(&mut dice),
         Profile::Lossy => bad(&mut dice),
         _ if dice.chance(0.3) => bad(&mut dice),
         _ => mild(&mut dice),
