@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tidings_types::Status;
+use tidings_types::{Liveness, Status};
 use tidings_view::{Listed, View};
 
 use crate::{
@@ -88,7 +88,7 @@ pub(crate) fn mark_read(
     marks: Marks,
 ) {
     let status = view.status();
-    let last_contact = differs_for(view, &status).unwrap_or_default();
+    let last_contact = behind_for(view, &status);
     set(response, INDEX, index.max(1));
     // There is no leader whose loss a client would have to know of.
     set(response, KNOWN_LEADER, true);
@@ -111,7 +111,7 @@ pub(crate) fn mark_read(
 /// Says of an answer to a read with `?cached` that it comes from memory, as all answers do, and how
 /// old it may be.
 pub(crate) fn mark_cached(response: &mut Response, view: &View) {
-    let age = differs_for(view, &view.status()).unwrap_or_default();
+    let age = behind_for(view, &view.status());
     set(response, CACHE, "HIT");
     set(response, header::AGE, age.as_secs());
 }
@@ -126,6 +126,16 @@ pub(crate) fn mark_island(response: &mut Response, view: &View) {
         let text = format!("{} of {}", roster.reachable, roster.expected);
         set(response, REACHABLE, text);
     }
+}
+
+/// How much this agent may have missed: for how long some reachable peer's registry has differed from
+/// its own, and on an island the time since one of the lost agents was last heard.
+fn behind_for(view: &View, status: &Status) -> Duration {
+    let (roster, now) = (view.roster(), view.now());
+    let members = roster.members.values();
+    let lost = members.filter(|member| roster.island && member.liveness == Liveness::Stale);
+    let silent = lost.map(|member| now.since(member.heard)).min();
+    differs_for(view, status).max(silent).unwrap_or_default()
 }
 
 /// How long some reachable peer's registry has differed from this agent's.

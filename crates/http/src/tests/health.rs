@@ -168,6 +168,7 @@ async fn an_island_answers_with_what_it_knew_and_says_so() {
     assert_eq!(answer.header("x-tidings-island"), Some("true"));
     assert_eq!(answer.header("x-tidings-reachable"), Some("1 of 3"));
     assert_eq!(answer.header("x-tidings-stale"), Some("2"));
+    assert_eq!(answer.header("x-consul-lastcontact"), Some("1000"));
     assert_eq!(
         answer.header("x-consul-effective-consistency"),
         Some("stale")
