@@ -131,10 +131,14 @@ pub(crate) fn mark_island(response: &mut Response, view: &View) {
 /// How much this agent may have missed: for how long some reachable peer's registry has differed from
 /// its own, and on an island the time since one of the lost agents was last heard.
 fn behind_for(view: &View, status: &Status) -> Duration {
-    let (roster, now) = (view.roster(), view.now());
-    let members = roster.members.values();
-    let lost = members.filter(|member| roster.island && member.liveness == Liveness::Stale);
-    let silent = lost.map(|member| now.since(member.heard)).min();
+    let roster = view.roster();
+    let silent = || {
+        let members = roster.members.values();
+        let lost = members.filter(|member| member.liveness == Liveness::Stale);
+        lost.map(|member| view.now().since(member.heard)).min()
+    };
+    // Every read asks, and only an island has members to look through.
+    let silent = roster.island.then(silent).flatten();
     differs_for(view, status).max(silent).unwrap_or_default()
 }
 

@@ -40,12 +40,11 @@ pub(crate) struct Outgoing {
 impl Effects {
     /// Forgets one call, and keeps the room for the next.
     pub(crate) fn clear(&mut self) {
-        let (mut packets, mut timers) = (mem::take(&mut self.packets), mem::take(&mut self.timers));
-        packets.clear();
-        timers.clear();
+        self.packets.clear();
+        self.timers.clear();
         *self = Self {
-            packets,
-            timers,
+            packets: mem::take(&mut self.packets),
+            timers: mem::take(&mut self.timers),
             ..Self::default()
         };
     }

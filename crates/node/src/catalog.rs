@@ -229,13 +229,13 @@ impl Node {
         service: &ServiceId,
         key_of: impl Fn(CheckId) -> Key,
     ) -> BTreeSet<Key> {
-        let beaten = self.registry.entries_for(instance);
-        let beaten = beaten.filter_map(|entry| match entry.body.as_deref() {
+        let entries = self.registry.entries_for(instance);
+        let held = entries.filter_map(|entry| match entry.body.as_deref() {
             Some(Body::Instance(instance)) => Some(instance.checks.clone()),
             _ => None,
         });
-        let now = self.instance(instance).map(|instance| instance.checks);
-        let named = beaten.chain(now).flatten();
+        let written = self.instance(instance).map(|instance| instance.checks);
+        let named = held.chain(written).flatten();
         named
             .map(key_of)
             .filter(|check| self.speaks_for(check, service))

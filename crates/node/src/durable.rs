@@ -175,7 +175,7 @@ impl Node {
             ..
         })
         | Content::Relearned(lineage)) = &batch.content;
-        self.durable.on_disk.join(lineage);
+        self.saved_up_to(lineage);
         if let Content::Written(delta) = &batch.content {
             let applied = self.writer.commit(&mut self.registry, delta.clone());
             self.publish(applied.touched);
