@@ -31,38 +31,45 @@ impl ContentHasher {
     }
 
     pub(crate) fn slot(&self, dot: Dot, key: &Key, slot: &Slot) -> SlotHash {
-        let mut hasher = self.tagged(SLOT);
-        encode(&mut hasher, &dot);
-        let bytes = encode(&mut hasher, &(key, slot));
+        let mut encoded = tagged(SLOT);
+        encode(&mut encoded, &dot);
+        let before = encoded.len();
+        encode(&mut encoded, &(key, slot));
         SlotHash {
-            hash: first_128_bits(&hasher),
-            bytes,
+            hash: self.first_128_bits(&encoded),
+            bytes: encoded.len() - before,
         }
     }
 
     /// What a feed at this position with this content adds to the fingerprint.
     pub(crate) fn item(&self, state: &FeedState) -> u128 {
-        let mut hasher = self.tagged(ITEM);
-        encode(&mut hasher, state);
-        first_128_bits(&hasher)
+        let mut encoded = tagged(ITEM);
+        encode(&mut encoded, state);
+        self.first_128_bits(&encoded)
     }
 
-    fn tagged(&self, tag: u8) -> blake3::Hasher {
-        let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        hasher.update(&[tag]);
-        hasher
+    fn first_128_bits(&self, encoded: &[u8]) -> u128 {
+        let hash = blake3::keyed_hash(&self.key, encoded);
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hash.as_bytes()[..16]);
+        u128::from_le_bytes(bytes)
     }
 }
 
-fn encode(hasher: &mut blake3::Hasher, value: &impl Serialize) -> usize {
-    bincode::serde::encode_into_std_write(value, hasher, config::standard())
-        .expect("plain data encodes, and a hasher takes every byte")
+/// Most slots and states fit this, so that they are written without taking memory again and again.
+const USUAL_BYTES: usize = 512;
+
+fn tagged(tag: u8) -> Vec<u8> {
+    let mut encoded = Vec::with_capacity(USUAL_BYTES);
+    encoded.push(tag);
+    encoded
 }
 
-fn first_128_bits(hasher: &blake3::Hasher) -> u128 {
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-    u128::from_le_bytes(bytes)
+/// Values are encoded before they are hashed, since the encoder writes many of them byte by byte, and
+/// each of a hasher's updates costs more than a byte of memory.
+fn encode(into: &mut Vec<u8>, value: &impl Serialize) {
+    bincode::serde::encode_into_std_write(value, into, config::standard())
+        .expect("plain data encodes, and memory takes every byte");
 }
 
 const SLOT: u8 = 1;
