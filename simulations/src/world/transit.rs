@@ -240,11 +240,14 @@ impl World {
     }
 
     /// A datagram that is true and tells nothing: a position that is known, or a rumor without
-    /// news, in turns.
+    /// news, in turns. Of a damaged feed its owner's word would not be true, and a node gives none.
     fn idle_talk(&mut self, from: usize) -> Option<Vec<u8>> {
         self.floods_sent += 1;
         let me = self.hosts[from].me();
         let registry = self.hosts[from].node.as_ref()?.registry();
+        if registry.is_damaged(me) {
+            return None;
+        }
         let state = registry.state(me)?;
         let lineage = state.lineage.clone();
         let body = if self.floods_sent.is_multiple_of(2) {
