@@ -44,7 +44,8 @@ pub struct Deadlines {
     pub E1: Option<Span>,
     /// Nothing acknowledged is lost.
     pub E2: Option<Span>,
-    /// Each running agent sees exactly the running agents.
+    /// Each running agent sees exactly the running agents: at a moment soon after the deadline, and at
+    /// one shortly before the end, since over links that lose much one is taken for dead now and then.
     pub E3: Option<Span>,
     /// No answer has an instance of a dead owner.
     pub E4: Option<Span>,
