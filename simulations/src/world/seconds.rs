@@ -7,8 +7,6 @@ use crate::{check::Told, figures::Figures};
 
 /// Every so many seconds one host is looked at closely.
 const CLOSER: usize = 5;
-/// Every so many close looks the laws of merging are tried, which costs more than all other looks.
-const LAWS: usize = 1;
 
 impl World {
     /// What is looked at once a second.
@@ -34,6 +32,8 @@ impl World {
             self.checks.holds_little(self.now, host, state, sessions)?;
         }
         let seconds = self.trace.digests().len();
+        self.checks
+            .merging_is_lawful(self.now, seconds, &self.hosts, liar::id_of)?;
         if !seconds.is_multiple_of(CLOSER) {
             return Ok(());
         }
@@ -41,12 +41,7 @@ impl World {
         let host = turn % self.hosts.len();
         let state = &self.hosts[host];
         self.checks.holds_small_feeds(self.now, host, state)?;
-        self.checks.followers_see_it_all(self.now, host, state)?;
-        if !turn.is_multiple_of(LAWS) {
-            return Ok(());
-        }
-        self.checks
-            .merging_is_lawful(self.now, turn / LAWS, &self.hosts, liar::id_of)
+        self.checks.followers_see_it_all(self.now, host, state)
     }
 
     /// What the run has cost so far.
