@@ -23,6 +23,7 @@
 //! | E5 | where nothing is asked, nobody talks about records, and nobody is suspected | `quiescence` |
 //! | E6 | what is published adds up to what is in force, deletions included | `watch` |
 //! | E7 | nothing of one cluster is ever seen in another | `apart` |
+//! | E8 | an agent goes on looking for others, often while it hears nobody | `calls` |
 //! | B1 | while nothing goes wrong, readers are behind by little | `staleness` |
 //! | B2 | healthy nodes are not called down, nor made to rejoin | `accusations` |
 //! | B3 | quiet is cheap, a heal costs what differed, no storm is long; timers do not go off together | `traffic`, `lock_step` |
@@ -43,6 +44,7 @@ mod agreement;
 mod answers;
 mod apart;
 mod bounds;
+mod calls;
 mod dead;
 mod fits;
 mod laws;
@@ -132,6 +134,7 @@ pub(crate) struct Checks {
     seen: BTreeMap<EventName, u64>,
     rare: rare::Rare,
     laws: laws::Judged,
+    calls: calls::Calls,
     deaths: dead::Deaths,
     traffic: Traffic,
     false_downs: u64,

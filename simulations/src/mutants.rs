@@ -23,7 +23,7 @@ pub struct Trial {
 
 /// Every mutant with what must fail.
 pub const TRIALS: [Trial; 9] = [
-    trial(Mutant::NoWatchdog, &["E1", "E3"]),
+    trial(Mutant::NoWatchdog, &["E1", "E3", "E8"]),
     trial(Mutant::NoTurnUndeadFilter, &["B2"]),
     // What a sick node says of healthy ones is seen where somebody is deaf and all others are well.
     Trial {

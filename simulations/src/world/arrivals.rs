@@ -63,6 +63,7 @@ impl World {
                     ..
                 } = packet;
                 self.messages += 1;
+                self.checks.heard(self.now, host);
                 self.recorder.taken(self.now, host, track);
                 self.feed(
                     host,

@@ -19,6 +19,8 @@ impl World {
             .equal_fingerprints_mean_equal_content(self.now, &self.hosts)?;
         self.checks.lies_are_put_right(self.now)?;
         self.checks.liars_cost_little(self.now, &self.hosts)?;
+        self.checks
+            .everybody_goes_on_calling(self.now, &self.hosts)?;
         self.look_closely()?;
         self.every_yield_ends()?;
         self.checks

@@ -30,6 +30,9 @@ impl World {
         payload: Vec<u8>,
     ) -> Step {
         self.checks.fits(self.now, host, &payload)?;
+        if receiver.is_none() {
+            self.checks.called(self.now, host, &self.hosts[host]);
+        }
         let Some(target) = host_at(to, self.hosts.len()) else {
             return Ok(());
         };
