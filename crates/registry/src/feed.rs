@@ -438,30 +438,3 @@ impl Ord for ByKey {
         self.0.change.key.cmp(&other.0.change.key)
     }
 }
-
-/// The content sum of `feed` once `pending` has been applied and the position's `watermark` and
-/// `floor` have moved, without applying anything.
-///
-/// The pending changes are the owner's newest, so each replaces what stands under its key and none
-/// is covered by the watermark.
-pub(crate) fn sum_after(
-    feed: &Feed,
-    pending: &BTreeMap<Key, Standing>,
-    watermark: Option<&Lineage>,
-    floor: Option<Epoch>,
-) -> u128 {
-    let mut sum = feed.sum;
-    for (key, standing) in pending {
-        let replaced = feed.standing(key).map_or(0, |held| held.hash);
-        sum = sum.wrapping_sub(replaced).wrapping_add(standing.hash);
-    }
-    let floor = floor.unwrap_or(Epoch::ZERO);
-    let buried = watermark
-        .into_iter()
-        .flat_map(|watermark| feed.buried(watermark));
-    let above = buried.filter(|standing| standing.change.epoch >= floor);
-    above
-        .chain(feed.below(floor))
-        .filter(|standing| !pending.contains_key(&standing.change.key))
-        .fold(sum, |sum, standing| sum.wrapping_sub(standing.hash))
-}

@@ -9,6 +9,7 @@
 mod batch;
 mod burial;
 mod outbid;
+mod pending;
 mod runs;
 
 pub use burial::{Keeps, MARKS_KEPT, RESTAMP_ENTRIES};
@@ -24,6 +25,7 @@ use tidings_types::{
     limits::{FEED_BYTES, FEED_RECORDS, LINEAGE_EPOCHS, RECORD_BYTES},
 };
 
+use self::pending::Pending;
 use crate::{
     InForce, Registry, WriteError,
     cost::cost,
@@ -56,10 +58,7 @@ pub struct Writer {
     taken: u64,
     /// Whether a batch of this epoch was committed.
     committed: bool,
-    /// Per key the newest change that is not committed.
-    pending: BTreeMap<Key, Standing>,
-    /// What the changes staged since the last batch took the place of, in their order.
-    replaced: Vec<(Key, Option<Standing>)>,
+    pending: Pending,
     /// Moves that are not committed, with their seqs.
     watermark: Option<(u64, Lineage)>,
     floor: Option<(u64, Epoch)>,
@@ -80,8 +79,7 @@ impl Writer {
             written: 0,
             taken: 0,
             committed: false,
-            pending: BTreeMap::new(),
-            replaced: Vec::new(),
+            pending: Pending::default(),
             watermark: None,
             floor: None,
             keeps: Keeps::default(),
@@ -275,12 +273,7 @@ impl Writer {
     /// Takes back everything staged since the last batch was taken: a command that fails half-way
     /// leaves nothing behind. Its seqs were seen by nobody and are given out again.
     pub fn discard_staged(&mut self) {
-        while let Some((key, replaced)) = self.replaced.pop() {
-            match replaced {
-                Some(standing) => self.pending.insert(key, standing),
-                None => self.pending.remove(&key),
-            };
-        }
+        self.pending.discard_staged();
         self.watermark.take_if(|(seq, _)| *seq > self.taken);
         self.floor.take_if(|(seq, _)| *seq > self.taken);
         self.written = self.taken;
@@ -340,7 +333,7 @@ impl Writer {
         }
         let is_entry = |slot: &Slot| matches!(slot, Slot::Entry(_));
         let (mut entries, mut slots) = (entries, slots);
-        for (key, standing) in &self.pending {
+        for (key, standing) in self.pending.iter() {
             let replaced = registry.slot(self.me, key).map(|change| &change.slot);
             slots += usize::from(replaced.is_none());
             entries += usize::from(is_entry(&standing.change.slot));
@@ -393,8 +386,7 @@ impl Writer {
     fn cost_with(&self, registry: &Registry, key: &Key, cost: usize) -> usize {
         let feed = registry.feed(self.me);
         let committed = feed.map_or(0, Feed::cost);
-        let staged: usize = self.pending.values().map(|standing| standing.cost).sum();
-        let at_most = committed + staged + cost;
+        let at_most = committed + self.pending.cost() + cost;
         if at_most <= FEED_BYTES_WRITTEN {
             return at_most;
         }
@@ -426,12 +418,10 @@ impl Writer {
         let change = Change {
             epoch: dot.epoch,
             seq: dot.seq,
-            key: key.clone(),
+            key,
             slot,
         };
-        let standing = Standing::new(change, weighed);
-        let replaced = self.pending.insert(key.clone(), standing);
-        self.replaced.push((key, replaced));
+        self.pending.stage(Standing::new(change, weighed));
         dot
     }
 

@@ -4,13 +4,10 @@
 //! starts where the one before it ends. A batch foretells the feed's sum at its end, because it
 //! goes to the disk, and later to peers, as it is.
 
-use tidings_types::{Change, Delta, FeedState, Lineage};
+use tidings_types::{Delta, FeedState, Key, Lineage};
 
 use super::Writer;
-use crate::{
-    Applied, Registry,
-    feed::{Feed, sum_after},
-};
+use crate::{Applied, Registry, feed::Feed};
 
 impl Writer {
     /// Everything staged since the last call, as one delta of the own feed, to be made durable.
@@ -18,7 +15,6 @@ impl Writer {
         if !self.has_staged() {
             return None;
         }
-        self.replaced.clear();
         let held = registry.lineage(self.me);
         let from = self.position(&held, self.taken);
         let lineage = self.position(&held, self.written);
@@ -30,14 +26,18 @@ impl Writer {
             .into_iter()
             .for_each(|position| watermark.join(position));
         let floor = self.floor.map(|(_, floor)| floor);
-        let sum = sum_after(feed, &self.pending, moved, floor);
-        let mut changes: Vec<Change> = self
-            .pending
-            .values()
-            .filter(|standing| standing.change.seq > self.taken)
-            .map(|standing| standing.change.clone())
-            .collect();
-        changes.sort_by_key(|change| change.seq);
+        let count = || self.pending.sum_counted(feed, moved, floor);
+        let sum = if moved.is_some() || floor.is_some() {
+            let sum = count();
+            self.pending.foretell_nothing();
+            sum
+        } else {
+            let sum = self.pending.sum_with_staged(feed).unwrap_or_else(count);
+            debug_assert_eq!(sum, count(), "what is kept up to date is what is there");
+            self.pending.foretell(feed, sum);
+            sum
+        };
+        let changes = self.pending.take_staged();
         self.taken = self.written;
         let state = FeedState {
             owner: self.me,
@@ -66,12 +66,12 @@ impl Writer {
         }
         registry.set_own_epoch(self.epoch);
         self.committed = true;
+        let changes = batch.changes.iter();
+        let keys: Vec<Key> = changes.map(|change| change.key.clone()).collect();
+        let foretold = batch.state.sum;
         let applied = registry.adopt(batch);
-        self.pending
-            .retain(|_, standing| standing.change.seq > upto);
-        for (_, replaced) in &mut self.replaced {
-            replaced.take_if(|standing| standing.change.seq <= upto);
-        }
+        let sum = registry.feed(self.me).map_or(0, Feed::sum);
+        self.pending.commit(&keys, upto, (sum, foretold));
         self.watermark.take_if(|(seq, _)| *seq <= upto);
         if let Some((_, floor)) = self.floor.take_if(|(seq, _)| *seq <= upto) {
             self.left = self.left.split_off(&floor);

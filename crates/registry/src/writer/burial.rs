@@ -89,9 +89,9 @@ impl Writer {
     pub fn restamp(&mut self, registry: &Registry) -> Option<Dot> {
         let feed = self.intact_feed(registry)?;
         let floor = self.wanted_floor(feed).filter(|_| self.floor.is_none())?;
-        let mut old = feed.below(floor).filter(|standing| {
-            !standing.is_mark() && !self.pending.contains_key(&standing.change.key)
-        });
+        let mut old = feed
+            .below(floor)
+            .filter(|standing| !standing.is_mark() && !self.pending.holds(&standing.change.key));
         // A lineage at its limit cannot take a dot of this run before the floor moves with it.
         let at_once = if self.check_epochs(registry).is_err() {
             usize::MAX

@@ -12,7 +12,6 @@ impl Writer {
     /// new epoch must follow before the next write, since the disk may hold these dots.
     pub fn give_up(&mut self) {
         self.pending.clear();
-        self.replaced.clear();
         self.watermark = None;
         self.floor = None;
         self.taken = self.written;
@@ -92,7 +91,7 @@ impl Writer {
         let committed = registry
             .changes(self.me)
             .filter(|change| self.is_of_this_run(change.epoch))
-            .filter(|change| !self.pending.contains_key(&change.key));
+            .filter(|change| !self.pending.holds(&change.key));
         let pending = self.pending.values().map(|standing| &standing.change);
         let mut written: Vec<&Change> = committed.chain(pending).collect();
         written.retain(|change| {
