@@ -32,11 +32,27 @@ pub(crate) async fn service(call: &Call) -> Answer {
         listed.retain(|listed| {
             filter.takes(|| CheckServiceNode::of(listed, serf(&listed.instance.node.key)))
         });
-        let nodes: Vec<_> = listed
-            .iter()
-            .map(|listed| CheckServiceNode::of(listed, serf(&listed.instance.node.key)))
-            .collect();
-        (reply::json(call, &nodes), Marks::of(&listed))
+        let response = if reply::is_pretty(call) {
+            let nodes = listed.iter();
+            let nodes =
+                nodes.map(|listed| CheckServiceNode::of(listed, serf(&listed.instance.node.key)));
+            reply::json(call, &nodes.collect::<Vec<_>>())
+        } else {
+            let nodes = listed.iter().map(|listed| {
+                let make = || {
+                    let serf = serf(&listed.instance.node.key);
+                    reply::encoded(&CheckServiceNode::of(listed, serf))
+                };
+                if listed.is_plain() {
+                    // The same for every reader: its owner is live, or it needs none.
+                    listed.instance.memo(make)
+                } else {
+                    make().into()
+                }
+            });
+            reply::json_array(&nodes.collect::<Vec<_>>())
+        };
+        (response, Marks::of(&listed))
     })
     .await
 }

@@ -1,6 +1,6 @@
 //! The ways out: JSON bodies and the headers that tell a client how far to trust them.
 
-use std::{fmt::Display, time::Duration};
+use std::{fmt::Display, sync::Arc, time::Duration};
 
 use axum::{
     body::Body,
@@ -38,7 +38,7 @@ pub(crate) fn moved(uri: &Uri, path: &str) -> Response {
 
 /// `value` as JSON, indented if the client asks for it or the agent is a `dev` agent.
 pub(crate) fn json(call: &Call, value: &impl Serialize) -> Response {
-    let body = if call.params.has("pretty") || call.state.info().dev {
+    let body = if is_pretty(call) {
         pretty(value)
     } else {
         serde_json::to_vec(value)
@@ -49,6 +49,31 @@ pub(crate) fn json(call: &Call, value: &impl Serialize) -> Response {
             Failure::semantic(format_args!("the answer cannot be written: {error}")).into_response()
         }
     }
+}
+
+/// One value of an array that is put together by [`json_array`].
+pub(crate) fn encoded(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("memory takes every byte, and all keys are texts")
+}
+
+/// A JSON array of values that are encoded already.
+pub(crate) fn json_array(values: &[Arc<[u8]>]) -> Response {
+    let bytes = values.iter().map(|value| value.len() + 1).sum::<usize>();
+    let mut body = Vec::with_capacity(bytes + 2);
+    body.push(b'[');
+    for (nth, value) in values.iter().enumerate() {
+        if nth > 0 {
+            body.push(b',');
+        }
+        body.extend_from_slice(value);
+    }
+    body.push(b']');
+    ([(header::CONTENT_TYPE, JSON)], body).into_response()
+}
+
+/// Whether the client or the agent wants JSON that people can read.
+pub(crate) fn is_pretty(call: &Call) -> bool {
+    call.params.has("pretty") || call.state.info().dev
 }
 
 fn pretty(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {

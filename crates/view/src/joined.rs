@@ -1,12 +1,21 @@
 //! What a query reads: services, instances, nodes and checks, joined and immutable.
 
-use std::{net::IpAddr, net::SocketAddr, ops::Deref, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use arc_swap::ArcSwapOption;
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, Departure, Dot, Event, ExternalNode, Instance,
     Key, Node, NodeId, NodeName, ServiceId, ServiceName, TextMap, Texts,
 };
+
+use crate::memo::Memo;
 
 /// Which node a record stands on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,6 +80,8 @@ pub struct InstanceView {
     pub node_checks: Arc<[Arc<CheckView>]>,
     /// The write in force, and this agent's numbers for it.
     pub origin: Origin,
+    /// What was made of it; see [`InstanceView::memo`].
+    pub(crate) memo: Memo,
 }
 
 impl InstanceView {
@@ -234,6 +245,8 @@ pub struct CheckView {
     pub origin: Origin,
     /// What the check said since its status last changed; this agent's own checks only.
     said: ArcSwapOption<String>,
+    /// How often it was said.
+    pub(crate) times_said: AtomicU64,
 }
 
 impl CheckView {
@@ -244,6 +257,7 @@ impl CheckView {
             missing: false,
             origin,
             said: ArcSwapOption::empty(),
+            times_said: AtomicU64::new(0),
         }
     }
 
@@ -276,6 +290,8 @@ impl CheckView {
 
     pub(crate) fn says(&self, output: String) {
         self.said.store(Some(Arc::new(output)));
+        // Afterwards: whoever counts first and then reads takes nothing old for new.
+        self.times_said.fetch_add(1, Ordering::Release);
     }
 
     /// Takes over what `before` said, if the status has not changed since.

@@ -18,6 +18,7 @@
 //! | [`consul`] | [`CONSUL`]: the agents themselves, as Consul's clients look for servers |
 //! | [`events`] | [`EventView`]: the last events of all nodes |
 //! | [`joined`] | [`Service`], [`InstanceView`], [`NodeFacts`], [`CheckView`]: what a query reads |
+//! | [`memo`] | [`Memo`]: what a front door made of an instance |
 //! | [`overlay`] | [`Overlay`], [`Standing`], [`Listed`]: liveness, laid over at query time |
 //! | [`view`] | [`View`]: the queries |
 //! | [`watch`] | [`Watch`]: what a blocking query waits for |
@@ -28,6 +29,7 @@ pub mod command;
 pub mod consul;
 pub mod events;
 pub mod joined;
+pub mod memo;
 pub mod overlay;
 mod shared;
 mod slot;
@@ -45,6 +47,7 @@ pub use joined::{
     AWAITED, CheckBody, CheckView, EventBody, InstanceBody, InstanceView, NodeFacts, NodeKey,
     Origin, Service,
 };
+pub use memo::Memo;
 pub use overlay::{Listed, Overlay, SerfHealth, Standing};
 pub use view::{ListedCheck, NodeView, View};
 pub use watch::Watch;

@@ -53,6 +53,12 @@ pub struct Listed {
 }
 
 impl Listed {
+    /// Whether all that is shown of it follows from its records: its owner is live, and where its node is
+    /// stands in a record.
+    pub const fn is_plain(&self) -> bool {
+        self.stale_for.is_none() && self.fallback.is_none()
+    }
+
     /// The node's address: an IP or host name.
     pub fn node_address(&self) -> &str {
         self.fallback

@@ -8,7 +8,9 @@ use std::{
 
 use tidings_types::{CheckId, ServiceId, Texts};
 
-use crate::{CONSUL, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin, consul};
+use crate::{
+    CONSUL, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin, consul, memo::Memo,
+};
 
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -287,6 +289,7 @@ impl Slot {
                 awaited: Box::default(),
                 node_checks: Arc::clone(&self.node_checks),
                 origin: self.facts.origin,
+                memo: Memo::default(),
             })
         });
     }
@@ -315,6 +318,7 @@ impl Slot {
             awaited: awaited.into(),
             node_checks: Arc::clone(&self.node_checks),
             origin,
+            memo: Memo::default(),
         }
     }
 
