@@ -14,6 +14,7 @@ mod api;
 mod cmd;
 mod exit;
 mod logging;
+mod open_files;
 mod options;
 mod output;
 mod run;

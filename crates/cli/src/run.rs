@@ -4,6 +4,8 @@ use anyhow::Context;
 use tidings_agent::{Agent, Stop};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::open_files;
+
 /// Runs the agent that `start` starts until it stops by itself or a signal ends it. An agent that
 /// gave its identity up to another one is started again, under its new one.
 ///
@@ -15,6 +17,7 @@ pub(crate) fn until_stopped<F>(start: impl Fn() -> F) -> anyhow::Result<()>
 where
     F: Future<Output = anyhow::Result<Agent>>,
 {
+    open_files::raise_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("tidings")

@@ -114,8 +114,8 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
 /// How much is served at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Connections, 10,000 by default; a further one is told 429 and closed. Every long poll of
-    /// HTTP/1.1 holds one.
+    /// Connections, 16,384 by default; a further one is told 429 and closed. Every long poll of
+    /// HTTP/1.1 holds one, and there are fewer of those, so that there is room for writes.
     pub connections: usize,
     /// Blocking queries that wait, 10,000 by default; a further one is told 429.
     pub waiters: usize,
@@ -130,7 +130,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            connections: 10_000,
+            connections: 16_384,
             waiters: 10_000,
             body_bytes: 1 << 20,
             head_bytes: 64 << 10,
