@@ -1,6 +1,6 @@
 //! Figures for monitoring, in Prometheus' text format.
 //!
-//! `GET /v1/tidings/metrics` and `GET /v1/agent/metrics?format=prometheus` answer from this agent's
+//! `GET /metrics`, `/v1/tidings/metrics` and `/v1/agent/metrics?format=prometheus` answer from this agent's
 //! memory, whatever the network does, and ask no lock of anything that serves queries. Each figure
 //! comes with its own help text; counters are counted since the agent's start and end in `_total`.
 //!

@@ -381,6 +381,7 @@ const ROUTES: &[Route] = &[
         Endpoint::TidingsKeyringRemove,
     ),
     ("/v1/tidings/keyring/use/", PUT, Endpoint::TidingsKeyringUse),
+    ("/metrics", GET, Endpoint::TidingsMetrics),
     ("/v1/tidings/metrics", GET, Endpoint::TidingsMetrics),
     ("/v1/tidings/services", PUT, Endpoint::TidingsServices),
     ("/v1/tidings/status", GET, Endpoint::TidingsStatus),

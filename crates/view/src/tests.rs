@@ -13,6 +13,7 @@ use super::*;
 
 mod awaited;
 mod consul;
+mod memo;
 
 const FIRST: u64 = 1_763_000_000_000 << 12;
 
