@@ -15,6 +15,7 @@ use crate::{
     member::{MEMBER, Member},
     reply::{self, Answer},
     request::Call,
+    status,
 };
 
 /// `GET /v1/agent/self`
@@ -54,6 +55,7 @@ pub(crate) fn itself(call: &Call) -> Answer {
         member: Member::of(view, me, roster.members.get(&me), info.gossip),
         stats: stats(call),
         meta: own.facts.meta.clone(),
+        xds: NO_XDS,
     };
     Ok(reply::json(call, &answer))
 }
@@ -62,6 +64,7 @@ fn stats(call: &Call) -> BTreeMap<&'static str, BTreeMap<&'static str, String>> 
     let (view, info) = (call.view(), call.state.info());
     let (roster, status) = (view.roster(), view.status());
     let own = view.own();
+    let leader = status::leader_addr(call);
     let group = |pairs: &[(&'static str, String)]| pairs.iter().cloned().collect();
     BTreeMap::from([
         (
@@ -76,6 +79,15 @@ fn stats(call: &Call) -> BTreeMap<&'static str, BTreeMap<&'static str, String>> 
             group(&[
                 ("revision", info.revision.clone()),
                 ("version", info.version.clone()),
+            ]),
+        ),
+        (
+            "consul",
+            group(&[
+                ("known_datacenters", "1".to_owned()),
+                ("leader", (leader == info.gossip).to_string()),
+                ("leader_addr", leader.to_string()),
+                ("server", "true".to_owned()),
             ]),
         ),
         (
@@ -110,6 +122,12 @@ pub(crate) fn members(call: &Call) -> Answer {
         .collect();
     if !roster.members.contains_key(&view.me()) {
         members.push(Member::of(view, view.me(), None, gossip));
+    }
+    if wan {
+        members = members
+            .into_iter()
+            .map(Member::named_with_datacenter)
+            .collect();
     }
     members.retain(|member| filter.takes_it(member));
     members.sort_by(Member::cmp_names);
@@ -215,7 +233,35 @@ struct Itself<'a> {
     member: Member,
     stats: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
     meta: TextMap,
+    #[serde(rename = "xDS")]
+    xds: Xds,
 }
+
+/// The proxies that an agent configures: none, since there is no mesh. Nomad reads it to find out.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Xds {
+    supported_proxies: BTreeMap<&'static str, &'static str>,
+    port: i32,
+    ports: XdsPorts,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct XdsPorts {
+    plaintext: i32,
+    #[serde(rename = "TLS")]
+    tls: i32,
+}
+
+const NO_XDS: Xds = Xds {
+    supported_proxies: BTreeMap::new(),
+    port: -1,
+    ports: XdsPorts {
+        plaintext: -1,
+        tls: -1,
+    },
+};
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]

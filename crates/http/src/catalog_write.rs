@@ -11,8 +11,8 @@ use tidings_types::{
 
 use crate::{
     definition::{
-        self, UNSUPPORTED, WrittenService, blank_check, check_address, check_meta, cut_output,
-        http_fields,
+        self, WrittenService, blank_check, check_address, check_meta, cut_output, http_fields,
+        refuse_unsupported,
     },
     failure::Failure,
     json_in::{DecodeError, Object},
@@ -101,9 +101,7 @@ impl Written {
             Some(mut service) => {
                 let written = WrittenService::decode(&mut service)?;
                 service.ignore(&["ContentHash", "CreateIndex", "Datacenter", "ModifyIndex"]);
-                for (field, why) in UNSUPPORTED {
-                    service.unsupported(field, why)?;
-                }
+                refuse_unsupported(&mut service)?;
                 service.finish()?;
                 Some(written)
             }
@@ -125,9 +123,7 @@ impl Written {
             service,
             checks: checks.collect::<Result<_, _>>()?,
         };
-        for (field, why) in UNSUPPORTED {
-            object.unsupported(field, why)?;
-        }
+        refuse_unsupported(&mut object)?;
         object.ignore(&["WriteRequest"]);
         object.finish()?;
         Ok(written)
@@ -246,9 +242,7 @@ impl WrittenCheck {
             "CreateIndex",
             "ModifyIndex",
         ]);
-        for (field, why) in UNSUPPORTED {
-            object.unsupported(field, why)?;
-        }
+        refuse_unsupported(&mut object)?;
         object.finish()?;
         Ok(written)
     }

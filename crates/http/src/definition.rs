@@ -18,4 +18,4 @@ pub(crate) use check::{DEREGISTER, blank_check, cut_output, http_fields};
 pub use file::{DefinitionError, Definitions};
 pub(crate) use instance::{WrittenService, check_address, check_meta};
 pub use service::ServiceDefinition;
-pub(crate) use service::{UNSUPPORTED, check, service};
+pub(crate) use service::{check, refuse_unsupported, service};

@@ -253,6 +253,18 @@ impl Object {
         }
     }
 
+    /// Whether `field` is an object with a field called by one of `names`, which is not `null`.
+    pub(crate) fn holds(&self, field: &str, names: &[&str]) -> bool {
+        let inner = self
+            .fields
+            .iter()
+            .filter(|(key, _)| key.eq_ignore_ascii_case(field));
+        let mut inner = inner.filter_map(|(_, value)| value.as_object()).flatten();
+        inner.any(|(key, value)| {
+            !value.is_null() && names.iter().any(|name| key.eq_ignore_ascii_case(name))
+        })
+    }
+
     /// Whether every field that is left holds what it would hold had it not been sent.
     pub(crate) fn is_zero(&self) -> bool {
         self.fields.iter().all(|(_, value)| is_zero(value))

@@ -30,6 +30,14 @@ impl Member {
         (&self.name, &self.tags).cmp(&(&other.name, &other.tags))
     }
 
+    /// The same member under the name that it has where datacenters meet: there is one list of
+    /// members, and only names tell clients which they asked for.
+    pub(crate) fn named_with_datacenter(mut self) -> Self {
+        let datacenter = self.tags.get("dc").map_or("", String::as_str);
+        self.name = format!("{}.{datacenter}", self.name);
+        self
+    }
+
     /// `gossip` is this agent's own address, for the time before it stands in the roster.
     pub(crate) fn of(
         view: &View,

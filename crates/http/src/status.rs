@@ -10,9 +10,13 @@ use crate::{
 /// `GET /v1/status/leader`: the reachable member with the lowest id.
 pub(crate) fn leader(call: &Call) -> Answer {
     call.check_scope()?;
+    Ok(reply::json(call, &leader_addr(call).to_string()))
+}
+
+/// What is told to whoever asks for the leader's address.
+pub(crate) fn leader_addr(call: &Call) -> SocketAddr {
     let lowest = reachable(call).into_iter().next();
-    let lowest = lowest.unwrap_or_else(|| call.state.info().gossip);
-    Ok(reply::json(call, &lowest.to_string()))
+    lowest.unwrap_or_else(|| call.state.info().gossip)
 }
 
 /// `GET /v1/status/peers`: the reachable members.

@@ -8,7 +8,10 @@ use super::{
     check::{WrittenCheck, invalid_check},
     instance::WrittenService,
 };
-use crate::{failure::Failure, json_in::Object};
+use crate::{
+    failure::Failure,
+    json_in::{DecodeError, Object},
+};
 
 /// An instance with its checks.
 #[derive(Clone, Debug)]
@@ -38,9 +41,7 @@ pub(crate) fn service(mut object: Object) -> Result<ServiceDefinition, Failure> 
         "ContentHash",
         "Datacenter",
     ]);
-    for (field, why) in UNSUPPORTED {
-        object.unsupported(field, why)?;
-    }
+    refuse_unsupported(&mut object)?;
     let checks: Vec<_> = checks
         .into_iter()
         .map(WrittenCheck::decode)
@@ -124,8 +125,20 @@ fn initial_status(word: &str) -> Option<CheckStatus> {
     }
 }
 
-/// Fields that ask for what tidings does not do.
-pub(crate) const UNSUPPORTED: &[(&str, &str)] = &[
+/// Refuses a definition that asks for what tidings does not do.
+pub(crate) fn refuse_unsupported(object: &mut Object) -> Result<(), DecodeError> {
+    // Elsewhere an empty object asks for nothing; here it asks for a proxy with all defaults.
+    if object.holds("Connect", &["SidecarService", "sidecar_service"]) {
+        let (field, why) = UNSUPPORTED[0];
+        return Err(DecodeError::Unsupported { field, why });
+    }
+    for (field, why) in UNSUPPORTED {
+        object.unsupported(field, why)?;
+    }
+    Ok(())
+}
+
+const UNSUPPORTED: &[(&str, &str)] = &[
     ("Connect", "tidings has no service mesh"),
     ("Proxy", "tidings has no service mesh"),
     ("Locality", "localities are not kept yet, use Meta"),

@@ -433,6 +433,9 @@ async fn the_agent_tells_of_itself_and_its_cluster() {
     );
     assert_eq!(itself["Member"]["Name"], "one");
     assert_eq!(itself["Meta"]["rack"], "r1");
+    assert_eq!(itself["xDS"]["SupportedProxies"], serde_json::json!({}));
+    let leader = ground.get("/v1/status/leader").await.json();
+    assert_eq!(itself["Stats"]["consul"]["leader_addr"], leader);
     let members = ground.get("/v1/agent/members").await.json();
     let names: Vec<_> = members
         .as_array()
@@ -446,6 +449,9 @@ async fn the_agent_tells_of_itself_and_its_cluster() {
         (&1.into(), &"10.0.0.3".into())
     );
     assert_eq!(members[1]["Tags"]["role"], "consul");
+    let everywhere = ground.get("/v1/agent/members?wan=1").await.json();
+    assert_eq!(everywhere[1]["Name"], "three.dc1");
+    assert_eq!(everywhere[1]["Addr"], "10.0.0.3");
     let text = "Cannot provide a segment with wan=true";
     ground
         .get("/v1/agent/members?wan=1&segment=a")
@@ -513,6 +519,11 @@ const BAD_SERVICES: &[(&str, &str)] = &[
     ),
     (
         r#"{"Name":"a","Connect":{"Native":true}}"#,
+        "Request decode failed: Invalid request body: \"Connect\" is not supported: tidings has \
+         no service mesh",
+    ),
+    (
+        r#"{"Name":"a","connect":{"sidecar_service":{}}}"#,
         "Request decode failed: Invalid request body: \"Connect\" is not supported: tidings has \
          no service mesh",
     ),
