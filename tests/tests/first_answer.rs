@@ -41,6 +41,28 @@ fn the_first_answer_after_a_start_shows_what_was_acknowledged() {
     });
 }
 
+#[test]
+fn the_first_answer_of_a_new_agent_tells_where_it_is() {
+    let name = "the_first_answer_of_a_new_agent_tells_where_it_is";
+    story(name, Needs::Nothing, |stage| {
+        for start in 0..times(50, 15) {
+            let spec = cluster::spec(stage, &format!("n{start}"));
+            let http = Http::new(spec.http);
+            let first = thread::spawn(move || {
+                loop {
+                    if let Ok(nodes) = http.json("/v1/catalog/nodes") {
+                        return nodes;
+                    }
+                }
+            });
+            let _agent = Agent::start(spec);
+            let nodes = first.join().expect("it is answered");
+            assert_eq!(nodes[0]["Address"], "127.0.0.1", "{nodes}");
+            assert_ne!(nodes[0]["ModifyIndex"], 0, "{nodes}");
+        }
+    });
+}
+
 /// How many instances the first answer names: as many as fit a datagram.
 fn first_over_dns(dns: Dns) -> usize {
     loop {

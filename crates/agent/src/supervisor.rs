@@ -13,11 +13,11 @@ use std::{
 
 use tidings_dns::Dns;
 use tidings_http::HttpState;
-use tidings_view::View;
+use tidings_view::{NodeKey, View, Watch};
 use tokio::{
     sync::watch,
     task::{JoinError, JoinHandle},
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{
@@ -34,6 +34,9 @@ use crate::{
 
 /// How long open requests may take once the agent ends.
 const DOORS_WITHIN: Duration = Duration::from_secs(2);
+/// How long the first question waits for this agent's own record, which is shown once it is on disk. A
+/// disk that takes no writes must not keep the doors shut.
+const INTRODUCED_WITHIN: Duration = Duration::from_millis(500);
 /// The pause before a background task that panicked is begun again.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -75,7 +78,8 @@ struct Running {
 
 impl Running {
     fn new(mut crew: Crew) -> Self {
-        // The doors are open by now: the first question must not find an empty registry.
+        // The doors are open by now: the first question must not find an empty registry, nor a node
+        // without an address.
         crew.driver.begin();
         let closing = watch::Sender::new(false);
         let Doors {
@@ -86,6 +90,7 @@ impl Running {
         } = crew.doors;
         let (http_end, dns_end) = (ended(&closing), ended(&closing));
         let (state, dns) = (crew.http, crew.dns);
+        let (http_view, dns_view) = (crew.view.clone(), crew.view.clone());
         let (identity, view) = (crew.identity, crew.view.clone());
         let mut background = vec![tokio::spawn(again("index", move || {
             index::keep_reserved(Arc::clone(&identity), view.clone())
@@ -107,8 +112,14 @@ impl Running {
         }
         Self {
             driver: tokio::spawn(crew.driver.run()),
-            http: tokio::spawn(async move { tidings_http::serve(listener, state, http_end).await }),
-            dns: tokio::spawn(async move { dns.serve(dns_udp, dns_tcp, dns_end).await }),
+            http: tokio::spawn(async move {
+                introduced(&http_view).await;
+                tidings_http::serve(listener, state, http_end).await;
+            }),
+            dns: tokio::spawn(async move {
+                introduced(&dns_view).await;
+                dns.serve(dns_udp, dns_tcp, dns_end).await;
+            }),
             background,
             closing,
             transport: crew.transport,
@@ -151,6 +162,20 @@ impl Running {
         self.transport.close().await;
         drop(self.watchdog);
         tracing::info!("stopped");
+    }
+}
+
+/// Returns once this agent's own record is shown, or has taken too long.
+async fn introduced(view: &View) {
+    let deadline = Instant::now() + INTRODUCED_WITHIN;
+    let own = Watch::Node(NodeKey::Agent(view.me()));
+    while Instant::now() < deadline {
+        // Read first: a record that comes right after the look below is not waited for.
+        let seen = view.index_high_water();
+        if view.own().facts.known {
+            return;
+        }
+        view.changed(&own, seen, deadline).await;
     }
 }
 
