@@ -14,6 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.." || exit 1
 source scripts/check/run.sh
 # shellcheck source=scripts/check/tools.sh
 source scripts/check/tools.sh
+# shellcheck source=scripts/check/clients.sh
+source scripts/check/clients.sh
 # shellcheck source=scripts/check/leaks.sh
 source scripts/check/leaks.sh
 
@@ -28,6 +30,8 @@ STEPS=(
   "explore     made-up scenarios find no broken promise"
   "mutants     made-up scenarios notice each guard that is taken out of the core"
   "e2e         real agents keep the promises on real sockets"
+  "fetch       the clients that are not ours are there"
+  "clients     they work with an agent as with Consul, unchanged"
   "partition   a real network is split under real agents, in three shapes, and heals"
   "drill       real agents keep the promises under kills, pauses, splits, loss and wrong clocks"
   "tour        the README's commands answer as the README says"
@@ -39,10 +43,10 @@ STEPS=(
   "leaks       no process, namespace, port or file is left behind"
 )
 
-# These only compile. Begun together with the unit tests, at the lowest priority, they take what the
-# other steps leave of the machine: tests and stories wait, and builds end on one core. Their target
-# directory is another one, since cargo locks it.
-BESIDE=(lint docs wasm licences advisories)
+# These only compile and fetch. Begun together with the unit tests, at the lowest priority, they take
+# what the other steps leave of the machine: tests and stories wait, and builds end on one core. Their
+# target directory is another one, since cargo locks it.
+BESIDE=(fetch lint docs wasm licences advisories)
 BESIDE_FROM=tests
 # This waits more than it works, as do those that it runs beside.
 WAITING=(drill)
@@ -132,19 +136,20 @@ step_mutants() {
   "$TARGET/debug/tidings-sim" mutants
 }
 
+# These are about clients that are not ours.
+FOREIGN=(clients)
+
 # Stories that use the machine up: each runs alone.
 LOUD=(durability damage packets)
 
 # A story that lacks a tool or right says so and is skipped by itself; in CI it fails.
 step_e2e() {
   if may_install; then
-    need curl curl
-    need dig dnsutils
     need_namespaces
   fi
   build_release
   local found
-  mapfile -t found < <(integration_tests tests/tests | grep -vxF "$(printf '%s\n' "${RULES[@]}")")
+  mapfile -t found < <(integration_tests tests/tests | grep -vxF "$(printf '%s\n' "${RULES[@]}" "${FOREIGN[@]}")")
   [[ ${#found[@]} -gt 0 ]]
   cargo_test --no-run "${found[@]/#/--test=}"
   export TIDINGS_BIN=$TARGET/release/tidings
@@ -158,6 +163,26 @@ step_e2e() {
   export -f cargo_test
   printf '%s\n' "${quiet[@]}" | xargs -P 3 -I '{}' bash -c 'cargo_test --test={}' || code=1
   return "$code"
+}
+
+step_fetch() {
+  if may_install; then
+    need python3 python3
+    need npm npm
+  fi
+  fetch_clients
+}
+
+# A client that is not there is told of; in CI it fails.
+step_clients() {
+  if may_install; then
+    need curl curl
+    need dig dnsutils
+    need_namespaces
+  fi
+  fetch_clients
+  build_release
+  TIDINGS_BIN=$TARGET/release/tidings cargo_test "${FOREIGN[@]/#/--test=}"
 }
 
 step_partition() {

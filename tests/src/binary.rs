@@ -77,7 +77,7 @@ fn modified(path: &Path) -> Option<SystemTime> {
 }
 
 /// A test's own executable stands in `TARGET/PROFILE/deps/`.
-fn target_dir() -> PathBuf {
+pub(crate) fn target_dir() -> PathBuf {
     let me = env::current_exe().expect("a running test has an executable");
     let target = me.ancestors().nth(3);
     target

@@ -19,6 +19,7 @@
 //! | [`calls`], [`reads`] | registrations that may be refused, and reads that must not be |
 //! | [`ledger`] | what clients were told, and what must be served because of it |
 //! | [`random`] | chance that can be repeated |
+//! | [`programs`] | programs that are not ours |
 //! | [`checked`] | a service whose health can be turned |
 //! | [`drill`] | chaos by a plan, and the judgement of it |
 //! | [`wait`] | states are waited for, never slept for |
@@ -27,12 +28,13 @@
 //! | Variable | Effect |
 //! |---|---|
 //! | `TIDINGS_BIN` | the binary to test, in place of the newer of those in the target directory |
+//! | `TIDINGS_CLIENTS` | where clients that are not ours were fetched to, if not to `check/clients` in the target directory |
 //! | `TIDINGS_LONG=1` | the numbers of repetitions that figures need: 20 heals, 20 kills, a split of 120 s |
 //! | `TIDINGS_SEED` | the chance of the stories that can be repeated; else the commit tells it |
 //! | `TIDINGS_STRICT=1` | a story whose slowest figure misses its target fails; for quiet machines |
 //! | `TIDINGS_FAKETIME` | libfaketime, by which a drill shifts clocks, if it is not where Debian has it |
 //! | `TIDINGS_DRILL_LOGS` | where a drill that fails leaves the agents' logs |
-//! | `CI=true` | what is missing (namespaces, curl, dig) fails instead of being skipped |
+//! | `CI=true` | what is missing (namespaces, curl, clients) fails instead of being skipped |
 //!
 //! Each story runs in network, mount and process namespaces of its own. So stories can run side by
 //! side with the same ports and addresses, and whatever becomes of a story, no process, interface
@@ -55,6 +57,7 @@ pub mod image;
 pub mod keys;
 pub mod lab;
 pub mod ledger;
+pub mod programs;
 pub mod random;
 pub mod reads;
 pub mod relay;

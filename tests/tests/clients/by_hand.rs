@@ -1,18 +1,16 @@
-//! Clients that are not ours: curl and dig, if they are here.
-
-use std::process::Command;
+//! curl and dig.
 
 use serde_json::json;
 use tidings_tests::{
     agent::Agent,
     cluster,
+    programs::told,
     stage::{Needs, story},
-    stats::skipped,
 };
 
 #[test]
 fn curl_and_dig_get_what_they_get_from_consul() {
-    let name = "curl_and_dig_get_what_they_get_from_consul";
+    let name = "by_hand::curl_and_dig_get_what_they_get_from_consul";
     story(name, Needs::Nothing, |stage| {
         let agent = Agent::start(cluster::spec(stage, "a"));
         let (http, dns) = (agent.spec().http, agent.spec().dns);
@@ -60,17 +58,4 @@ fn curl_and_dig_get_what_they_get_from_consul() {
             ""
         );
     });
-}
-
-/// What `program` writes to its standard output; `None`, and a line that says so, if it is not
-/// installed.
-fn told(program: &str, words: &[&str]) -> Option<String> {
-    let Ok(done) = Command::new(program).args(words).output() else {
-        let ci = std::env::var_os("CI").is_some_and(|value| value == "true");
-        assert!(!ci, "{program} is not installed, and CI must have it");
-        skipped(&format!("{program} is not installed"));
-        return None;
-    };
-    assert!(done.status.success(), "{program} {words:?}: {done:?}");
-    Some(String::from_utf8_lossy(&done.stdout).into_owned())
 }
