@@ -137,7 +137,7 @@ step_mutants() {
 }
 
 # These are about clients that are not ours.
-FOREIGN=(clients)
+FOREIGN=(clients contracts)
 
 # Stories that use the machine up: each runs alone.
 LOUD=(durability damage packets)

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::OnceLock, time::Duration};
 
-use reqwest::{Client, Method};
+use reqwest::{
+    Client, Method,
+    header::{HeaderMap, HeaderName, HeaderValue},
+};
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 
@@ -81,6 +84,26 @@ impl Http {
         self.put(path, body)?.success()
     }
 
+    /// Any request.
+    ///
+    /// # Errors
+    /// If nobody answered, in words.
+    pub fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &BTreeMap<String, String>,
+        body: &str,
+    ) -> Result<Answer, String> {
+        let headers = headers.iter().try_fold(HeaderMap::new(), |mut all, pair| {
+            let name = HeaderName::try_from(pair.0).map_err(|error| error.to_string())?;
+            let value = HeaderValue::try_from(pair.1).map_err(|error| error.to_string())?;
+            all.insert(name, value);
+            Ok::<_, String>(all)
+        })?;
+        runtime().block_on(self.send_async(method, path, headers, body.to_owned()))
+    }
+
     fn call(&self, method: Method, path: &str, body: String) -> Result<Answer, String> {
         runtime().block_on(self.call_async(method, path, body))
     }
@@ -103,9 +126,20 @@ impl Http {
     }
 
     async fn call_async(&self, method: Method, path: &str, body: String) -> Result<Answer, String> {
+        self.send_async(method, path, HeaderMap::new(), body).await
+    }
+
+    async fn send_async(
+        &self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: String,
+    ) -> Result<Answer, String> {
         let url = format!("{}{path}", self.base);
         let failed = |error: reqwest::Error| format!("{method} {url}: {}", causes(&error));
-        let request = self.client.request(method.clone(), &url).body(body);
+        let request = self.client.request(method.clone(), &url);
+        let request = request.headers(headers).body(body);
         let response = request.send().await.map_err(failed)?;
         let status = response.status().as_u16();
         let headers = response.headers().iter().map(|(name, value)| {

@@ -19,6 +19,7 @@
 //! | [`calls`], [`reads`] | registrations that may be refused, and reads that must not be |
 //! | [`ledger`] | what clients were told, and what must be served because of it |
 //! | [`random`] | chance that can be repeated |
+//! | [`contract`] | what clients that cannot be run here ask, and read from the answers |
 //! | [`programs`] | programs that are not ours |
 //! | [`checked`] | a service whose health can be turned |
 //! | [`drill`] | chaos by a plan, and the judgement of it |
@@ -46,6 +47,7 @@ pub mod binary;
 pub mod calls;
 pub mod checked;
 pub mod cluster;
+pub mod contract;
 pub mod cost;
 pub mod dns;
 pub mod drill;
