@@ -6,10 +6,11 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tidings_types::{CheckStatus, ServiceId};
+use tidings_types::ServiceId;
 use tidings_view::{InstanceView, NodeView};
 
 use crate::{
+    aggregate::Aggregate,
     failure::Failure,
     objects::{AgentService, HealthCheck},
     reply::{self, Answer, REASON},
@@ -100,48 +101,6 @@ fn answer(
     *response.status_mut() = code;
     reply::set(&mut response, REASON, reason);
     response
-}
-
-/// An instance's health in one word, best first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Aggregate {
-    Passing,
-    Warning,
-    Critical,
-    Maintenance,
-}
-
-impl Aggregate {
-    fn of(instance: &InstanceView) -> Self {
-        let mut checks = instance.checks.iter().chain(instance.node_checks.iter());
-        let in_maintenance = checks.any(|check| {
-            let id = check.id.as_str();
-            id == "_node_maintenance" || id.starts_with("_service_maintenance:")
-        });
-        match instance.status() {
-            _ if in_maintenance => Self::Maintenance,
-            CheckStatus::Critical => Self::Critical,
-            CheckStatus::Warning => Self::Warning,
-            CheckStatus::Passing => Self::Passing,
-        }
-    }
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Passing => "passing",
-            Self::Warning => "warning",
-            Self::Critical => "critical",
-            Self::Maintenance => "maintenance",
-        }
-    }
-
-    const fn code(self) -> StatusCode {
-        match self {
-            Self::Passing => StatusCode::OK,
-            Self::Warning => StatusCode::TOO_MANY_REQUESTS,
-            Self::Critical | Self::Maintenance => StatusCode::SERVICE_UNAVAILABLE,
-        }
-    }
 }
 
 #[derive(Debug, Serialize)]

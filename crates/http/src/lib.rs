@@ -20,7 +20,7 @@
 //! | `request`, `reply`, `failure`, `compress` | the way in and the ways out |
 //! | `blocking` | `index` and `wait` |
 //! | `filtering` | `filter` |
-//! | `objects` | the JSON objects that several endpoints share |
+//! | `objects`, `aggregate` | the JSON objects that several endpoints share; health in one word |
 //! | `json_in`, `duration` | Go's reading of JSON and of durations |
 //! | `definition` | service and check definitions as clients write them |
 //! | `agent`, `agent_service`, `agent_check`, `agent_health`, `maintenance`, `member` | `/v1/agent/` |
@@ -36,6 +36,7 @@ mod agent;
 mod agent_check;
 mod agent_health;
 mod agent_service;
+mod aggregate;
 mod batch;
 mod blocking;
 mod catalog;

@@ -3,6 +3,7 @@
 use tidings_types::{Check, CheckId, CheckKind, CheckStatus, Command, Refusal, ServiceId};
 
 use crate::{
+    aggregate::{NODE_MAINTENANCE, SERVICE_MAINTENANCE},
     definition,
     failure::Failure,
     reply::{self, Answer},
@@ -20,7 +21,7 @@ pub(crate) async fn of_service(call: Call) -> Answer {
     if call.view().own_instance(&service).is_none() {
         return Err(Failure::unknown_service(&call.rest));
     }
-    let id = format!("_service_maintenance:{service}");
+    let id = format!("{SERVICE_MAINTENANCE}{service}");
     let id = CheckId::new(id).map_err(Failure::bad)?;
     let check = Check {
         service: Some(service),
@@ -33,7 +34,7 @@ pub(crate) async fn of_service(call: Call) -> Answer {
 pub(crate) async fn of_node(call: Call) -> Answer {
     call.check_scope()?;
     let enable = wanted(&call.params)?;
-    let id = CheckId::new("_node_maintenance").map_err(Failure::bad)?;
+    let id = CheckId::new(NODE_MAINTENANCE).map_err(Failure::bad)?;
     let check = maintenance("Node Maintenance Mode", "node", &call.params);
     switch(&call, id, check, enable).await
 }
