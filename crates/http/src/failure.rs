@@ -52,6 +52,14 @@ impl Failure {
         }
     }
 
+    /// Not now, but soon; it is worth to try again.
+    pub(crate) fn unavailable(text: impl Display) -> Self {
+        Self {
+            retry_after: true,
+            ..Self::new(StatusCode::SERVICE_UNAVAILABLE, text)
+        }
+    }
+
     /// Too many queries wait.
     pub(crate) fn no_place_to_wait() -> Self {
         Self::busy("too many blocking queries are waiting at this agent; try again in a moment")
@@ -82,10 +90,7 @@ impl From<Refusal> for Failure {
             Refusal::NodeAlive { .. } => Self::new(StatusCode::CONFLICT, refusal),
             Refusal::RecordTooLarge { .. } => Self::new(StatusCode::PAYLOAD_TOO_LARGE, refusal),
             Refusal::Busy => Self::busy(refusal),
-            Refusal::ShuttingDown => Self {
-                retry_after: true,
-                ..Self::new(StatusCode::SERVICE_UNAVAILABLE, refusal)
-            },
+            Refusal::ShuttingDown => Self::unavailable(refusal),
             _ => Self::semantic(refusal),
         }
     }

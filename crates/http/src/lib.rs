@@ -28,7 +28,7 @@
 //! | `health` | `/v1/health/` |
 //! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
 //! | `event`, `status`, `coordinate` | `/v1/event/`, `/v1/status/`, `/v1/coordinate/` |
-//! | `tidings`, `batch`, `keyring`, `watch` | `/v1/tidings/` |
+//! | `tidings`, `batch`, `http_sd`, `keyring`, `watch` | `/v1/tidings/` |
 //! | `monitor`, `stream` | the log, and other answers that go on |
 //! | `refusals` | what is refused, and in which words |
 
@@ -51,6 +51,7 @@ mod figures;
 mod filtering;
 mod front;
 mod health;
+mod http_sd;
 mod json_in;
 mod keyring;
 mod maintenance;

@@ -125,6 +125,11 @@ pub(crate) fn mark_read(
         _ => "stale",
     };
     set(response, EFFECTIVE_CONSISTENCY, effective);
+    mark_content(response, marks);
+}
+
+/// Says how much of the content is stale, and how much was decided against another write.
+pub(crate) fn mark_content(response: &mut Response, marks: Marks) {
     if marks.stale > 0 {
         set(response, STALE, marks.stale);
     }

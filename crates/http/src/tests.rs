@@ -11,6 +11,7 @@ mod filtering;
 mod front;
 mod ground;
 mod health;
+mod http_sd;
 mod keyring;
 mod metrics;
 mod monitor;

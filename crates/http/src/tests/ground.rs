@@ -126,7 +126,11 @@ impl Ground {
         });
         let roster = Roster {
             members: entries.collect(),
-            unknown: Liveness::Hidden,
+            unknown: if island {
+                Liveness::Stale
+            } else {
+                Liveness::Hidden
+            },
             reachable,
             expected: members.len(),
             island,
