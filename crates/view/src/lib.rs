@@ -20,6 +20,7 @@
 //! | [`joined`] | [`Service`], [`InstanceView`], [`NodeFacts`], [`CheckView`]: what a query reads |
 //! | [`memo`] | [`Memo`]: what a front door made of an instance |
 //! | [`overlay`] | [`Overlay`], [`Standing`], [`Listed`]: liveness, laid over at query time |
+//! | [`removed`] | [`Removed`]: instances that went, to tell why one is missing |
 //! | [`view`] | [`View`]: the queries |
 //! | [`watch`] | [`Watch`]: what a blocking query waits for |
 //! | [`writer`] | [`ViewWriter`]: applies updates, numbers changes, wakes waiters |
@@ -31,6 +32,7 @@ pub mod events;
 pub mod joined;
 pub mod memo;
 pub mod overlay;
+pub mod removed;
 mod shared;
 mod slot;
 pub mod view;
@@ -49,6 +51,7 @@ pub use joined::{
 };
 pub use memo::Memo;
 pub use overlay::{Listed, Overlay, SerfHealth, Standing};
+pub use removed::{REMOVED_KEPT, Removed};
 pub use view::{ListedCheck, NodeView, View};
 pub use watch::Watch;
 pub use writer::{ViewSettings, ViewWriter, channel};

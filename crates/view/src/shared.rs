@@ -10,7 +10,10 @@ use dashmap::DashMap;
 use foldhash::fast::RandomState;
 use tidings_types::{NodeId, NodeName, Status, Timestamp};
 
-use crate::{EventView, NodeKey, Overlay, Service, Watch, slot::Slot, watch::Waiters};
+use crate::{
+    EventView, NodeKey, Overlay, Service, Watch, removed::RemovedByService, slot::Slot,
+    watch::Waiters,
+};
 
 #[derive(Debug)]
 pub(crate) struct Shared {
@@ -33,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) tables: Tables,
     /// The last events of all nodes.
     pub(crate) events: ArcSwap<Vec<EventView>>,
+    /// The last instances that went.
+    pub(crate) removed: RemovedByService,
     pub(crate) waiters: Waiters,
     /// The driver's clock in microseconds, for ages.
     clock: AtomicU64,
@@ -75,6 +80,7 @@ impl Shared {
                 events: AtomicU64::new(first_index),
             },
             events: ArcSwap::default(),
+            removed: RemovedByService::default(),
             waiters: Waiters::default(),
             clock: AtomicU64::new(0),
         }

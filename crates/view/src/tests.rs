@@ -14,6 +14,7 @@ use super::*;
 mod awaited;
 mod consul;
 mod memo;
+mod removed;
 
 const FIRST: u64 = 1_763_000_000_000 << 12;
 

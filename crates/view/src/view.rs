@@ -1,13 +1,16 @@
 //! The queries.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use tidings_types::{CheckId, NodeId, NodeName, Roster, ServiceId, Status, Timestamp};
 use tokio::time::Instant;
 
 use crate::{
-    CheckView, EventView, InstanceView, Listed, NodeFacts, NodeKey, Overlay, Service, Standing,
-    Watch, shared::Shared, slot::Slot, watch,
+    CheckView, EventView, InstanceView, Listed, NodeFacts, NodeKey, Overlay, Removed, Service,
+    Standing, Watch, shared::Shared, slot::Slot, watch,
 };
 
 /// The read view. Cheap to clone; every query is answered from this agent's memory.
@@ -248,6 +251,24 @@ impl View {
                 })
             })
             .collect()
+    }
+
+    /// The instances that went from the service called `name` in this run and are not back in it,
+    /// oldest first; of all services the last [`REMOVED_KEPT`](crate::REMOVED_KEPT) are remembered.
+    pub fn removed(&self, name: &str) -> Vec<Removed> {
+        let folded = name.to_ascii_lowercase();
+        let removed = self.shared.removed.get(folded.as_str());
+        let mut removed: Vec<_> =
+            removed.map_or_else(Vec::new, |removed| removed.iter().cloned().collect());
+        let service = self.service(name);
+        let here = service.iter().flat_map(|service| service.instances.iter());
+        let here = here.map(|view| (view.node.key.clone(), view.id.clone()));
+        let mut told: BTreeSet<(NodeKey, ServiceId)> = here.collect();
+        // Of one that went several times the last time counts.
+        removed.reverse();
+        removed.retain(|removed| told.insert((removed.node.key.clone(), removed.id.clone())));
+        removed.reverse();
+        removed
     }
 
     /// The last [`EVENTS`](tidings_types::limits::EVENTS) events of all nodes that came

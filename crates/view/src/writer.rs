@@ -16,6 +16,7 @@ use crate::{
     batch::{Batch, Dirty},
     events::Events,
     overlay::Namesake,
+    removed::{Removals, Removed},
     shared::{INDEX_MAX, Shared},
     slot::{Effect, Slot, Touched},
 };
@@ -66,6 +67,7 @@ pub fn channel(settings: ViewSettings) -> (ViewWriter, View) {
         absent: BTreeSet::new(),
         absent_max: absent_services,
         events: Events::default(),
+        removals: Removals::default(),
     };
     let own = NodeKey::Agent(me);
     writer.name_node(&own, None, Some(shared.my_name.as_str()));
@@ -83,6 +85,7 @@ pub struct ViewWriter {
     absent: BTreeSet<(u64, Arc<str>)>,
     absent_max: usize,
     events: Events,
+    removals: Removals,
 }
 
 impl ViewWriter {
@@ -218,18 +221,31 @@ impl ViewWriter {
     }
 
     fn instance(
-        &self,
+        &mut self,
         batch: &mut Batch,
         node: &NodeKey,
         id: &ServiceId,
         body: Option<InstanceBody>,
         origin: Origin,
     ) {
-        let touched = self.change(node, |slot| slot.put_instance(id, body, origin));
+        let stays = body.as_ref().map(|body| body.service.folded());
+        let mut before = None;
+        let touched = self.change(node, |slot| {
+            before = slot.instances.get(id).cloned();
+            slot.put_instance(id, body, origin)
+        });
         let moved = touched.effect == Effect::Moved;
         batch.service_table |= moved;
         batch.check_table |= moved;
         batch.touch(node, touched);
+        let before = before.map(|before| (before.instance.service.folded(), before));
+        if let Some((service, before)) =
+            before.filter(|(service, _)| stays.as_ref() != Some(service))
+        {
+            let by = stays.is_none().then_some(origin.dot).flatten();
+            let removed = Removed::new(&before, self.shared.now(), by);
+            self.removals.note(&self.shared.removed, service, removed);
+        }
     }
 
     /// Changes the slot of `node`, which is made if it is not there.
