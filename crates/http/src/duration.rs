@@ -1,5 +1,7 @@
 //! Durations as Go writes and reads them.
 
+use std::time::Duration;
+
 /// The text is no duration; the message is Go's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum DurationError {
@@ -109,6 +111,11 @@ pub(crate) fn format_ms(ms: u64) -> String {
         tail.truncate(tail.trim_end_matches('0').len());
     }
     format!("{text}{tail}s")
+}
+
+/// Whole milliseconds, as tidings' own endpoints tell spans of time.
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 const SECOND: i64 = 1_000_000_000;

@@ -28,7 +28,7 @@
 //! | `health` | `/v1/health/` |
 //! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
 //! | `event`, `status`, `coordinate` | `/v1/event/`, `/v1/status/`, `/v1/coordinate/` |
-//! | `tidings`, `batch`, `http_sd`, `keyring`, `watch` | `/v1/tidings/` |
+//! | `tidings`, `batch`, `explain`, `http_sd`, `keyring`, `watch` | `/v1/tidings/` |
 //! | `monitor`, `stream` | the log, and other answers that go on |
 //! | `refusals` | what is refused, and in which words |
 
@@ -46,6 +46,7 @@ mod coordinate;
 mod definition;
 mod duration;
 mod event;
+mod explain;
 mod failure;
 mod figures;
 mod filtering;

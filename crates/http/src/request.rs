@@ -6,7 +6,7 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, StatusCode, header},
 };
-use tidings_types::NodeName;
+use tidings_types::{NodeName, Texts};
 use tidings_view::{Listed, NodeFacts, View};
 
 use crate::{
@@ -215,9 +215,13 @@ impl Selection {
     }
 
     pub(crate) fn takes(&self, listed: &Listed) -> bool {
-        let tags = &listed.instance.instance.tags;
+        let instance = &listed.instance;
+        self.takes_tags(&instance.instance.tags) && self.takes_node(&instance.node)
+    }
+
+    pub(crate) fn takes_tags(&self, tags: &Texts) -> bool {
         let has = |wanted: &String| tags.iter().any(|tag| tag.eq_ignore_ascii_case(wanted));
-        self.tags.iter().all(has) && self.takes_node(&listed.instance.node)
+        self.tags.iter().all(has)
     }
 
     pub(crate) fn takes_node(&self, node: &NodeFacts) -> bool {

@@ -10,7 +10,7 @@ use axum::{
 
 use crate::{
     agent, agent_check, agent_health, agent_service, batch, catalog, catalog_write, compress,
-    coordinate, event,
+    coordinate, event, explain,
     failure::Failure,
     front, health, http_sd, keyring, maintenance, metrics, monitor,
     refusals::{self, Refused},
@@ -193,6 +193,7 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::Root => Ok(ROOT.into_response()),
         Endpoint::StatusLeader => status::leader(&call),
         Endpoint::StatusPeers => status::peers(&call),
+        Endpoint::TidingsExplain => explain::service(&call),
         Endpoint::TidingsHttpSd => http_sd::targets(&call),
         Endpoint::TidingsKeyring => keyring::list(call).await,
         Endpoint::TidingsKeyringAdd => keyring::add(call).await,
@@ -255,6 +256,7 @@ enum Endpoint {
     Root,
     StatusLeader,
     StatusPeers,
+    TidingsExplain,
     TidingsHttpSd,
     TidingsKeyring,
     TidingsKeyringAdd,
@@ -375,6 +377,7 @@ const ROUTES: &[Route] = &[
     ("/v1/health/state/", GET, Endpoint::HealthState),
     ("/v1/status/leader", GET, Endpoint::StatusLeader),
     ("/v1/status/peers", GET, Endpoint::StatusPeers),
+    ("/v1/tidings/explain/", GET, Endpoint::TidingsExplain),
     ("/v1/tidings/http_sd", GET, Endpoint::TidingsHttpSd),
     ("/v1/tidings/keyring", GET, Endpoint::TidingsKeyring),
     ("/v1/tidings/keyring/add", PUT, Endpoint::TidingsKeyringAdd),

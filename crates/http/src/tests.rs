@@ -6,6 +6,7 @@ mod catalog;
 mod consul;
 mod coverage;
 mod event;
+mod explain;
 mod fake_node;
 mod filtering;
 mod front;

@@ -1,12 +1,11 @@
 //! `/v1/tidings/...`: what Consul has no word for.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use tidings_types::Liveness;
 use tidings_view::NodeKey;
 
 use crate::{
+    duration::millis,
     reply::{self, Answer},
     request::Call,
 };
@@ -100,8 +99,4 @@ const fn word(liveness: Liveness) -> &'static str {
         Liveness::LastResort => "last resort",
         Liveness::Hidden => "hidden",
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -189,7 +189,7 @@ impl Ground {
     }
 }
 
-fn node_record(n: u8, name: &str) -> (Key, Option<Record>) {
+pub(super) fn node_record(n: u8, name: &str) -> (Key, Option<Record>) {
     let record = Node {
         name: NodeName::new(name).unwrap(),
         gossip: format!("10.0.0.{n}:8301").parse().unwrap(),

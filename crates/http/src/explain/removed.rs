@@ -1,0 +1,57 @@
+//! Instances that were taken away.
+
+use serde::Serialize;
+use tidings_view::{NodeKey, Removed, View};
+
+use crate::duration::millis;
+
+/// One that stood in the service in this run of the agent.
+#[derive(Debug, Serialize)]
+pub(super) struct Withdrawn {
+    id: String,
+    node: String,
+    ago_ms: u64,
+    /// One word that stays the same: `deregistered` at its own agent, `overridden` by an operator
+    /// at another one, or `moved` to another service.
+    code: &'static str,
+    text: String,
+}
+
+impl Withdrawn {
+    pub(super) fn of(view: &View, removed: &Removed) -> Self {
+        let id = &removed.id;
+        let ago = view.now().since(removed.at);
+        let node = view.node_by_key(&removed.node.key);
+        let now = node.as_ref().and_then(|node| node.instances.get(id));
+        let (code, text) = match (removed.by, now) {
+            (_, Some(now)) => {
+                let text = format!(
+                    "its id stands for an instance of {:?} now",
+                    now.instance.service.as_str()
+                );
+                ("moved", text)
+            }
+            (Some(dot), None) => {
+                let at = view.node_by_key(&NodeKey::Agent(dot.node));
+                let at = at.map_or_else(|| dot.node.to_string(), |at| at.facts.name.to_string());
+                let text = format!("deregistered through the catalog at the agent {at}");
+                match removed.node.key {
+                    NodeKey::Agent(_) => ("overridden", text),
+                    NodeKey::External(_) => ("deregistered", text),
+                }
+            }
+            (None, None) => {
+                let text = "deregistered at its own agent: by a client, by a definition file that \
+                            does not name it any more, or after it was critical for too long";
+                ("deregistered", text.to_owned())
+            }
+        };
+        Self {
+            id: id.to_string(),
+            node: removed.node.name.to_string(),
+            ago_ms: millis(ago),
+            code,
+            text,
+        }
+    }
+}
