@@ -54,7 +54,7 @@ mod tests {
         let id = CheckId::new("alive").unwrap();
         let (sink, mut node) = commands(4);
         let answers = [
-            Ok(Outcome { changed: true }),
+            Ok(Outcome::of(true)),
             Err(Refusal::UnknownCheck { id: id.clone() }),
             Err(Refusal::Busy),
         ];

@@ -15,6 +15,9 @@ use crate::{CommandId, Node, Output};
 impl Node {
     /// Carries out a client's command, or says why not.
     pub(crate) fn on_command(&mut self, id: CommandId, command: Command) {
+        if let Command::AwaitHolders { holders, within } = command {
+            return self.await_holders(id, holders, within);
+        }
         if self.depart.is_some() {
             return self.refuse(id, Refusal::ShuttingDown);
         }
@@ -39,9 +42,9 @@ impl Node {
         };
         match self.carry_out(command) {
             Ok(false) if reported.is_some_and(|check| self.is_on_disk(&check)) => {
-                self.reply(id, Ok(Outcome { changed: false }));
+                self.reply(id, Ok(Outcome::of(false)));
             }
-            Ok(changed) => self.persist(Some((id, Outcome { changed }))),
+            Ok(changed) => self.persist(Some((id, Outcome::of(changed)))),
             Err(refusal) => {
                 // A command is carried out whole or not at all.
                 self.writer.discard_staged();
@@ -85,7 +88,8 @@ impl Node {
                 Ok(false)
             }
             Command::ForceLeave { node } => self.force_leave(node),
-            Command::Depart(_) => Ok(false),
+            // Dealt with before, since they write nothing, or no client's record.
+            Command::AwaitHolders { .. } | Command::Depart(_) => Ok(false),
         }
     }
 

@@ -43,13 +43,14 @@ impl Node {
             until,
             said: false,
         });
+        self.end_waits();
         let body = Body::Node(self.record());
         let changed = matches!(
             self.writer
                 .register(&self.registry, Key::Node(self.me), body),
             Ok(Some(_))
         );
-        self.persist(Some((id, Outcome { changed })));
+        self.persist(Some((id, Outcome::of(changed))));
         self.timers.set(Timer::Depart, self.now + AGAIN_EVERY);
     }
 

@@ -115,6 +115,8 @@ pub struct Counters {
     pub changes_refused: u64,
     /// Commands that were refused because of a limit.
     pub commands_refused: u64,
+    /// Clients that were told at once how many agents hold a write, since too many waited for more.
+    pub holder_waits_refused: u64,
     /// Rumors sent.
     pub rumors_sent: u64,
     /// Rumors received that brought something new.

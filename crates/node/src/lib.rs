@@ -27,6 +27,7 @@
 //! | `calls` | calls that took no dot, and records that others took away |
 //! | `durable` | what waits for the disk, and what follows once it is there |
 //! | `rumor` | how new dots travel, and who is known to hold them |
+//! | `holders` | clients that wait until enough agents hold what was written |
 //! | `reconcile` | how gossip's gaps are found and repaired |
 //! | `exchange` | requests in both directions, bounded |
 //! | `patience` | how much is taken of each node, and when it may be given more |
@@ -49,6 +50,7 @@ mod durable;
 pub mod event;
 mod exchange;
 mod fired;
+mod holders;
 pub mod input;
 mod mend;
 mod node;
@@ -71,6 +73,7 @@ pub use config::Config;
 pub use durable::{BATCHES_WAITING, REPLIES_WAITING};
 pub use event::{Counters, Event};
 pub use exchange::REQUESTS_OPEN;
+pub use holders::HOLDER_WAITS;
 pub use input::{Boot, CommandId, Exchange, Input};
 pub use node::Node;
 pub use output::Output;

@@ -18,6 +18,7 @@ use crate::{
     depart::Goodbye,
     durable::Durable,
     exchange::{Exchanges, Purpose},
+    holders::Waits,
     outbox::{Next, Outbox},
     own::Own,
     patience::Patience,
@@ -50,6 +51,7 @@ pub struct Node {
     pub(crate) own: Own,
     pub(crate) calls: Calls,
     pub(crate) unacked: Unacked,
+    pub(crate) waits: Waits,
     pub(crate) pushes: Pushes,
     pub(crate) gaps: Gaps,
     pub(crate) patience: Patience,
@@ -98,6 +100,7 @@ impl Node {
             own: Own::default(),
             calls: Calls::default(),
             unacked: Unacked::default(),
+            waits: Waits::default(),
             pushes: Pushes::default(),
             gaps: Gaps::default(),
             patience: Patience::default(),
@@ -285,6 +288,7 @@ impl Node {
                 Timer::Mend => self.on_mend_due(),
                 Timer::Twin => self.on_twin_due(),
                 Timer::Events => self.on_events_due(),
+                Timer::Holders => self.on_holders_due(),
             }
         }
     }

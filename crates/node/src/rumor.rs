@@ -296,7 +296,12 @@ impl Node {
     pub(crate) fn on_ack(&mut self, peer: NodeId, lineage: &Lineage) {
         let held = common(self.registry.position(self.me), lineage);
         if let Some(known) = self.peers.entry(peer) {
+            let before = (!self.waits.is_empty()).then(|| known.holds.clone());
             known.holds.join(&held);
+            if let Some(before) = before {
+                self.waits.note(&before, &known.holds);
+                self.answer_waits();
+            }
         }
         if !self.synced.covers(&held) {
             self.synced.join(&held);

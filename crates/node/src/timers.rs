@@ -30,9 +30,11 @@ pub(crate) enum Timer {
     Twin,
     /// Take old events away.
     Events,
+    /// Answer those who have waited long enough for others to hold what was written.
+    Holders,
 }
 
-const ALL: [Timer; 11] = [
+const ALL: [Timer; 12] = [
     Timer::Roster,
     Timer::Repair,
     Timer::Push,
@@ -44,6 +46,7 @@ const ALL: [Timer; 11] = [
     Timer::Mend,
     Timer::Twin,
     Timer::Events,
+    Timer::Holders,
 ];
 
 /// When each timer is due.

@@ -1,6 +1,7 @@
 //! Short dialogues between a few nodes, one story per test.
 
 mod faults;
+mod holders;
 mod tags;
 mod world;
 

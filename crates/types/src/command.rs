@@ -1,6 +1,6 @@
 //! What a client asks of the node, and what it is told.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use crate::{
     Check, CheckId, CheckStatus, Departure, Event, EventId, ExternalNode, Instance, NodeId,
@@ -90,6 +90,14 @@ pub enum Command {
         /// The member.
         node: NodeId,
     },
+    /// Changes nothing: answers when that many agents, this one included, are known to hold all that
+    /// this node has written so far, or after a while. [`Outcome::holders`] tells how many do.
+    AwaitHolders {
+        /// How many agents.
+        holders: usize,
+        /// How long to wait for them.
+        within: Duration,
+    },
     /// Says goodbye to the cluster. The node answers queries until its driver stops it.
     Depart(Departure),
 }
@@ -99,6 +107,18 @@ pub enum Command {
 pub struct Outcome {
     /// Whether any record changed; `false` means that all of it was so already.
     pub changed: bool,
+    /// To [`Command::AwaitHolders`]: how many agents are known to hold it, this one included.
+    pub holders: Option<usize>,
+}
+
+impl Outcome {
+    /// The outcome of a command that was to change something.
+    pub const fn of(changed: bool) -> Self {
+        Self {
+            changed,
+            holders: None,
+        }
+    }
 }
 
 /// The command was not carried out and changed nothing, except where a variant says otherwise.

@@ -569,8 +569,8 @@ async fn a_full_queue_of_commands_says_so_at_once() {
     assert_eq!(commands.waiting(), 1);
     assert_eq!(commands.send(command()).await, Err(Refusal::Busy));
     assert_eq!(commands.refused(), 1);
-    request.reply.send(Ok(Outcome { changed: true }));
-    assert_eq!(first.await.unwrap(), Ok(Outcome { changed: true }));
+    request.reply.send(Ok(Outcome::of(true)));
+    assert_eq!(first.await.unwrap(), Ok(Outcome::of(true)));
     drop(receiver);
     assert_eq!(second.await.unwrap(), Err(Refusal::ShuttingDown));
     assert_eq!(commands.send(command()).await, Err(Refusal::ShuttingDown));

@@ -17,7 +17,7 @@ use crate::{
     workload::{Call, check, check_id, gossip_addr, node_name},
 };
 
-const DONE: Outcome = Outcome { changed: true };
+const DONE: Outcome = Outcome::of(true);
 const NOW: Timestamp = Timestamp::from_micros(60_000_000);
 
 /// A host whose process runs.

@@ -323,6 +323,7 @@ pub(crate) fn command(command: &Command, names: &Names) -> String {
         },
         Command::Join { addrs } => format!("join by {} addresses", addrs.len()),
         Command::ForceLeave { node } => format!("make {} leave", names.of(*node)),
+        Command::AwaitHolders { holders, .. } => format!("wait for {holders} holders"),
         Command::Depart(Departure::Left) => "leave".to_owned(),
         Command::Depart(Departure::Restarting) => "restart".to_owned(),
         Command::FireEvent { event, .. } => format!("fire {}", event.name),

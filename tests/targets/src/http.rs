@@ -71,7 +71,7 @@ async fn ask(request: Request<Body>, asked: &mut Vec<Command>) {
             answer = &mut answer => break answer,
             Some(request) = receiver.recv() => {
                 asked.push(request.command);
-                request.reply.send(Ok(Outcome { changed: true }));
+                request.reply.send(Ok(Outcome::of(true)));
             }
         }
     };

@@ -115,7 +115,7 @@ fn node() -> (Commands, mpsc::UnboundedReceiver<Command>) {
     tokio::spawn(async move {
         while let Some(request) = requests.recv().await {
             let _ = tell.send(request.command);
-            request.reply.send(Ok(Outcome { changed: true }));
+            request.reply.send(Ok(Outcome::of(true)));
         }
     });
     (commands, told)

@@ -39,6 +39,7 @@ pub(super) fn about_node(metrics: &mut Metrics, figures: &tidings_node::Counters
         feeds_too_large: "Answers given up because the peer gave more of feeds at once than one may.",
         changes_refused: "Changes from peers that were refused.",
         commands_refused: "Writes of clients that were refused because of a limit.",
+        holder_waits_refused: "Writes with ?ack answered at once because too many waited for holders.",
         rumors_sent: "Rumors sent.",
         rumors_new: "Rumors received that brought something new.",
         rumors_known: "Rumors received that brought nothing new.",

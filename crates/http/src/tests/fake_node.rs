@@ -119,6 +119,13 @@ impl FakeNode {
             Command::FireEvent { id, event } => {
                 self.write([(Key::Event(self.me, id), Some(Body::Event(*event)))]);
             }
+            // This node and one peer hold everything at once, and nobody else ever will.
+            Command::AwaitHolders { holders, .. } => {
+                return Ok(Outcome {
+                    holders: Some(holders.min(2)),
+                    ..Outcome::of(false)
+                });
+            }
             Command::Join { addrs } => assert!(!addrs.is_empty()),
             Command::ForceLeave { node } if node == NodeId::from_bytes([9; 16]) => {
                 return Err(Refusal::UnknownNode {
@@ -127,7 +134,7 @@ impl FakeNode {
             }
             Command::ForceLeave { .. } | Command::Depart(_) => {}
         }
-        Ok(Outcome { changed: true })
+        Ok(Outcome::of(true))
     }
 
     fn register(
