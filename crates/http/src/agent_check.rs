@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use tidings_types::{CheckId, CheckKind, CheckStatus, Command};
 
 use crate::{
-    Defined, definition,
+    Defined, ack, definition,
     failure::Failure,
     filtering::Filtering,
     objects::{HealthCheck, fields},
@@ -42,8 +42,7 @@ pub(crate) async fn register(call: Call) -> Answer {
         id,
         check: Box::new(check),
     };
-    call.state.commands().send(command).await?;
-    Ok(reply::empty())
+    ack::write(&call, command).await
 }
 
 /// Refuses to change through the API what a file defines: the next reload would undo it.
@@ -78,8 +77,7 @@ pub(crate) async fn deregister(call: Call) -> Answer {
     let id = CheckId::new(&call.rest).map_err(|_| Failure::unknown_check(&call.rest))?;
     check_source(&call, Defined::Check(&id))?;
     let command = Command::DeregisterCheck { id };
-    call.state.commands().send(command).await?;
-    Ok(reply::empty())
+    ack::write(&call, command).await
 }
 
 /// `PUT /v1/agent/check/pass|warn|fail/:id`: the client of a TTL check says how it is.
@@ -121,6 +119,5 @@ async fn found(call: Call, status: &str, output: String) -> Answer {
     // it, is no sign that the service is ill.
     call.state.hooks().check_reported(&id, &output);
     let command = Command::UpdateCheck { id, status, output };
-    call.state.commands().send(command).await?;
-    Ok(reply::empty())
+    ack::write(&call, command).await
 }

@@ -12,7 +12,7 @@ use tidings_view::{InstanceView, NodeKey, Watch};
 use tokio::time::Instant;
 
 use crate::{
-    Defined,
+    Defined, ack,
     agent_check::{allow_program, check_source},
     blocking, definition,
     failure::Failure,
@@ -101,8 +101,7 @@ pub(crate) async fn register(call: Call) -> Answer {
         checks: definition.checks,
         replace_checks,
     };
-    call.state.commands().send(command).await?;
-    Ok(reply::empty())
+    ack::write(&call, command).await
 }
 
 /// `PUT /v1/agent/service/deregister/:id`
@@ -111,6 +110,5 @@ pub(crate) async fn deregister(call: Call) -> Answer {
     let id = ServiceId::new(&call.rest).map_err(|_| Failure::unknown_service(&call.rest))?;
     check_source(&call, Defined::Service(&id))?;
     let command = Command::DeregisterService { id };
-    call.state.commands().send(command).await?;
-    Ok(reply::empty())
+    ack::write(&call, command).await
 }

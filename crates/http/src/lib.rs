@@ -19,6 +19,7 @@
 //! | `front` | what is refused or sent elsewhere before any endpoint |
 //! | `request`, `reply`, `failure`, `compress` | the way in and the ways out |
 //! | `blocking` | `index` and `wait` |
+//! | `ack` | `ack`: writes that wait until enough agents hold them |
 //! | `filtering` | `filter` |
 //! | `objects`, `aggregate` | the JSON objects that several endpoints share; health in one word |
 //! | `json_in`, `duration` | Go's reading of JSON and of durations |
@@ -32,6 +33,7 @@
 //! | `monitor`, `stream` | the log, and other answers that go on |
 //! | `refusals` | what is refused, and in which words |
 
+mod ack;
 mod agent;
 mod agent_check;
 mod agent_health;

@@ -1,5 +1,6 @@
 //! The API as a client meets it: requests in, bytes out, with a small stand-in for the node.
 
+mod ack;
 mod agent;
 mod blocking;
 mod catalog;
