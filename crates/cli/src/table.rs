@@ -64,6 +64,15 @@ impl Table {
     }
 }
 
+/// Where an instance is reached; a port of 0 is none.
+pub(crate) fn at(address: &str, port: u16) -> String {
+    match (address.contains(':'), port) {
+        (_, 0) => address.to_owned(),
+        (true, _) => format!("[{address}]:{port}"),
+        (false, _) => format!("{address}:{port}"),
+    }
+}
+
 /// A record's text may hold anything; a terminal must not obey it.
 fn one_line(text: &str) -> String {
     text.chars()

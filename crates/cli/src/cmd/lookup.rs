@@ -10,7 +10,7 @@ use crate::{
     api::{Api, Health, Member, ServiceEntry, Status},
     exit::{Code, Failure},
     output::{self, age},
-    table::{Table, Tone},
+    table::{Table, Tone, at},
 };
 
 /// Shows where a service is served.
@@ -113,14 +113,6 @@ fn table(lines: &[Line]) -> Table {
         table.row(tone, cells);
     }
     table
-}
-
-fn at(address: &str, port: u16) -> String {
-    match (address.contains(':'), port) {
-        (_, 0) => address.to_owned(),
-        (true, _) => format!("[{address}]:{port}"),
-        (false, _) => format!("{address}:{port}"),
-    }
 }
 
 #[cfg(test)]

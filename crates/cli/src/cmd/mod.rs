@@ -2,6 +2,7 @@
 
 mod agent;
 mod dev;
+mod explain;
 mod join;
 mod keygen;
 mod keyring;
@@ -38,6 +39,8 @@ enum Command {
     Services(services::Services),
     /// Show where a service is served.
     Lookup(lookup::Lookup),
+    /// Tell why each instance of a service is in the answers, or is not.
+    Explain(explain::Explain),
     /// Show how an agent stands: reachable members, fingerprint, pending records, conflicts.
     Status(status::ShowStatus),
     /// Have a running agent join the cluster of another.
@@ -58,6 +61,7 @@ impl Cli {
             Command::Members(members) => ask(members.run()),
             Command::Services(services) => ask(services.run()),
             Command::Lookup(lookup) => ask(lookup.run()),
+            Command::Explain(explain) => ask(explain.run()),
             Command::Status(status) => ask(status.run()),
             Command::Join(join) => ask(join.run()),
             Command::Leave(leave) => ask(leave.run()),
