@@ -69,9 +69,9 @@ impl Api {
         self.read(&body)
     }
 
-    /// Asks for `PUT path` to be done.
-    pub(crate) async fn put(&self, path: &[&str]) -> anyhow::Result<()> {
-        self.send(Method::PUT, path, None, None).await.map(drop)
+    /// Asks for `PUT path?query` to be done.
+    pub(crate) async fn put(&self, path: &[&str], query: Option<&str>) -> anyhow::Result<()> {
+        self.send(Method::PUT, path, query, None).await.map(drop)
     }
 
     /// What `PUT path?query` answers to `body`.

@@ -6,7 +6,7 @@
 //! | `run` | an agent's life under signals, for `dev` and `agent` |
 //! | `options` | the agent's flags, which may also stand in a file |
 //! | `api` | the HTTP client of the commands that ask an agent |
-//! | `table`, `output` | what people and programs read |
+//! | `table`, `output`, `span` | what people and programs read, and spans of time that they write |
 //! | `logging` | the log |
 //! | `exit` | exit codes |
 
@@ -18,6 +18,7 @@ mod open_files;
 mod options;
 mod output;
 mod run;
+mod span;
 mod table;
 
 use std::process::ExitCode;

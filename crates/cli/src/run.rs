@@ -1,10 +1,28 @@
 //! An agent's life: started, told to stop by a signal, and waited for.
+//!
+//! | Signal | What it does | What the others do |
+//! |---|---|---|
+//! | SIGTERM, SIGINT | leaves at once and for good, and stops | its instances go at once |
+//! | the same, with `--leave-on-terminate false` | says that it restarts, and stops | its instances are served as stale for 30 s |
+//! | one of them again | ends at once | as far as the goodbye was said |
+//! | SIGHUP | reads the definition files anew | |
+//! | SIGKILL | ends without a word | its instances go once it is taken to be down, in seconds |
+//!
+//! None of them waits for clients to go elsewhere: `tidings drain` does, before.
 
 use anyhow::Context;
 use tidings_agent::{Agent, Stop};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::open_files;
+
+/// The part of `--help` that documents the signals.
+pub(crate) const SIGNALS: &str = "\
+Signals:
+  SIGTERM, SIGINT  leave at once and for good (see --leave-on-terminate), and stop; a second one ends
+                   the process at once; `tidings drain` first lets clients go elsewhere
+  SIGHUP           read the definition files anew
+  SIGKILL          end without a word: the others take the agent to be down after some seconds";
 
 /// Runs the agent that `start` starts until it stops by itself or a signal ends it. An agent that
 /// gave its identity up to another one is started again, under its new one.

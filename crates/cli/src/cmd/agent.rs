@@ -13,6 +13,7 @@ use crate::{
 
 /// Runs an agent that keeps its registrations on disk.
 #[derive(Debug, Args)]
+#[command(after_help = run::SIGNALS)]
 pub(super) struct Agent {
     /// A TOML file of these options, named with underscores (data_dir = "/var/lib/tidings").
     #[arg(long, value_name = "FILE")]

@@ -25,6 +25,7 @@ const MOVES: u16 = 50;
 /// move up by 10 until they are free. A second agent on the same machine:
 /// `tidings dev --join 127.0.0.1:8301`.
 #[derive(Debug, Args)]
+#[command(after_help = run::SIGNALS)]
 pub(super) struct Dev {
     /// What people call this node [default: the host's name, numbered if the ports moved].
     #[arg(long)]

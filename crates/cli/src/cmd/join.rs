@@ -21,7 +21,7 @@ pub(super) struct Join {
 impl Join {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let api = self.asking.api()?;
-        api.put(&["v1", "agent", "join", &self.addr]).await?;
+        api.put(&["v1", "agent", "join", &self.addr], None).await?;
         if self.asking.json {
             return output::print_json(&serde_json::json!({ "asked": self.addr }));
         }

@@ -2,6 +2,7 @@
 
 mod agent;
 mod dev;
+mod drain;
 mod explain;
 mod join;
 mod keygen;
@@ -45,6 +46,8 @@ enum Command {
     Status(status::ShowStatus),
     /// Have a running agent join the cluster of another.
     Join(join::Join),
+    /// Take a host's instances out of all answers, wait, and have its agent leave.
+    Drain(drain::Drain),
     /// Have a running agent leave its cluster for good and stop.
     Leave(leave::Leave),
     /// Print the content of a new key file.
@@ -64,6 +67,7 @@ impl Cli {
             Command::Explain(explain) => ask(explain.run()),
             Command::Status(status) => ask(status.run()),
             Command::Join(join) => ask(join.run()),
+            Command::Drain(drain) => ask(drain.run()),
             Command::Leave(leave) => ask(leave.run()),
             Command::Keygen(keygen) => keygen.run(),
             Command::Keyring(keyring) => ask(keyring.run()),
