@@ -122,7 +122,7 @@ impl Explain {
         }
         let text = match told.instances.len() {
             0 => nothing(&told),
-            _ => format!("no instance of {:?} is healthy", told.service),
+            _ => format!("no known instance of {:?} can be used", told.service),
         };
         Err(Failure::new(Code::NotFound, text).into())
     }

@@ -57,7 +57,8 @@ impl Lookup {
         }
         let text = if lines.is_empty() {
             format!(
-                "no instance of {:?} is served; `tidings services` lists what is",
+                "no instance of {0:?} is served; `tidings explain {0}` tells why, `tidings services` lists \
+                 what is",
                 self.name
             )
         } else {
