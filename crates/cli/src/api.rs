@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use reqwest::{Client, Method, Url};
+use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
 use crate::exit::{Code, Failure};
@@ -95,6 +95,47 @@ impl Api {
         })
     }
 
+    /// Opens `GET path?query`, whose answer goes on; `last_id` is that of the last event that came of
+    /// it before.
+    pub(crate) async fn open(
+        &self,
+        path: &[&str],
+        query: &str,
+        last_id: Option<&str>,
+    ) -> Result<Response, NotOpened> {
+        let url = self.url(path, Some(query)).map_err(NotOpened::Ever)?;
+        let mut request = self.client.get(url);
+        if let Some(id) = last_id {
+            request = request.header("last-event-id", id);
+        }
+        let answer = tokio::time::timeout(self.answer_within, request.send()).await;
+        let answer = answer
+            .map_err(|_| NotOpened::Now(self.late()))?
+            .map_err(|error| NotOpened::Now(self.silent(&error)))?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let reason = answer.text().await.unwrap_or_default();
+        let refused = self.refused(status, &reason);
+        Err(match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+                NotOpened::Now(refused)
+            }
+            _ => NotOpened::Ever(refused),
+        })
+    }
+
+    fn url(&self, path: &[&str], query: Option<&str>) -> anyhow::Result<Url> {
+        let mut url = self.base.clone();
+        url.path_segments_mut()
+            .map_err(|()| anyhow::anyhow!("{} is no address", self.base))?
+            .pop_if_empty()
+            .extend(path);
+        url.set_query(query);
+        Ok(url)
+    }
+
     async fn send(
         &self,
         method: Method,
@@ -102,12 +143,7 @@ impl Api {
         query: Option<&str>,
         body: Option<&serde_json::Value>,
     ) -> anyhow::Result<String> {
-        let mut url = self.base.clone();
-        url.path_segments_mut()
-            .map_err(|()| anyhow::anyhow!("{} is no address", self.base))?
-            .pop_if_empty()
-            .extend(path);
-        url.set_query(query);
+        let url = self.url(path, query)?;
         let mut request = self.client.request(method, url).timeout(self.answer_within);
         if let Some(body) = body {
             request = request.json(body);
@@ -118,8 +154,12 @@ impl Api {
         if status.is_success() {
             return Ok(body);
         }
+        Err(self.refused(status, &body))
+    }
+
+    fn refused(&self, status: StatusCode, body: &str) -> anyhow::Error {
         let reason: String = body.trim().chars().take(ERROR_CHARS).collect();
-        anyhow::bail!(
+        anyhow::anyhow!(
             "the agent at {} refused ({status}): {reason}",
             self.base.authority()
         )
@@ -132,14 +172,37 @@ impl Api {
                 "no agent answers at {at}; start one with `tidings dev`, or say where it is with --http"
             )
         } else if error.is_timeout() {
-            format!(
-                "the agent at {at} did not answer within {} s",
-                self.answer_within.as_secs()
-            )
+            return self.late();
         } else {
             format!("what listens at {at} does not answer as an agent does: {error}")
         };
         Failure::new(Code::NoAgent, text).into()
+    }
+
+    fn late(&self) -> anyhow::Error {
+        let text = format!(
+            "the agent at {} did not answer within {} s",
+            self.base.authority(),
+            self.answer_within.as_secs()
+        );
+        Failure::new(Code::NoAgent, text).into()
+    }
+}
+
+/// Why an answer that goes on was not begun.
+#[derive(Debug)]
+pub(crate) enum NotOpened {
+    /// Nobody answers, or has room for it; it is worth to try again.
+    Now(anyhow::Error),
+    /// It would be refused again.
+    Ever(anyhow::Error),
+}
+
+impl NotOpened {
+    pub(crate) fn error(self) -> anyhow::Error {
+        match self {
+            Self::Now(error) | Self::Ever(error) => error,
+        }
     }
 }
 
@@ -256,6 +319,8 @@ pub(crate) struct Service {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Check {
+    #[serde(rename = "CheckID", default)]
+    check_id: String,
     #[serde(default)]
     name: String,
     status: Health,
@@ -286,6 +351,12 @@ impl ServiceEntry {
     pub(crate) fn health(&self) -> Health {
         let worst = self.checks.iter().map(|check| check.status).max();
         worst.unwrap_or(Health::Passing)
+    }
+
+    /// Whether its node is not heard, and it is served as it was last known.
+    pub(crate) fn is_stale(&self) -> bool {
+        let mut checks = self.checks.iter();
+        checks.any(|check| check.check_id == "serfHealth" && check.output.starts_with("stale"))
     }
 
     /// What the checks that do not pass say, each in one line.

@@ -5,13 +5,14 @@
 //! | `cmd` | the commands, one file each |
 //! | `run` | an agent's life under signals, for `dev` and `agent` |
 //! | `options` | the agent's flags, which may also stand in a file |
-//! | `api` | the HTTP client of the commands that ask an agent |
+//! | `api`, `events` | the HTTP client of the commands that ask an agent; events that it sends |
 //! | `table`, `output`, `span` | what people and programs read, and spans of time that they write |
 //! | `logging` | the log |
 //! | `exit` | exit codes |
 
 mod api;
 mod cmd;
+mod events;
 mod exit;
 mod logging;
 mod open_files;

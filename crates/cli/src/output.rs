@@ -22,8 +22,22 @@ fn wants_colour() -> bool {
 /// Writes `text` to standard output. A reader that has gone (`tidings members | head -1`) is no
 /// error.
 pub(crate) fn print(text: &str) {
+    let _ = try_print(text);
+}
+
+/// As [`print()`], for what would go on for ever though nobody reads it.
+///
+/// # Errors
+/// If the reader has gone.
+pub(crate) fn try_print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Writes a line to standard error that is no error.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
 }
 
 /// Writes `value` as indented JSON.

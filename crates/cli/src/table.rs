@@ -20,6 +20,14 @@ impl Tone {
             Self::Bad => Some("\x1b[31m"),
         }
     }
+
+    /// The line in this tone.
+    pub(crate) fn paint(self, line: &str, coloured: bool) -> String {
+        match self.code().filter(|_| coloured) {
+            Some(code) => format!("{code}{line}\x1b[0m"),
+            None => line.to_owned(),
+        }
+    }
 }
 
 /// Rows under a header. A row is one line, however long.
@@ -74,7 +82,7 @@ pub(crate) fn at(address: &str, port: u16) -> String {
 }
 
 /// A record's text may hold anything; a terminal must not obey it.
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .collect()

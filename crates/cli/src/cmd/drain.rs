@@ -73,9 +73,9 @@ impl Drain {
         maintain(&api, true, &self.reason).await?;
         let status: Status = api.get(&Api::STATUS).await?;
         if status.island {
-            eprint(&format!(
+            output::note(&format!(
                 "this agent is cut off ({} of {} agents in reach): the others go on handing out its \
-                 instances until they take it to be down\n",
+                 instances until they take it to be down",
                 status.reachable, status.expected
             ));
         }

@@ -12,6 +12,7 @@ mod lookup;
 mod members;
 mod services;
 mod status;
+mod watch;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -40,6 +41,8 @@ enum Command {
     Services(services::Services),
     /// Show where a service is served.
     Lookup(lookup::Lookup),
+    /// Follow services: one line per change.
+    Watch(watch::Watch),
     /// Tell why each instance of a service is in the answers, or is not.
     Explain(explain::Explain),
     /// Show how an agent stands: reachable members, fingerprint, pending records, conflicts.
@@ -64,6 +67,7 @@ impl Cli {
             Command::Members(members) => ask(members.run()),
             Command::Services(services) => ask(services.run()),
             Command::Lookup(lookup) => ask(lookup.run()),
+            Command::Watch(watch) => ask(watch.run()),
             Command::Explain(explain) => ask(explain.run()),
             Command::Status(status) => ask(status.run()),
             Command::Join(join) => ask(join.run()),
