@@ -12,7 +12,7 @@ use tidings_tests::{
     http::Http,
     programs::{self, Running},
     stage::{Needs, Stage, story},
-    stats::{Spans, skipped},
+    stats::Spans,
     wait::{self, ensure},
 };
 
@@ -55,11 +55,6 @@ fn targets_from_the_agent_come_and_go() {
     let name = "prometheus::targets_from_the_agent_come_and_go";
     story(name, Needs::Namespaces, |stage| {
         let agent = agent(stage);
-        let asked = agent.http().get("/v1/tidings/http_sd?service=web");
-        if asked.is_ok_and(|answer| answer.status == 404) {
-            skipped("Prometheus' http_sd_configs: this tidings has no /v1/tidings/http_sd");
-            return;
-        }
         agent.http().accept(REGISTER, &web(1)).unwrap();
         let Some(mut prometheus) = Prometheus::start(stage, "http.yml") else {
             return;
@@ -78,6 +73,25 @@ fn targets_from_the_agent_come_and_go() {
             "Prometheus' targets from the agent come and go",
             FOUND_WITHIN,
         );
+    });
+}
+
+#[test]
+fn the_alerts_fire_when_they_should() {
+    let name = "prometheus::the_alerts_fire_when_they_should";
+    story(name, Needs::Nothing, |_| {
+        let Some(promtool) = programs::fetched("debian/usr/bin/promtool") else {
+            return;
+        };
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../crates/agent/monitoring");
+        for (words, file) in [("check", "alerts.yml"), ("test", "alerts_test.yml")] {
+            let done = Command::new(&promtool)
+                .current_dir(folder)
+                .args([words, "rules", file])
+                .output()
+                .unwrap();
+            assert!(done.status.success(), "{done:?}");
+        }
     });
 }
 
