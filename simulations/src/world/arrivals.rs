@@ -54,26 +54,7 @@ impl World {
                 self.feed(host, Input::Seeds(self.seed_addrs()))
             }
             Arrival::Input(input) => self.feed(host, input),
-            Arrival::Packet(packet) => {
-                let Packet {
-                    from,
-                    sender,
-                    payload,
-                    track,
-                    ..
-                } = packet;
-                self.messages += 1;
-                self.checks.heard(self.now, host);
-                self.recorder.taken(self.now, host, track);
-                self.feed(
-                    host,
-                    Input::Datagram {
-                        from: gossip_addr(from),
-                        sender,
-                        payload,
-                    },
-                )
-            }
+            Arrival::Packet(packet) => self.hand_over(host, packet),
             Arrival::OwnId { from } => self.feed(host, Input::OwnId { from }),
             Arrival::OldRun {
                 from,
@@ -112,6 +93,21 @@ impl World {
             Arrival::Op(nth) => self.op(host, nth),
             Arrival::Depart(how, comeback) => self.depart(host, how, comeback),
         }
+    }
+
+    /// A datagram reaches the node.
+    fn hand_over(&mut self, host: usize, packet: Packet) -> Step {
+        self.messages += 1;
+        self.checks.heard(self.now, host);
+        self.recorder.taken(self.now, host, packet.track);
+        self.feed(
+            host,
+            Input::Datagram {
+                from: gossip_addr(packet.from),
+                sender: packet.sender,
+                payload: packet.payload,
+            },
+        )
     }
 
     /// The node's timer, unless it has been set anew since.

@@ -13,6 +13,12 @@
 //! | `agent`, `constant` | the two servers |
 //! | `client`, `cost`, `table` | who asks them, what they cost, and what comes of it |
 
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a benchmark speaks to whoever runs it"
+)]
+
 mod agent;
 mod client;
 mod constant;
