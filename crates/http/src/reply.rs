@@ -114,17 +114,18 @@ pub(crate) fn mark_read(
 ) {
     let status = view.status();
     let last_contact = behind_for(view, &status);
-    set(response, INDEX, index.max(1));
+    put(response, INDEX, index.max(1));
     // There is no leader whose loss a client would have to know of.
-    set(response, KNOWN_LEADER, true);
-    set(response, LAST_CONTACT, last_contact.as_millis());
+    put(response, KNOWN_LEADER, TRUE);
+    let last_contact_ms = u64::try_from(last_contact.as_millis()).unwrap_or(u64::MAX);
+    put(response, LAST_CONTACT, last_contact_ms);
     // `consistent` is never claimed: no agent can know what others accept at this moment.
     let settled = last_contact.is_zero() && !view.roster().island && marks.stale == 0;
     let effective = match consistency {
-        Consistency::Default if settled => "leader",
-        _ => "stale",
+        Consistency::Default if settled => LEADER,
+        _ => AS_KNOWN,
     };
-    set(response, EFFECTIVE_CONSISTENCY, effective);
+    put(response, EFFECTIVE_CONSISTENCY, effective);
     mark_content(response, marks);
 }
 
@@ -177,6 +178,11 @@ pub(crate) fn differs_for(view: &View, status: &Status) -> Option<Duration> {
     status.differs_since.map(|since| view.now().since(since))
 }
 
+/// Sets a header to a value that is sure to be one: a number, or a text that is known beforehand.
+pub(crate) fn put(response: &mut Response, name: HeaderName, value: impl Into<HeaderValue>) {
+    response.headers_mut().insert(name, value.into());
+}
+
 /// Sets a header to a value that prints as plain ASCII; one that does not is left out.
 pub(crate) fn set(response: &mut Response, name: HeaderName, value: impl Display) {
     if let Ok(value) = HeaderValue::try_from(value.to_string()) {
@@ -184,6 +190,10 @@ pub(crate) fn set(response: &mut Response, name: HeaderName, value: impl Display
     }
 }
 
+pub(crate) const ALLOW: HeaderValue = HeaderValue::from_static("allow");
+const TRUE: HeaderValue = HeaderValue::from_static("true");
+const LEADER: HeaderValue = HeaderValue::from_static("leader");
+const AS_KNOWN: HeaderValue = HeaderValue::from_static("stale");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) const INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 const KNOWN_LEADER: HeaderName = HeaderName::from_static("x-consul-knownleader");

@@ -25,22 +25,24 @@ use crate::{
 /// Consul decodes a path before it matches it, lets ids contain slashes, and has its own texts for
 /// what it does not know; so the table below is searched here rather than by the router.
 pub fn router(state: HttpState) -> Router {
-    Router::new().fallback(answer).with_state(state)
+    let any = async |State(state): State<HttpState>, request| answer(&state, request).await;
+    Router::new().fallback(any).with_state(state)
 }
 
-async fn answer(State(state): State<HttpState>, request: Request<Body>) -> Response {
+/// Answers one request.
+pub(crate) async fn answer(state: &HttpState, request: Request<Body>) -> Response {
     let accepted = request.headers().get_all(header::ACCEPT_ENCODING).iter();
     let accepted: Vec<_> = accepted.cloned().collect();
-    let mut response = match front::check_browser(&state, request.headers())
+    let mut response = match front::check_browser(state, request.headers())
         .map_err(|failure| Box::new(failure.into_response()))
         .and_then(|()| route(&request))
     {
-        Ok(found) => call(&state, found, request)
+        Ok(found) => call(state, found, request)
             .await
             .unwrap_or_else(Failure::into_response),
         Err(response) => *response,
     };
-    reply::set(&mut response, reply::ACL_POLICY, "allow");
+    reply::put(&mut response, reply::ACL_POLICY, reply::ALLOW);
     reply::mark_island(&mut response, state.view());
     state.figures().answered(response.status());
     compress::compress(&accepted, response).await

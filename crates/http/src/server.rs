@@ -2,12 +2,9 @@
 
 use std::{convert::Infallible, io, io::Write as _, time::Duration};
 
-use axum::Router;
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use axum::body::Body;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::OwnedSemaphorePermit,
@@ -15,17 +12,14 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::{router, state::HttpState};
+use crate::{routes, state::HttpState};
 
 /// Answers HTTP on `listener` until `shutdown` completes.
 ///
 /// Then blocking queries are answered with what there is, requests under way get a second to end,
 /// and every connection is closed. A connection that fails concerns nobody but its client.
 pub async fn serve(listener: TcpListener, state: HttpState, shutdown: impl Future<Output = ()>) {
-    let server = Server {
-        router: router(state.clone()),
-        state,
-    };
+    let server = Server { state };
     let mut connections = JoinSet::new();
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
@@ -61,7 +55,6 @@ pub async fn serve(listener: TcpListener, state: HttpState, shutdown: impl Futur
 
 #[derive(Clone)]
 struct Server {
-    router: Router,
     state: HttpState,
 }
 
@@ -80,7 +73,11 @@ impl Server {
             .header_read_timeout(limits.read_timeout)
             .max_buf_size(limits.head_bytes.max(HEAD_BYTES_MIN))
             .max_headers(HEADERS);
-        let service = TowerToHyperService::new(Service(self.router));
+        // Not by way of the router, which clones itself and puts its answers into boxes for each request.
+        let service = service_fn(async |request: hyper::Request<Incoming>| {
+            let answer = routes::answer(&self.state, request.map(Body::new)).await;
+            Ok::<_, Infallible>(answer)
+        });
         let served = builder.serve_connection(TokioIo::new(stream), service);
         let mut served = std::pin::pin!(served);
         let ended = tokio::select! {
@@ -94,30 +91,6 @@ impl Server {
             self.state.figures().connections_failed.add();
             tracing::debug!(%error, "a connection ended early");
         }
-    }
-}
-
-/// The router with the body type that hyper hands over.
-#[derive(Clone)]
-struct Service(Router);
-
-impl tower_service::Service<hyper::Request<Incoming>> for Service {
-    type Response = axum::response::Response;
-    type Error = Infallible;
-    type Future = <Router as tower_service::Service<hyper::Request<Incoming>>>::Future;
-
-    fn poll_ready(
-        &mut self,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Result<(), Infallible>> {
-        <Router as tower_service::Service<hyper::Request<Incoming>>>::poll_ready(
-            &mut self.0,
-            context,
-        )
-    }
-
-    fn call(&mut self, request: hyper::Request<Incoming>) -> Self::Future {
-        self.0.call(request)
     }
 }
 
