@@ -2,6 +2,9 @@
 # Types the commands of the README's tour into a shell, as a reader would, and compares what comes
 # back. A tour that is not tried lies sooner or later.
 #
+#   scripts/tour.sh
+#   scripts/tour.sh --measure 5    the first ten minutes instead, five times, each step timed
+#
 # In the README's `console` blocks a line that begins with "$ " is typed (a trailing backslash
 # continues it); the lines below must come back. A command whose answer is not there yet is typed
 # again for a while, as a reader would.
@@ -108,4 +111,7 @@ fail() {
   exit 1
 }
 
+if [[ ${1-} == --measure ]]; then
+  exec scripts/tour/measure.sh "${2:-5}"
+fi
 main
