@@ -3,7 +3,7 @@
 #
 #   scripts/fuzz.sh                  20 minutes for each target
 #   scripts/fuzz.sh 1                one minute for each
-#   scripts/fuzz.sh 5 dns http       five minutes for each of these
+#   scripts/fuzz.sh 5 dns bodies     five minutes for each of these
 #
 # Needs a nightly toolchain and cargo-fuzz. What is found new lies in tests/fuzz/found, what breaks a
 # promise in tests/fuzz/artifacts; the exit code is zero only if nothing does. The corpora that are
@@ -15,7 +15,7 @@ minutes=${1:-20}
 shift || true
 targets=("$@")
 if [[ ${#targets[@]} -eq 0 ]]; then
-  targets=(frames sealed store identity dns http filter)
+  targets=(frames sealed store identity dns queries bodies definitions filter)
 fi
 command -v cargo-fuzz >/dev/null || {
   echo "cargo-fuzz is missing: cargo install cargo-fuzz --locked" >&2

@@ -6,6 +6,8 @@
 //! does not come back with the next restart.
 
 mod files;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -47,6 +47,8 @@ mod wiring;
 
 pub use agent::{Addresses, Agent, Stop};
 pub use cluster::{ClusterNameError, id_of as cluster_id};
+#[cfg(feature = "fuzzing")]
+pub use definitions::fuzzing as definition_fuzzing;
 pub use definitions::{DEFINITION_FILE_BYTES_MAX, DEFINITION_FILES_MAX, DefinitionFileError};
 pub use error::StartError;
 pub use keys::{KeyFileError, Keys};

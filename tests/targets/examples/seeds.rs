@@ -37,8 +37,18 @@ fn main() {
         ],
     );
     write("dns", &packets());
-    let bodies: Vec<_> = BODIES.iter().map(|text| text.as_bytes().to_vec()).collect();
-    write("http", &bodies);
+    let queries = QUERIES
+        .iter()
+        .map(|(method, rest)| [&[*method], rest.as_bytes()].concat());
+    write("queries", &queries.collect::<Vec<_>>());
+    let bodies = BODIES
+        .iter()
+        .map(|(endpoint, body)| [&[*endpoint], body.as_bytes()].concat());
+    write("bodies", &bodies.collect::<Vec<_>>());
+    let files = FILES
+        .iter()
+        .map(|(format, text)| [&[*format], text.as_bytes()].concat());
+    write("definitions", &files.collect::<Vec<_>>());
     let filters = FILTERS.iter().map(|text| text.as_bytes().to_vec());
     write("filter", &filters.collect::<Vec<_>>());
 }
@@ -270,19 +280,147 @@ fn packets() -> Vec<Vec<u8>> {
     names.into_iter().map(packet).collect()
 }
 
-const BODIES: [&str; 12] = [
-    "\0?replace-existing-checks\n{\"Name\":\"web\",\"ID\":\"web-1\",\"Port\":80,\"Tags\":[\"a\"],\"Meta\":{\"k\":\"v\"},\"Check\":{\"HTTP\":\"http://127.0.0.1/\",\"Interval\":\"10s\",\"Timeout\":\"1s\"}}",
-    "\0\n{\"name\":\"db\",\"address\":\"10.0.0.1\",\"tagged_addresses\":{\"lan\":{\"address\":\"10.0.0.2\",\"port\":1}},\"weights\":{\"passing\":2,\"warning\":1},\"checks\":[{\"ttl\":\"15s\"},{\"tcp\":\"127.0.0.1:1\",\"interval\":\"5s\"}],\"EnableTagOverride\":true}",
-    "\x01\n{\"Name\":\"mem\",\"TTL\":\"30s\",\"Status\":\"passing\",\"DeregisterCriticalServiceAfter\":\"90m\"}",
-    "\x02\n{\"Node\":\"mainframe\",\"Address\":\"192.0.2.7\",\"NodeMeta\":{\"a\":\"b\"},\"Service\":{\"ID\":\"cics\",\"Service\":\"cics\",\"Port\":1},\"Checks\":[{\"Node\":\"mainframe\",\"CheckID\":\"c\",\"Name\":\"c\",\"Status\":\"passing\",\"ServiceID\":\"cics\",\"Definition\":{\"TCP\":\"192.0.2.7:1\",\"Interval\":\"5s\"}}]}",
-    "\x03\n{\"Node\":\"mainframe\",\"ServiceID\":\"cics\",\"CheckID\":\"c\"}",
-    "\x04c-1\n{\"Status\":\"warning\",\"Output\":\"half full\"}",
-    "\x05c-1?note=fine",
-    "\x06web-1",
-    "\x07web-1?enable=true&reason=rest",
-    "\x08web?passing&tag=a&index=5&wait=1ms&near=_agent&node-meta=a:b",
-    "\x0a%77eb-1?format=text",
-    "\x0bstatus/leader?pretty&dc=dc1&stale",
+/// As [`tidings_fuzz_targets::queries`] reads them: the method, then the lines.
+const QUERIES: &[(u8, &str)] = &[
+    (
+        0,
+        "/v1/health/service/web?passing&tag=v1&index=5&wait=1ms&near=_agent&node-meta=a:b",
+    ),
+    (
+        0,
+        "/v1/health/service/web?filter=Service.Tags%20contains%20%22v1%22&stale&cached\ngzip;q=0.5, *\nmax-age=5,stale-if-error=10s",
+    ),
+    (0, "/v1/health/state/any?pretty&consistent\ngzip"),
+    (0, "/v1/health/node/n1?dc=dc1&ns=default&max_stale=1m30s"),
+    (0, "/v1/health/checks/web?filter=Status==passing"),
+    (
+        0,
+        "/v1/catalog/nodes?near=n1&node-meta=a:b&index=1&wait=10s",
+    ),
+    (0, "/v1/catalog/node/mainframe?pretty"),
+    (
+        0,
+        "/v1/catalog/node-services/mainframe?index=9007199254740991&wait=5m",
+    ),
+    (
+        0,
+        "/v1/catalog/service/cics?tag=v1&tag=v2&merge-central-config",
+    ),
+    (
+        0,
+        "/v1/catalog/services?node-meta=a:b&filter=ServiceName!=web",
+    ),
+    (0, "/v1/catalog/datacenters"),
+    (0, "/v1/agent/services?filter=Service%20matches%20%60w.b%60"),
+    (0, "/v1/agent/service/web-1?hash=1a2b&wait=1ms"),
+    (0, "/v1/agent/health/service/id/web-1?format=text"),
+    (0, "/v1/agent/health/service/name/%77eb?format=json"),
+    (0, "/v1/agent/members?wan&segment=_all"),
+    (0, "/v1/agent/metrics?format=prometheus"),
+    (0, "/v1/agent/monitor?loglevel=debug&logjson"),
+    (0, "/v1/agent/self"),
+    (0, "/v1/event/list?name=deploy&index=7"),
+    (0, "/v1/coordinate/node/n1?segment="),
+    (0, "/v1/status/leader?pretty&dc=dc1&stale"),
+    (0, "/v1/tidings/status"),
+    (0, "/v1/tidings/watch?service=web&service=db&passing=true"),
+    (0, "/v1/kv/lock?raw&recurse&keys"),
+    (0, "//v1/./catalog/../status//leader?a=b"),
+    (0, "/ui/?x=%zz&=&&;a"),
+    (1, "/v1/agent/check/pass/c-1?note=fine+and%20well"),
+    (1, "/v1/agent/check/update/c-1"),
+    (1, "/v1/agent/service/deregister/web-1"),
+    (
+        1,
+        "/v1/agent/service/maintenance/web-1?enable=true&reason=rest",
+    ),
+    (1, "/v1/agent/maintenance?enable=1&reason=disk"),
+    (1, "/v1/agent/join/127.0.0.1:8301?wan=0"),
+    (1, "/v1/agent/force-leave/n2?prune"),
+    (1, "/v1/event/fire/deploy?node=n.&service=w&tag=v"),
+    (1, "/v1/tidings/keyring/use/0a1b?everywhere"),
+    (1, "/v1/kv/lock?acquire=me&cas=0&flags=1"),
+    (3, "/v1/kv/lock?recurse"),
+    (4, "/v1/agent/service/register"),
+];
+
+/// As [`tidings_fuzz_targets::bodies`] reads them: the endpoint, then the body.
+const BODIES: &[(u8, &str)] = &[
+    (
+        0,
+        r#"{"Name":"web","ID":"web-1","Port":80,"Tags":["a"],"Meta":{"k":"v"},"Check":{"HTTP":"http://127.0.0.1/","Interval":"10s","Timeout":"1s"}}"#,
+    ),
+    (
+        0,
+        r#"{"name":"db","address":"10.0.0.1","tagged_addresses":{"lan":{"address":"10.0.0.2","port":1}},"weights":{"passing":2,"warning":1},"checks":[{"ttl":"15s"},{"tcp":"127.0.0.1:1","interval":"5s"}],"EnableTagOverride":true}"#,
+    ),
+    (
+        1,
+        r#"{"Name":"web","ID":"web-1","Checks":[{"GRPC":"127.0.0.1:1/web","GRPCUseTLS":true,"Interval":"5s","SuccessBeforePassing":3},{"AliasService":"db"},{"UDP":"127.0.0.1:9","Interval":"1m","DeregisterCriticalServiceAfter":"90m"}]}"#,
+    ),
+    (
+        0,
+        r#"{"Name":"p","Proxy":null,"Connect":{},"SocketPath":"/run/p","Kind":"","Locality":null,"Token":"t","Checks":[{"CheckID":"h","HTTP":"https://[::1]/","Method":"POST","Header":{"x":["y"]},"Body":"b","TLSSkipVerify":true,"Interval":10000000000,"OutputMaxSize":4096,"FailuresBeforeCritical":2}]}"#,
+    ),
+    (
+        2,
+        r#"{"Name":"mem","TTL":"30s","Status":"passing","DeregisterCriticalServiceAfter":"90m"}"#,
+    ),
+    (
+        2,
+        r#"{"ID":"c-2","Name":"of web","ServiceID":"web-1","TCP":"127.0.0.1:1","Interval":"5s","Notes":"n"}"#,
+    ),
+    (
+        2,
+        r#"{"Name":"sh","Args":["/bin/true"],"Interval":"10s","Timeout":"1s"}"#,
+    ),
+    (3, r#"{"Status":"warning","Output":"half full"}"#),
+    (
+        4,
+        r#"{"Node":"mainframe","Address":"192.0.2.7","NodeMeta":{"a":"b"},"Service":{"ID":"cics","Service":"cics","Port":1},"Checks":[{"Node":"mainframe","CheckID":"c","Name":"c","Status":"passing","ServiceID":"cics","Definition":{"TCP":"192.0.2.7:1","Interval":"5s"}}]}"#,
+    ),
+    (
+        4,
+        r#"{"ID":"40e4a748-2192-161a-0510-9bf59fe950b5","Node":"db","Address":"192.0.2.8","TaggedAddresses":{"lan":"192.0.2.8"},"SkipNodeUpdate":true,"Check":{"CheckID":"up","Name":"up","Status":"critical","Output":"o","Type":"tcp"}}"#,
+    ),
+    (
+        5,
+        r#"{"Node":"mainframe","ServiceID":"cics","CheckID":"c"}"#,
+    ),
+    (5, r#"{"Datacenter":"dc1","Node":"mainframe"}"#),
+    (
+        6,
+        r#"{"Services":[{"Name":"a","Port":1},{"Name":"b","ID":"b-1","Check":{"TTL":"1m"}},{"Name":"web","ID":"web-1"}]}"#,
+    ),
+    (7, "a payload of bytes"),
+];
+
+/// As [`tidings_fuzz_targets::definitions`] reads them: the format, then the file.
+const FILES: &[(u8, &str)] = &[
+    (
+        0,
+        r#"{"service":{"name":"web","id":"web-1","port":80,"tags":["a"],"meta":{"k_1":"v"},"check":{"id":"c","http":"http://127.0.0.1/","interval":"10s"}}}"#,
+    ),
+    (
+        0,
+        r#"{"services":[{"Name":"a","Port":1},{"name":"b","tagged_addresses":{"lan_ipv4":{"address":"10.0.0.1","port":2}}}],"checks":[{"name":"mem","args":["/bin/true"],"interval":"10s"}]}"#,
+    ),
+    (
+        1,
+        "service {\n  name = \"db\"\n  port = 5432\n  tags = [\"a\", \"b\"]\n  meta { k = \"v\" }\n  check {\n    ttl = \"10s\"\n  }\n  check {\n    tcp = \"127.0.0.1:1\"\n    interval = \"5s\"\n  }\n}\n",
+    ),
+    (
+        1,
+        "# a\nservices = [{ name = \"x\", weights = { passing = 1 + 1, warning = 1 } }]\n/* b */ check {\n  name = \"m\"\n  notes = <<EOF\nlong ${1}\nEOF\n  ttl = \"1m\"\n}\n",
+    ),
+    (
+        2,
+        "[[services]]\nname = \"web\"\nport = 0x50\nenable_tag_override = true\n[services.meta]\nk = 'v'\n[[services.checks]]\nttl = \"10s\"\n[[checks]]\nname = \"mem\"\nudp = \"127.0.0.1:9\"\ninterval = \"\"\"5s\"\"\"\n",
+    ),
+    (
+        2,
+        "service = { name = \"d\", weights.passing = 2 }\ncheck.name = \"e\"\ncheck.ttl = \"1h\"\n",
+    ),
 ];
 
 const FILTERS: &[&str] = &[

@@ -12,23 +12,30 @@
 //! | [`store()`] | the rows of `feed.redb` and `registry.redb` |
 //! | [`identity()`] | a copy of the identity |
 //! | [`dns()`] | a DNS packet |
-//! | [`http()`] | an HTTP request's path, query and body |
+//! | [`queries()`] | an HTTP request's path and query |
+//! | [`bodies()`] | the JSON body of a call that writes |
+//! | [`definitions()`] | a definition file: JSON, HCL, TOML |
 //! | [`filter()`] | a filter expression |
 
+mod bodies;
+mod definitions;
 mod dns;
+mod door;
 mod filter;
 mod frames;
-mod http;
 mod mutate;
 mod node;
+mod queries;
 mod sealed;
 mod store;
 
+pub use bodies::bodies;
+pub use definitions::definitions;
 pub use dns::dns;
 pub use filter::filter;
 pub use frames::frames;
-pub use http::http;
 pub use mutate::{Mutator, corpus};
+pub use queries::queries;
 pub use sealed::sealed;
 pub use store::{identity, store};
 
@@ -36,12 +43,14 @@ pub use store::{identity, store};
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All of them.
-pub const TARGETS: [Target; 7] = [
+pub const TARGETS: [Target; 9] = [
     ("frames", frames),
     ("sealed", sealed),
     ("store", store),
     ("identity", identity),
     ("dns", dns),
-    ("http", http),
+    ("queries", queries),
+    ("bodies", bodies),
+    ("definitions", definitions),
     ("filter", filter),
 ];

@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, time::Duration};
 
 use tidings_node::{Boot, CommandId, Config, Exchange, Input, Node, Output};
-use tidings_types::{ClusterId, Command, Epoch, NodeId, NodeName, Timestamp};
+use tidings_types::{
+    ClusterId, Command, Epoch, NodeId, NodeName, Outcome, Refusal, Timestamp, Update,
+};
 
 /// The wall clock's reading at the start.
 const START_MS: u64 = 1_763_000_000_000;
@@ -14,6 +16,9 @@ const OUTPUTS: usize = 4_096;
 pub(crate) struct Lone {
     node: Node,
     now: Timestamp,
+    /// What is to be shown to readers, and not taken yet.
+    updates: Vec<Update>,
+    reply: Option<Result<Outcome, Refusal>>,
 }
 
 pub(crate) const ME: NodeId = NodeId::from_bytes([1; 16]);
@@ -41,7 +46,12 @@ impl Lone {
         };
         let now = Timestamp::from_micros(1_000_000);
         let node = Node::new(Config::new(name, "10.0.0.1".to_owned()), boot, now);
-        let mut lone = Self { node, now };
+        let mut lone = Self {
+            node,
+            now,
+            updates: Vec::new(),
+            reply: None,
+        };
         lone.drain();
         lone
     }
@@ -79,10 +89,27 @@ impl Lone {
         });
     }
 
-    pub(crate) fn command(&mut self, command: Command) {
+    /// Carries out a command and says what became of it; `None` if it is not decided yet.
+    pub(crate) fn command(&mut self, command: Command) -> Option<Result<Outcome, Refusal>> {
         let id = CommandId(0);
         let command = Box::new(command);
+        self.reply = None;
         self.input(Input::Command { id, command });
+        self.reply.take()
+    }
+
+    /// What readers have not been shown yet.
+    pub(crate) fn take_updates(&mut self) -> Vec<Update> {
+        std::mem::take(&mut self.updates)
+    }
+
+    /// Equal for equal content of the registry.
+    pub(crate) fn fingerprint(&self) -> u128 {
+        self.node.registry().fingerprint()
+    }
+
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
     }
 
     /// Lets time pass, timer by timer.
@@ -111,6 +138,8 @@ impl Lone {
                     Output::TakeEpoch { above } => {
                         words.push(Input::EpochTaken(Epoch::after(above, START_MS, 0)));
                     }
+                    Output::Publish(update) => self.updates.push(update),
+                    Output::Reply { result, .. } => self.reply = Some(result),
                     _ => {}
                 }
             }

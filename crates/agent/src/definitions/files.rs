@@ -87,7 +87,12 @@ impl Loaded {
         Ok(loaded)
     }
 
-    fn add(&mut self, file: &Path, text: &str, programs: bool) -> Result<(), (usize, String)> {
+    pub(super) fn add(
+        &mut self,
+        file: &Path,
+        text: &str,
+        programs: bool,
+    ) -> Result<(), (usize, String)> {
         let format = Format::of(file).unwrap_or(Format::Json);
         let read = Definitions::read(format.parse(text)?).map_err(|error| {
             let name = error.name.as_deref().unwrap_or_default();
