@@ -19,5 +19,6 @@ mod metrics;
 mod monitor;
 mod rules;
 mod server;
+mod split;
 mod stream;
 mod watch;
