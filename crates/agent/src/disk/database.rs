@@ -15,8 +15,8 @@ use std::{
 };
 
 use redb::{
-    Durability, ReadTransaction, ReadableDatabase, ReadableTable, TableError, WriteTransaction,
-    backends::FileBackend,
+    Durability, ReadTransaction, ReadableDatabase, ReadableTable, StorageBackend, TableError,
+    WriteTransaction, backends::FileBackend,
 };
 
 use super::{
@@ -74,8 +74,15 @@ impl From<redb::Error> for Abort {
 /// Opens a file of which nothing may be lost: it is written again first, since a sync of it may
 /// have failed.
 pub(super) fn careful_opener() -> Opener {
-    Arc::new(|path| {
-        let file = FileBackend::new(private_file(path)?)?;
+    careful_opener_on(|file| file)
+}
+
+/// The same with a layer between the database and the file.
+pub(super) fn careful_opener_on<B: StorageBackend>(
+    layer: impl Fn(FileBackend) -> B + Send + Sync + 'static,
+) -> Opener {
+    Arc::new(move |path| {
+        let file = layer(FileBackend::new(private_file(path)?)?);
         write_again(&file)?;
         open(file)
     })
@@ -86,7 +93,7 @@ pub(super) fn opener() -> Opener {
     Arc::new(|path| open(FileBackend::new(private_file(path)?)?))
 }
 
-fn open(file: FileBackend) -> Result<redb::Database, redb::Error> {
+fn open(file: impl StorageBackend) -> Result<redb::Database, redb::Error> {
     Ok(redb::Builder::new()
         .set_cache_size(CACHE_BYTES)
         .create_with_backend(file)?)

@@ -24,6 +24,8 @@ mod damage_tests;
 #[cfg(test)]
 mod law_tests;
 #[cfg(test)]
+mod power_cut_tests;
+#[cfg(test)]
 mod tests;
 
 /// Where the own feed is kept.

@@ -44,6 +44,8 @@ mod commits;
 mod content;
 mod database;
 mod feed_writer;
+#[cfg(test)]
+mod power_cut;
 mod quarantine;
 mod quiet;
 mod rows;

@@ -20,9 +20,8 @@ use tidings_types::{
 
 use super::{
     OnSaved, Saved,
-    data_dir::{DataDir, private_file},
-    database::Opener,
-    write_again::write_again,
+    data_dir::DataDir,
+    database::{Opener, careful_opener_on},
 };
 
 pub(super) const RUN: Epoch = Epoch::from_bits(7);
@@ -158,13 +157,9 @@ impl TestDisk {
 
     pub(super) fn opener(&self) -> Opener {
         let disk = self.clone();
-        Arc::new(move |path: &Path| {
-            let backend = Backend {
-                file: FileBackend::new(private_file(path)?)?,
-                disk: disk.clone(),
-            };
-            write_again(&backend)?;
-            Ok(redb::Builder::new().create_with_backend(backend)?)
+        careful_opener_on(move |file| Backend {
+            file,
+            disk: disk.clone(),
         })
     }
 

@@ -7,10 +7,10 @@ use tidings_types::{Body, ClusterId, Epoch, Key, Slot, Transfer};
 use super::*;
 use crate::disk::testing::{data_dir, key, next, node, on_saved, put, saved};
 
-const ME: u8 = 1;
+pub(super) const ME: u8 = 1;
 
 #[derive(Clone, Copy, Debug)]
-enum Step {
+pub(super) enum Step {
     Register(u8),
     Deregister(u8),
     MoveWatermark,
@@ -30,16 +30,27 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     collection::vec(step, 1..120)
 }
 
-fn registry() -> Registry {
+pub(super) fn registry() -> Registry {
     Registry::new(node(ME), ClusterId::from_bytes([9; 16]))
+}
+
+/// Stages what the owner does in its run `run`; a start stages nothing.
+pub(super) fn apply(step: Step, writer: &mut Writer, held: &Registry, run: Epoch) {
+    let _dot = match step {
+        Step::Register(id) => writer.register(held, key_of(id), body_of(run)).unwrap(),
+        Step::Deregister(id) => writer.deregister(held, &key_of(id)).unwrap(),
+        Step::MoveWatermark => writer.move_watermark(held),
+        Step::Restamp => writer.restamp(held),
+        Step::Start => None,
+    };
 }
 
 fn key_of(id: u8) -> Key {
     key(node(ME), &format!("id-{id}"))
 }
 
-fn body_of(run: u64) -> Body {
-    let Slot::Entry(entry) = put(node(ME), Epoch::from_bits(run), run, "any").slot else {
+fn body_of(run: Epoch) -> Body {
+    let Slot::Entry(entry) = put(node(ME), run, run.bits(), "any").slot else {
         unreachable!("it is an entry");
     };
     entry.body.expect("it has a body").as_ref().clone()
@@ -60,26 +71,20 @@ proptest! {
         let (mut held, mut writer) = (registry(), Writer::new(me, Epoch::from_bits(run)));
         let mut batch = 0;
         for step in steps.into_iter().chain([Step::Start]) {
-            let _dot = match step {
-                Step::Register(id) => writer.register(&held, key_of(id), body_of(run)).unwrap(),
-                Step::Deregister(id) => writer.deregister(&held, &key_of(id)).unwrap(),
-                Step::MoveWatermark => writer.move_watermark(&held),
-                Step::Restamp => writer.restamp(&held),
-                Step::Start => {
-                    drop(opened);
-                    (opened, words) = open(&dir);
-                    let found = opened.snapshot.take();
-                    prop_assert_eq!(&found, &held.snapshot(me));
-                    held = registry();
-                    if let Some(found) = found {
-                        held.restore(found, false).unwrap();
-                        prop_assert!(!held.is_damaged(me));
-                    }
-                    run += 1;
-                    writer = Writer::new(me, Epoch::from_bits(run));
-                    None
+            if let Step::Start = step {
+                drop(opened);
+                (opened, words) = open(&dir);
+                let found = opened.snapshot.take();
+                prop_assert_eq!(&found, &held.snapshot(me));
+                held = registry();
+                if let Some(found) = found {
+                    held.restore(found, false).unwrap();
+                    prop_assert!(!held.is_damaged(me));
                 }
-            };
+                run += 1;
+                writer = Writer::new(me, Epoch::from_bits(run));
+            }
+            apply(step, &mut writer, &held, Epoch::from_bits(run));
             if let Some(delta) = writer.take_batch(&held) {
                 batch += 1;
                 let transfer = Transfer::Delta(delta.clone());
