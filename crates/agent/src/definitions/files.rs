@@ -14,6 +14,8 @@ use tidings_types::{Check, CheckId, ServiceId};
 pub const DEFINITION_FILES_MAX: usize = 1_000;
 /// Bytes that one of them may have.
 pub const DEFINITION_FILE_BYTES_MAX: u64 = 1 << 20;
+/// Characters of the reason why a file is wrong.
+const REASON_CHARS: usize = 1_000;
 
 /// Why definition files cannot be used. Nothing of any of them is.
 #[derive(Debug, thiserror::Error)]
@@ -87,12 +89,18 @@ impl Loaded {
         Ok(loaded)
     }
 
+    /// Takes what one file defines, or says on which line it is wrong, and how.
     pub(super) fn add(
         &mut self,
         file: &Path,
         text: &str,
         programs: bool,
     ) -> Result<(), (usize, String)> {
+        self.take(file, text, programs)
+            .map_err(|(line, reason)| (line, shortened(reason)))
+    }
+
+    fn take(&mut self, file: &Path, text: &str, programs: bool) -> Result<(), (usize, String)> {
         let format = Format::of(file).unwrap_or(Format::Json);
         let read = Definitions::read(format.parse(text)?).map_err(|error| {
             let name = error.name.as_deref().unwrap_or_default();
@@ -121,6 +129,14 @@ impl Loaded {
             self.checks.insert(id, (file.to_owned(), check));
         }
         Ok(())
+    }
+}
+
+/// A reason repeats names, and a name in a file may be as long as the file.
+fn shortened(reason: String) -> String {
+    match reason.char_indices().nth(REASON_CHARS) {
+        Some((end, _)) => format!("{} ...", &reason[..end]),
+        None => reason,
     }
 }
 
@@ -175,12 +191,10 @@ impl Format {
                 let line = 1 + before.filter(|byte| **byte == b'\n').count();
                 (line, error.message().to_owned())
             }),
-            Self::Hcl => hcl::from_str(text).map_err(|error| {
-                let line = match &error {
-                    hcl::Error::Parse(error) => error.location().line(),
-                    _ => 1,
-                };
-                (line, error.to_string())
+            Self::Hcl => hcl::from_str(text).map_err(|error| match error {
+                // Its text would show the line, however long that is.
+                hcl::Error::Parse(error) => (error.location().line(), error.message().to_owned()),
+                error => (1, error.to_string()),
             }),
         }
     }

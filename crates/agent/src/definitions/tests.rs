@@ -108,6 +108,21 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
     );
 }
 
+#[test]
+fn what_is_wrong_is_said_in_few_words_however_long_the_file_is() {
+    let deep = format!("service {{\n  name = {}\n}}\n", "[".repeat(100_000));
+    let long = format!("{{\"{}\": 1}}", "é".repeat(100_000));
+    for (name, text, said) in [
+        ("a.hcl", deep, "a.hcl:2: invalid nesting depth"),
+        ("a.json", long, "a.json:1: \"ééé"),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), name, &text);
+        let error = Loaded::read(dir.path(), false).unwrap_err().to_string();
+        assert!(error.contains(said) && error.len() < 3_000, "{error}");
+    }
+}
+
 /// Says yes to every command, and passes it on.
 fn node() -> (Commands, mpsc::UnboundedReceiver<Command>) {
     let (commands, mut requests) = commands(16);
