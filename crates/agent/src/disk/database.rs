@@ -22,7 +22,7 @@ use redb::{
 use super::{
     DiskError, Finding, SaveError,
     commits::CommitCount,
-    data_dir::private_file,
+    data_dir::{private_file, sync_dir},
     finding::Findings,
     quarantine, quiet,
     tables::{COMMITS, COMMITS_KEY},
@@ -129,6 +129,8 @@ impl Database {
             Err(_) => attempt(&path, &opener, &read).map_err(|f| f.as_disk_error(&path))?,
         };
         let (mut commits, known) = CommitCount::open(&path);
+        // What is in a new file is of no use after a power failure that takes its name.
+        sync_dir(path.parent().unwrap_or(&path))?;
         let file = path.clone();
         match known.unwrap_or_default().saturating_sub(found.commits) {
             // What was set aside is named already.
