@@ -1,6 +1,10 @@
 //! The ways out: JSON bodies and the headers that tell a client how far to trust them.
 
-use std::{fmt::Display, sync::Arc, time::Duration};
+use std::{
+    fmt::{Display, Write as _},
+    sync::Arc,
+    time::Duration,
+};
 
 use axum::{
     body::Body,
@@ -32,8 +36,22 @@ pub(crate) fn moved(uri: &Uri, path: &str) -> Response {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    set(&mut response, header::LOCATION, location);
+    set(&mut response, header::LOCATION, escaped(&location));
     response
+}
+
+/// A header is ASCII: what is not is escaped, as Go does it.
+fn escaped(location: &str) -> String {
+    let mut escaped = String::with_capacity(location.len());
+    for byte in location.bytes() {
+        if byte.is_ascii() {
+            escaped.push(char::from(byte));
+        } else {
+            // Writing to a string cannot fail.
+            let _ = write!(escaped, "%{byte:02x}");
+        }
+    }
+    escaped
 }
 
 /// `value` as JSON, indented if the client asks for it or the agent is a `dev` agent.

@@ -75,6 +75,11 @@ async fn a_path_is_cleaned_by_sending_the_client_on() {
         ("GET", "/v1/catalog/./x/../nodes", "/v1/catalog/nodes"),
         ("GET", "/v1/catalog/service//web", "/v1/catalog/service/web"),
         ("PUT", "/v1//agent/leave", "/v1/agent/leave"),
+        (
+            "GET",
+            "/v1/catalog/service//w\u{e9}b?near=\u{f1}",
+            "/v1/catalog/service/w%c3%a9b?near=%c3%b1",
+        ),
     ] {
         let moved = ground.ask(method, path, "").await;
         moved.is(301, "");
