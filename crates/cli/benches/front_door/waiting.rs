@@ -122,7 +122,7 @@ impl Watcher {
         index.clone_into(&mut self.index);
     }
 
-    fn is_woken(&mut self) -> bool {
+    fn is_woken(&self) -> bool {
         self.client.has_more()
     }
 }
