@@ -59,6 +59,8 @@ fn its_own_tests_pass() {
                     .current_dir(source)
                     .env("PYTHONPATH", path)
                     .env("PYTHONDONTWRITEBYTECODE", "1")
+                    // Its temporary files go with the story's.
+                    .env("PYTEST_DEBUG_TEMPROOT", stage.dir())
                     .env("TIDINGS_BIN", binary::path()),
             );
             let summary = told.lines().find(|line| line.starts_with("py-consul: "));
