@@ -48,8 +48,8 @@ pub(crate) fn measure(rounds: usize, table: &mut Table) {
         let service = 7 + round * 13;
         // A connection of before would have been closed for its silence.
         let mut client = Client::connect(agent.http);
-        client.call(&register(service, 2 + round));
         let begun = Instant::now();
+        client.call(&register(service, 2 + round));
         let mine = watchers
             .iter_mut()
             .filter(|watcher| watcher.service == service);
