@@ -38,7 +38,7 @@ readonly NOT_THERE="
 2: a directory is read at the start, on SIGHUP and on agent/reload; nobody watches it, and dev has none
 5: there is no UI
 7: dev --node is called --name
-9: there is no command watch; /v1/tidings/watch is asked instead
+9: /v1/tidings/watch is asked, which tidings watch follows
 11: dev has no data directory, so the agents that come back are tidings agent --data-dir
 12: there is no demo; scripts/partition.sh is run, which tells both this step and the next
 15: there is no command sim in tidings; tidings-sim run --seed 42 is
