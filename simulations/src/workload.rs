@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result, ensure};
 use tidings_types::{
     Check, CheckId, CheckKind, CheckStatus, Command, ExternalNode, Instance, NodeId, NodeName,
-    ServiceId, ServiceName, TextMap, Timestamp,
+    Registration, ServiceId, ServiceName, TextMap, Timestamp,
 };
 
 use crate::{
@@ -91,7 +91,7 @@ impl Call {
     /// The command for the node; `member` tells a host's present node.
     pub fn command(&self, member: impl Fn(usize) -> NodeId) -> Command {
         match self {
-            Self::Register(id, instance, status) => Command::RegisterService {
+            Self::Register(id, instance, status) => Command::RegisterService(Registration {
                 id: id.clone(),
                 instance: instance.clone(),
                 checks: status
@@ -99,7 +99,7 @@ impl Call {
                     .into_iter()
                     .collect(),
                 replace_checks: true,
-            },
+            }),
             Self::Deregister(id) => Command::DeregisterService { id: id.clone() },
             Self::Check(id, status) => Command::UpdateCheck {
                 id: check_id(id),

@@ -22,7 +22,7 @@ use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use tidings_checks::Checks;
 use tidings_http::{Defined, ServiceDefinition};
-use tidings_types::{Check, CheckId, Command, Refusal, ServiceId};
+use tidings_types::{Check, CheckId, Command, Refusal, Registration, ServiceId};
 use tidings_view::Commands;
 use tokio::time::sleep;
 
@@ -210,12 +210,12 @@ impl DefinitionFiles {
             return Ok(());
         }
         // Checks that clients added through the API stay.
-        self.send(Command::RegisterService {
+        self.send(Command::RegisterService(Registration {
             id: service.id.clone(),
             instance: Box::new(service.instance.clone()),
             checks: service.checks.clone(),
             replace_checks: false,
-        })
+        }))
         .await?;
         let now: BTreeSet<String> = service
             .checks

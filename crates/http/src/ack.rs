@@ -8,7 +8,7 @@
 
 use std::time::Duration;
 
-use axum::http::HeaderName;
+use axum::{http::HeaderName, response::Response};
 use tidings_types::Command;
 
 use crate::{
@@ -21,10 +21,20 @@ use crate::{
 /// Sends a write to the node and answers it without a body, when as many agents hold it as the client
 /// asks for.
 pub(crate) async fn write(call: &Call, command: Command) -> Answer {
+    write_all(call, [command], reply::empty()).await
+}
+
+/// Sends writes to the node, each when the one before it is done, and answers them likewise with
+/// `response`.
+pub(crate) async fn write_all<I>(call: &Call, writes: I, mut response: Response) -> Answer
+where
+    I: IntoIterator<Item = Command, IntoIter: Send>,
+{
     let ack = Ack::of(&call.params)?;
     let commands = call.state.commands();
-    commands.send(command).await?;
-    let mut response = reply::empty();
+    for write in writes {
+        commands.send(write).await?;
+    }
     if let Some(Ack { holders, within }) = ack {
         let wait = commands.send(Command::AwaitHolders { holders, within });
         let known = tokio::select! {

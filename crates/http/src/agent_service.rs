@@ -7,7 +7,7 @@ use std::{
 };
 
 use axum::response::Response;
-use tidings_types::{Command, ServiceId, Sync};
+use tidings_types::{Command, Registration, ServiceId, Sync};
 use tidings_view::{InstanceView, NodeKey, Watch};
 use tokio::time::Instant;
 
@@ -95,12 +95,12 @@ pub(crate) async fn register(call: Call) -> Answer {
         allow_program(&call, id, &check.kind)?;
     }
     let replace_checks = call.params.flag("replace-existing-checks") == Some(true);
-    let command = Command::RegisterService {
+    let command = Command::RegisterService(Registration {
         id: definition.id,
         instance: Box::new(definition.instance),
         checks: definition.checks,
         replace_checks,
-    };
+    });
     ack::write(&call, command).await
 }
 

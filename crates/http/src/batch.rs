@@ -1,30 +1,22 @@
 //! `/v1/tidings/services`: many registrations in one call.
 
-use std::time::Duration;
-
 use serde::Serialize;
-use tidings_types::{Command, Refusal};
-use tokio::{task::JoinSet, time::sleep};
+use tidings_types::{Command, Registration};
 
 use crate::{
-    Defined,
+    Defined, ServiceDefinition, ack,
     agent_check::{allow_program, check_source},
     definition,
     failure::Failure,
     reply::{self, Answer},
     request::Call,
-    state::HttpState,
 };
 
 /// Registrations that one call may hold.
 const REGISTRATIONS_MAX: usize = 1_000;
-/// Registrations of one call that are on their way at the same time: enough to share a write to the
-/// disk, and few beside the commands of others.
-const AT_ONCE: usize = 64;
-/// How often a registration is tried again that finds the queue to the node full, and how long it
-/// waits before that.
-const BUSY_TRIES: usize = 100;
-const BUSY_PAUSE: Duration = Duration::from_millis(20);
+/// Records that are written at once: few enough for the node to do something else soon, many enough that
+/// the write to the disk costs little beside them.
+const RECORDS_AT_ONCE: usize = 512;
 
 /// What became of the call.
 #[derive(Debug, Serialize)]
@@ -35,10 +27,20 @@ struct Registered {
 
 /// `PUT /v1/tidings/services`: `{"Services": [...]}`, each as `agent/service/register` takes it.
 ///
-/// Nothing is registered if one of them is malformed. If the node refuses one, those before it may
-/// stand; the call can be made again as it is.
+/// Nothing is registered if one of them is malformed. They are written in their order, and so many
+/// together as make [`RECORDS_AT_ONCE`] records with their checks: if the node refuses one, none of those
+/// that it would have been written with stands, nor any after it. The call can be made again as it is.
 pub(crate) async fn register(call: Call) -> Answer {
     call.check_scope()?;
+    let definitions = definitions(&call)?;
+    let registered = definitions.len();
+    let writes = portions(definitions).into_iter();
+    let writes = writes.map(Command::RegisterServices);
+    let answer = reply::json(&call, &Registered { registered });
+    ack::write_all(&call, writes, answer).await
+}
+
+fn definitions(call: &Call) -> Result<Vec<ServiceDefinition>, Failure> {
     let mut object = call.object("Services")?;
     let services = object.objects(&["Services"], "ServiceDefinition")?;
     object.finish()?;
@@ -54,46 +56,36 @@ pub(crate) async fn register(call: Call) -> Answer {
         let definition = definition.map_err(|failure| {
             Failure::bad(format_args!("Services[{number}]: {}", failure.text()))
         })?;
-        check_source(&call, Defined::Service(&definition.id))?;
+        check_source(call, Defined::Service(&definition.id))?;
         for (id, check) in &definition.checks {
-            check_source(&call, Defined::Check(id))?;
-            allow_program(&call, id, &check.kind)?;
+            check_source(call, Defined::Check(id))?;
+            allow_program(call, id, &check.kind)?;
         }
         definitions.push(definition);
     }
-    let registered = definitions.len();
-    let mut definitions = definitions.into_iter();
-    let mut sent = JoinSet::new();
-    loop {
-        while sent.len() < AT_ONCE
-            && let Some(definition) = definitions.next()
-        {
-            let state = call.state.clone();
-            sent.spawn(async move {
-                let command = Command::RegisterService {
-                    id: definition.id,
-                    instance: Box::new(definition.instance),
-                    checks: definition.checks,
-                    replace_checks: false,
-                };
-                send(&state, command).await
-            });
-        }
-        match sent.join_next().await {
-            None => break,
-            Some(answer) => answer.unwrap_or(Err(Refusal::ShuttingDown))?,
-        }
-    }
-    Ok(reply::json(&call, &Registered { registered }))
+    Ok(definitions)
 }
 
-/// Sends one registration; the queue may be full of this very call's others.
-async fn send(state: &HttpState, command: Command) -> Result<(), Refusal> {
-    for _ in 0..BUSY_TRIES {
-        match state.commands().send(command.clone()).await {
-            Err(Refusal::Busy) => sleep(BUSY_PAUSE).await,
-            answer => return answer.map(drop),
+/// The registrations, in their order, as they are written together.
+fn portions(definitions: Vec<ServiceDefinition>) -> Vec<Vec<Registration>> {
+    let mut portions: Vec<Vec<Registration>> = Vec::new();
+    let mut room = 0;
+    for definition in definitions {
+        let records = 1 + definition.checks.len();
+        if records > room {
+            portions.push(Vec::new());
+            room = RECORDS_AT_ONCE;
+        }
+        room -= records;
+        let registration = Registration {
+            id: definition.id,
+            instance: Box::new(definition.instance),
+            checks: definition.checks,
+            replace_checks: false,
+        };
+        if let Some(portion) = portions.last_mut() {
+            portion.push(registration);
         }
     }
-    Err(Refusal::Busy)
+    portions
 }

@@ -19,7 +19,9 @@ use std::{
     time::Duration,
 };
 
-use tidings_types::{Body, CheckId, Command, Epoch, Hlc, Key, NodeId, Timestamp, limits::FEEDS};
+use tidings_types::{
+    Body, CheckId, Command, Epoch, Hlc, Key, NodeId, Registration, Timestamp, limits::FEEDS,
+};
 use tidings_wire::{Request, Response, datagram};
 
 use crate::{Event, Node, Output, exchange::Purpose, timers::Timer};
@@ -111,12 +113,12 @@ pub fn registrations(records: Vec<(Key, Body)>) -> Vec<Command> {
             .iter()
             .filter_map(|check| Some((check.clone(), checks.remove(check)?)))
             .collect();
-        calls.push(Command::RegisterService {
+        calls.push(Command::RegisterService(Registration {
             id,
             instance: Box::new(instance),
             checks: own,
             replace_checks: false,
-        });
+        }));
     }
     // A check of an instance that did not move speaks for nobody any more.
     let of_the_node = checks

@@ -4,8 +4,8 @@ use std::{mem, sync::Arc};
 
 use tidings_registry::{FEED_BYTES_WRITTEN, WriteError};
 use tidings_types::{
-    Body, Check, CheckId, CheckStatus, Command, Instance, Key, Outcome, Refusal, ServiceId, Slot,
-    Update,
+    Body, Check, CheckId, CheckStatus, Command, Instance, Key, Outcome, Refusal, Registration,
+    ServiceId, Slot, Update,
     limits::{CHECKS_PER_INSTANCE, FEED_RECORDS, RECORD_BYTES},
 };
 use tidings_wire::codec::encoded_len;
@@ -61,12 +61,14 @@ impl Node {
 
     fn carry_out(&mut self, command: Command) -> Result<bool, Refusal> {
         match command {
-            Command::RegisterService {
-                id,
-                instance,
-                checks,
-                replace_checks,
-            } => self.register_service(id, *instance, checks, replace_checks),
+            Command::RegisterService(registration) => self.register_service(registration),
+            Command::RegisterServices(registrations) => {
+                let mut changed = false;
+                for registration in registrations {
+                    changed |= self.register_service(registration)?;
+                }
+                Ok(changed)
+            }
             Command::DeregisterService { id } => self.deregister_service(&id),
             Command::RegisterCheck { id, check } => self.register_check(id, *check),
             Command::DeregisterCheck { id } => self.deregister_check(&id),
@@ -93,13 +95,13 @@ impl Node {
         }
     }
 
-    fn register_service(
-        &mut self,
-        id: ServiceId,
-        mut instance: Instance,
-        checks: Vec<(CheckId, Check)>,
-        replace_checks: bool,
-    ) -> Result<bool, Refusal> {
+    fn register_service(&mut self, registration: Registration) -> Result<bool, Refusal> {
+        let Registration {
+            id,
+            mut instance,
+            checks,
+            replace_checks,
+        } = registration;
         let known = self.checks_of(&id);
         let listed: Vec<CheckId> = checks.iter().map(|(check, _)| check.clone()).collect();
         let (stay, go): (Vec<_>, Vec<_>) = known
@@ -114,7 +116,7 @@ impl Node {
             changed |= self.put_check(check_id, check)?;
         }
         changed |= self.take_back_tags(&id, Some(&instance.tags))?;
-        changed |= self.put(Key::Instance(self.me, id), Body::Instance(instance))?;
+        changed |= self.put(Key::Instance(self.me, id), Body::Instance(*instance))?;
         for check in go {
             changed |= self.take_away(&Key::Check(self.me, check))?;
         }

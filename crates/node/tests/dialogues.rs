@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidings_node::{Event, Input};
 use tidings_types::{
     Body, CheckId, CheckStatus, Command, Departure, EventId, ExternalNode, Instance, Key, Liveness,
-    MemberStatus, NodeName, Refusal, Snapshot, Sync, TextMap, Transfer,
+    MemberStatus, NodeName, Refusal, Registration, Snapshot, Sync, TextMap, Transfer,
 };
 use world::{START_MS, World, id, instance, name, register, service, ttl_check};
 
@@ -231,12 +231,12 @@ fn a_burst_larger_than_a_packet_arrives_whole() {
     big.meta = (0..40)
         .map(|n| (format!("k{n}"), "v".repeat(400)))
         .collect();
-    let command = Command::RegisterService {
+    let command = Command::RegisterService(Registration {
         id: service("big"),
         instance: Box::new(big),
         checks: Vec::new(),
         replace_checks: false,
-    };
+    });
     world.command(2, command);
     world.until("all agree", World::agree);
     assert!(
@@ -550,12 +550,12 @@ fn of_two_external_registrations_in_a_split_one_wins_everywhere_and_is_counted()
 fn a_check_makes_a_change_only_when_its_status_does() {
     let mut world = World::cluster(1);
     let check = CheckId::new("ttl").unwrap();
-    let registration = Command::RegisterService {
+    let registration = Command::RegisterService(Registration {
         id: service("web"),
         instance: Box::new(instance("web", 80)),
         checks: vec![(check.clone(), ttl_check())],
         replace_checks: false,
-    };
+    });
     world.command(1, registration.clone());
     let update = |status, output: &str| Command::UpdateCheck {
         id: check.clone(),
@@ -591,12 +591,12 @@ fn a_command_is_carried_out_whole_or_not_at_all() {
         (CheckId::new("a").unwrap(), ttl_check()),
         (CheckId::new("b").unwrap(), huge),
     ];
-    let command = Command::RegisterService {
+    let command = Command::RegisterService(Registration {
         id: service("web"),
         instance: Box::new(instance("web", 80)),
         checks,
         replace_checks: false,
-    };
+    });
     let answer = world.command(1, command);
     assert!(matches!(answer, Some(Err(Refusal::RecordTooLarge { .. }))));
     assert_eq!(

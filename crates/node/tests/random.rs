@@ -18,8 +18,8 @@ use rand_chacha::{
 use tidings_node::{CommandId, Input};
 use tidings_registry::Registry;
 use tidings_types::{
-    Body, Change, ClusterId, Command, Departure, ExternalNode, Key, NodeName, ServiceId, Snapshot,
-    TextMap, Transfer,
+    Body, Change, ClusterId, Command, Departure, ExternalNode, Key, NodeName, Registration,
+    ServiceId, Snapshot, TextMap, Transfer,
 };
 use world::{World, id, instance, service};
 
@@ -148,24 +148,43 @@ impl Run {
             return;
         }
         let which = self.below(3);
-        let service: ServiceId = service(&format!("s{which}"));
-        let key = Key::Instance(id(n), service.clone());
-        let gone = self.below(3) == 0;
+        let named = |which| service(&format!("s{}", which % 3));
         self.port += 1;
-        let (command, value) = if gone {
-            (Command::DeregisterService { id: service }, None)
-        } else {
-            let register = Command::RegisterService {
-                id: service,
-                instance: Box::new(instance("s", self.port)),
-                checks: Vec::new(),
-                replace_checks: false,
-            };
-            (register, Some(self.port))
+        let (command, services, value) = match self.below(4) {
+            0 => {
+                let id = named(which);
+                (
+                    Command::DeregisterService { id: id.clone() },
+                    vec![id],
+                    None,
+                )
+            }
+            1 => {
+                let services = vec![named(which), named(which + 1)];
+                let all = services.iter().map(|id| self.registration(id)).collect();
+                (Command::RegisterServices(all), services, Some(self.port))
+            }
+            _ => {
+                let one = self.registration(&named(which));
+                let services = vec![named(which)];
+                (Command::RegisterService(one), services, Some(self.port))
+            }
         };
         let call = self.world.call(n, command);
-        self.open.push((n, call, key, value));
+        for service in services {
+            let key = Key::Instance(id(n), service);
+            self.open.push((n, call, key, value));
+        }
         self.look();
+    }
+
+    fn registration(&self, id: &ServiceId) -> Registration {
+        Registration {
+            id: id.clone(),
+            instance: Box::new(instance("s", self.port)),
+            checks: Vec::new(),
+            replace_checks: false,
+        }
     }
 
     /// Takes note of answers, of what went to the disks, and of every dot.
@@ -357,12 +376,12 @@ impl Run {
                 return;
             }
             let id = service(&format!("gone-{gone}"));
-            let register = Command::RegisterService {
+            let register = Command::RegisterService(Registration {
                 id: id.clone(),
                 instance: Box::new(instance("gone", 1)),
                 checks: Vec::new(),
                 replace_checks: false,
-            };
+            });
             self.world.call(n, register);
             self.world.call(n, Command::DeregisterService { id });
         }

@@ -12,20 +12,9 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
     /// Registers or replaces an instance of this node, and its checks.
-    ///
-    /// `instance.checks` is ignored: the node names the checks. A check id that is known keeps its
-    /// status and output. Checks of this instance that are not listed stay, unless
-    /// `replace_checks`.
-    RegisterService {
-        /// The instance's id on this node.
-        id: ServiceId,
-        /// What it is.
-        instance: Box<Instance>,
-        /// Its checks, in order.
-        checks: Vec<(CheckId, Check)>,
-        /// Drop this instance's checks that are not listed.
-        replace_checks: bool,
-    },
+    RegisterService(Registration),
+    /// The same for many instances, in order: all of it or, if one is refused, nothing.
+    RegisterServices(Vec<Registration>),
     /// Removes an instance of this node and its checks.
     DeregisterService {
         /// The instance's id on this node.
@@ -100,6 +89,22 @@ pub enum Command {
     },
     /// Says goodbye to the cluster. The node answers queries until its driver stops it.
     Depart(Departure),
+}
+
+/// An instance of this node, and its checks.
+///
+/// `instance.checks` is ignored: the node names the checks. A check id that is known keeps its
+/// status and output. Checks of this instance that are not listed stay, unless `replace_checks`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// The instance's id on this node.
+    pub id: ServiceId,
+    /// What it is.
+    pub instance: Box<Instance>,
+    /// Its checks, in order.
+    pub checks: Vec<(CheckId, Check)>,
+    /// Drop this instance's checks that are not listed.
+    pub replace_checks: bool,
 }
 
 /// The command was carried out.

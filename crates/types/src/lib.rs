@@ -18,7 +18,7 @@
 //! | [`packed`] | [`Texts`], [`TextMap`]: a record's lists and maps, each in one piece of memory |
 //! | [`feed`] | [`Slot`], [`Change`], [`Delta`], [`Snapshot`]: a feed's content on its way |
 //! | [`liveness`] | [`Liveness`] and [`Roster`]: what this agent knows of its members |
-//! | [`command`] | [`Command`] and [`Outcome`]: what a client asks of the node |
+//! | [`command`] | [`Command`], [`Registration`] and [`Outcome`]: what a client asks of the node |
 //! | [`update`] | [`Update`]: what the node tells the read view |
 //! | [`probe`] | [`Probe`]: rare states that a simulation wants to know it has met |
 //! | [`limits`] | every named limit that more than one crate needs |
@@ -41,7 +41,7 @@ pub mod update;
 pub mod version;
 
 pub use cluster_key::{ClusterKey, ClusterKeyId, ParseClusterKeyIdError};
-pub use command::{Command, Outcome, Refusal};
+pub use command::{Command, Outcome, Refusal, Registration};
 pub use event::{Event, EventId};
 pub use feed::{Change, Delta, Entry, FeedState, Needs, Slot, Snapshot, Transfer};
 pub use id::{ClusterId, Dot, Epoch, NodeId};

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use tidings_node::Event;
-use tidings_types::{Command, Departure, NodeId, Timestamp};
+use tidings_types::{Command, Departure, NodeId, Registration, Timestamp};
 
 use crate::{
     link::Lane,
@@ -300,12 +300,13 @@ fn back(comeback: Option<Comeback>) -> String {
 /// What a client asks for.
 pub(crate) fn command(command: &Command, names: &Names) -> String {
     match command {
-        Command::RegisterService { id, instance, .. } => {
+        Command::RegisterService(Registration { id, instance, .. }) => {
             format!(
                 "register {id} ({}, port {})",
                 instance.service, instance.port
             )
         }
+        Command::RegisterServices(all) => format!("register {} instances", all.len()),
         Command::DeregisterService { id } => format!("deregister {id}"),
         Command::RegisterCheck { id, .. } => format!("register check {id}"),
         Command::DeregisterCheck { id } => format!("deregister check {id}"),

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tidings_types::Command;
+use tidings_types::{Command, Registration};
 
 use super::{Loaded, hash_of};
 
@@ -23,12 +23,12 @@ pub fn read(format: &str, text: &str) -> Result<Vec<Command>, (usize, String)> {
     loaded.add(&file, text, true)?;
     let services = loaded.services.into_values().map(|(_, service)| {
         hash_of(&(&service.instance, &service.checks)).expect("a definition has a hash");
-        Command::RegisterService {
+        Command::RegisterService(Registration {
             id: service.id,
             instance: Box::new(service.instance),
             checks: service.checks,
             replace_checks: false,
-        }
+        })
     });
     let checks = loaded.checks.into_iter().map(|(id, (_, check))| {
         hash_of(&check).expect("a definition has a hash");

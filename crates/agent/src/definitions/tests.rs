@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use tidings_checks::Setup;
-use tidings_types::{CheckKind, Outcome};
+use tidings_types::{CheckKind, Outcome, Registration};
 use tidings_view::commands;
 use tokio::sync::mpsc;
 
@@ -139,7 +139,7 @@ fn node() -> (Commands, mpsc::UnboundedReceiver<Command>) {
 fn names(told: &mut mpsc::UnboundedReceiver<Command>) -> Vec<String> {
     let told = std::iter::from_fn(|| told.try_recv().ok());
     told.map(|command| match command {
-        Command::RegisterService { id, .. } => format!("+{id}"),
+        Command::RegisterService(Registration { id, .. }) => format!("+{id}"),
         Command::DeregisterService { id } => format!("-{id}"),
         Command::RegisterCheck { id, .. } => format!("+{id}"),
         Command::DeregisterCheck { id } => format!("-{id}"),

@@ -7,7 +7,7 @@ use std::{
 
 use tidings_types::{
     Body, Check, CheckId, Command, Dot, Epoch, Instance, Key, NodeId, NodeName, Outcome, Refusal,
-    ServiceId, Timestamp, Update,
+    Registration, ServiceId, Timestamp, Update,
 };
 use tidings_view::{CommandReceiver, ViewWriter};
 
@@ -73,13 +73,11 @@ impl FakeNode {
 
     fn carry_out(&mut self, command: Command) -> Result<Outcome, Refusal> {
         match command {
-            Command::RegisterService {
-                id,
-                instance,
-                checks,
-                replace_checks,
-            } => {
-                self.register(&id, *instance, checks, replace_checks);
+            Command::RegisterService(registration) => self.register(registration),
+            Command::RegisterServices(registrations) => {
+                for registration in registrations {
+                    self.register(registration);
+                }
             }
             Command::DeregisterService { id } => self.deregister(id)?,
             Command::RegisterCheck { id, check } => self.register_check(id, *check)?,
@@ -137,19 +135,19 @@ impl FakeNode {
         Ok(Outcome::of(true))
     }
 
-    fn register(
-        &mut self,
-        id: &ServiceId,
-        mut instance: Instance,
-        checks: Vec<(CheckId, Check)>,
-        replace: bool,
-    ) {
-        let known = self.checks_of(id);
+    fn register(&mut self, registration: Registration) {
+        let Registration {
+            id,
+            mut instance,
+            checks,
+            replace_checks,
+        } = registration;
+        let known = self.checks_of(&id);
         let listed: Vec<_> = checks.iter().map(|(id, _)| id.clone()).collect();
         let mut changes = Vec::new();
         for old in known {
             if listed.contains(&old) {
-            } else if replace {
+            } else if replace_checks {
                 changes.push((self.check_key(&old), None));
             } else {
                 instance.name_check(&old);
@@ -164,8 +162,8 @@ impl FakeNode {
             instance.name_check(&check_id);
             changes.push((key, Some(Body::Check(check))));
         }
-        let key = Key::Instance(self.me, id.clone());
-        changes.push((key, Some(Body::Instance(instance))));
+        let key = Key::Instance(self.me, id);
+        changes.push((key, Some(Body::Instance(*instance))));
         self.write(changes);
     }
 

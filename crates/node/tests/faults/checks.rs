@@ -1,6 +1,6 @@
 //! An instance awaits exactly the checks that are registered for it.
 
-use tidings_types::{Body, CheckId, Command, ExternalNode, Key, NodeName, TextMap};
+use tidings_types::{Body, CheckId, Command, ExternalNode, Key, NodeName, Registration, TextMap};
 
 use crate::world::{World, id, instance, name, service, ttl_check};
 
@@ -56,12 +56,12 @@ fn an_external_instance_does_not_await_a_check_that_was_removed() {
 #[test]
 fn an_own_instance_does_not_await_a_check_that_was_removed_through_the_catalog() {
     let mut world = World::cluster(1);
-    let command = Command::RegisterService {
+    let command = Command::RegisterService(Registration {
         id: service("web"),
         instance: Box::new(instance("web", 80)),
         checks: vec![(check("a"), ttl_check()), (check("b"), ttl_check())],
         replace_checks: false,
-    };
+    });
     world.command(1, command).unwrap().unwrap();
     world
         .command(1, deregister_check(name(1), "a"))

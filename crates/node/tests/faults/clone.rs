@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidings_node::{Event, Input, registrations};
-use tidings_types::{Body, Command, Key};
+use tidings_types::{Body, Command, Key, Registration};
 
 use crate::{
     own_feed, port, web,
@@ -11,12 +11,12 @@ use crate::{
 };
 
 fn register_as(name: &str, port: u16) -> Command {
-    Command::RegisterService {
+    Command::RegisterService(Registration {
         id: service(name),
         instance: Box::new(instance(name, port)),
         checks: Vec::new(),
         replace_checks: false,
-    }
+    })
 }
 
 fn count(world: &World, n: u8, what: impl Fn(&Event) -> bool) -> usize {

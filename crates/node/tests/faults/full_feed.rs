@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use tidings_types::{
-    Body, CheckId, CheckStatus, Command, Departure, Key, Refusal, limits::CHECKS_PER_INSTANCE,
+    Body, CheckId, CheckStatus, Command, Departure, Key, Refusal, Registration,
+    limits::CHECKS_PER_INSTANCE,
 };
 
 use crate::world::{World, id, instance, register, service, ttl_check};
@@ -13,9 +14,13 @@ fn check_id(id: &str) -> CheckId {
 }
 
 fn large(id: &str, bytes: usize) -> Command {
+    Command::RegisterService(registration(id, bytes))
+}
+
+fn registration(id: &str, bytes: usize) -> Registration {
     let mut large = instance("large", 80);
     large.socket_path = "x".repeat(bytes).into();
-    Command::RegisterService {
+    Registration {
         id: service(id),
         instance: Box::new(large),
         checks: Vec::new(),
@@ -50,14 +55,40 @@ fn fill(world: &mut World) {
 }
 
 #[test]
+fn of_many_registrations_all_stand_or_none() {
+    let mut world = World::cluster(1);
+    let all = |largest| [0, 0, largest, 0].into_iter().enumerate();
+    let all = |largest| all(largest).map(|(n, bytes)| registration(&format!("s-{n}"), bytes));
+    let records = |world: &World| world.peers[&1].records.len();
+    let before = records(&world);
+    let refused = world.command(1, Command::RegisterServices(all(70_000).collect()));
+    assert!(
+        matches!(refused, Some(Err(Refusal::RecordTooLarge { .. }))),
+        "{refused:?}"
+    );
+    assert_eq!(records(&world), before);
+    let persists = world.peers[&1].persists.len();
+    let taken = world.command(1, Command::RegisterServices(all(0).collect()));
+    assert!(taken.unwrap().unwrap().changed);
+    assert_eq!(records(&world), before + 4);
+    assert_eq!(
+        world.peers[&1].persists.len(),
+        persists + 1,
+        "they go to the disk together"
+    );
+    let again = world.command(1, Command::RegisterServices(all(0).collect()));
+    assert!(!again.unwrap().unwrap().changed);
+}
+
+#[test]
 fn in_a_full_feed_a_check_turns_and_a_goodbye_is_said() {
     let mut world = World::cluster(1);
-    let command = Command::RegisterService {
+    let command = Command::RegisterService(Registration {
         id: service("web"),
         instance: Box::new(instance("web", 80)),
         checks: vec![(check_id("beat"), ttl_check())],
         replace_checks: false,
-    };
+    });
     world.command(1, command).unwrap().unwrap();
     fill(&mut world);
     let status = |world: &World| {
@@ -127,7 +158,7 @@ fn removals_make_room_before_a_client_would_be_refused() {
     for number in 0..25_000 {
         let name = format!("gone-{number}");
         let mut command = register(80);
-        if let Command::RegisterService { id, .. } = &mut command {
+        if let Command::RegisterService(Registration { id, .. }) = &mut command {
             *id = service(&name);
         }
         let id = service(&name);

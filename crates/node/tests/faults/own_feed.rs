@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tidings_node::{Event, Input};
 use tidings_registry::{Registry, Writer};
-use tidings_types::{Body, ClusterId, Command, Epoch, Key, Refusal, Snapshot, Transfer};
+use tidings_types::{
+    Body, ClusterId, Command, Epoch, Key, Refusal, Registration, Snapshot, Transfer,
+};
 
 use crate::{
     own_feed, port, web,
@@ -257,7 +259,7 @@ fn an_override_of_a_lost_run_does_not_beat_a_call_of_this_run() {
 fn leave_marks(world: &mut World, n: u8) {
     for port in 0..70 {
         let mut command = register(port);
-        if let Command::RegisterService { id, .. } = &mut command {
+        if let Command::RegisterService(Registration { id, .. }) = &mut command {
             *id = service(&format!("gone-{port}"));
         }
         world.command(n, command);

@@ -355,12 +355,12 @@ fn apart() -> World {
     let mut large = instance("large", 80);
     // The size of a record that is allowed, so that a few make a feed that is not.
     large.socket_path = "x".repeat(60_000).into();
-    let command = tidings_types::Command::RegisterService {
+    let command = tidings_types::Command::RegisterService(tidings_types::Registration {
         id: service("large"),
         instance: Box::new(large),
         checks: Vec::new(),
         replace_checks: false,
-    };
+    });
     let taken = world.command(2, command);
     assert!(matches!(taken, Some(Ok(_))), "{taken:?}");
     world.run(Duration::from_secs(1));

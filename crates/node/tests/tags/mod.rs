@@ -1,6 +1,6 @@
 //! Tags of an instance that another node sets, where the instance's owner allows it.
 
-use tidings_types::{Body, Command, Instance, Key, Refusal, Texts};
+use tidings_types::{Body, Command, Instance, Key, Refusal, Registration, Texts};
 
 use crate::{
     port, web,
@@ -41,12 +41,12 @@ fn setting(world: &World, tags: &[&str]) -> Command {
 }
 
 fn registering(instance: Box<Instance>) -> Command {
-    Command::RegisterService {
+    Command::RegisterService(Registration {
         id: service("web"),
         instance,
         checks: Vec::new(),
         replace_checks: false,
-    }
+    })
 }
 
 #[test]

@@ -12,7 +12,8 @@ use std::{
 use tidings_node::{Boot, CommandId, Config, Event, Exchange, Input, Node, Output};
 use tidings_types::{
     Body, Check, CheckKind, ClusterId, Command, Epoch, Instance, Key, NodeId, NodeName, Outcome,
-    Refusal, Roster, ServiceId, ServiceName, Snapshot, Status, Timestamp, Transfer, Update,
+    Refusal, Registration, Roster, ServiceId, ServiceName, Snapshot, Status, Timestamp, Transfer,
+    Update,
 };
 
 pub(crate) const START_MS: u64 = 1_763_000_000_000;
@@ -528,10 +529,10 @@ pub(crate) fn ttl_check() -> Check {
 }
 
 pub(crate) fn register(port: u16) -> Command {
-    Command::RegisterService {
+    Command::RegisterService(Registration {
         id: service("web"),
         instance: Box::new(instance("web", port)),
         checks: Vec::new(),
         replace_checks: false,
-    }
+    })
 }
