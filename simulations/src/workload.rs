@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use anyhow::{Context, Result, ensure};
 use tidings_types::{
     Check, CheckId, CheckKind, CheckStatus, Command, ExternalNode, Instance, NodeId, NodeName,
-    Registration, ServiceId, ServiceName, TextMap, Timestamp,
+    Registration, ServiceId, ServiceName, Text, TextMap, Timestamp,
 };
 
 use crate::{
@@ -80,7 +80,7 @@ pub fn check(service: &ServiceId, status: CheckStatus) -> Check {
 /// The record of an external node.
 pub fn external_node(name: &NodeName) -> ExternalNode {
     ExternalNode {
-        id: Box::default(),
+        id: Text::new(),
         address: format!("{name}.example").into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),

@@ -12,7 +12,7 @@ use tidings_registry::Registry;
 use tidings_types::{
     Body, Change, Check, CheckId, CheckKind, CheckStatus, ClusterId, Delta, Dot, Entry, Epoch,
     ExternalNode, FeedState, Hlc, Instance, Key, Lineage, Needs, NodeId, NodeName, ServiceId,
-    ServiceName, Slot, TextMap, Timestamp, Transfer, Update, VectorClock, Version,
+    ServiceName, Slot, Text, TextMap, Timestamp, Transfer, Update, VectorClock, Version,
     limits::CHECKS_PER_INSTANCE,
 };
 use tidings_view::{ViewSettings, channel};
@@ -146,8 +146,8 @@ fn check() -> Check {
 
 fn external() -> ExternalNode {
     ExternalNode {
-        id: Box::default(),
-        address: Box::default(),
+        id: Text::new(),
+        address: Text::new(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),
     }

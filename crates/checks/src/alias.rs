@@ -105,12 +105,12 @@ impl<S: Sink> Alias<S> {
         }
         let id = ServiceId::new(&**service).ok();
         match id.and_then(|id| node.instances.get(&id)) {
-            Some(instance) if instance.awaited.is_empty() => {
-                self.worst(instance.checks.iter().chain(of_node))
+            Some(instance) if instance.awaited().is_empty() => {
+                self.worst(instance.checks().iter().chain(of_node))
             }
             Some(instance) => Found::critical(format!(
                 "Aliased check {:?} has not reached this agent yet",
-                instance.awaited[0].as_str()
+                instance.awaited()[0].as_str()
             )),
             None => Found::critical(format!(
                 "Service {service} could not be found on node {}",

@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use tidings_types::{Check, CheckId, CheckKind, CheckStatus};
+use tidings_types::{Check, CheckId, CheckKind, CheckStatus, Text};
 use tidings_view::View;
 use tokio::{
     runtime::Handle,
@@ -342,7 +342,7 @@ impl Running {
 fn definition_of(check: &Check) -> Check {
     Check {
         status: CheckStatus::Critical,
-        output: Box::default(),
+        output: Text::new(),
         ..check.clone()
     }
 }

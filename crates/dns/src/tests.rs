@@ -8,8 +8,8 @@ use hickory_proto::{
 };
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, ExternalNode, Instance, Key, Liveness,
-    MemberStatus, Node, NodeId, NodeName, Roster, RosterEntry, ServiceId, ServiceName, TextMap,
-    Timestamp, Update,
+    MemberStatus, Node, NodeId, NodeName, Roster, RosterEntry, ServiceId, ServiceName, Text,
+    TextMap, Timestamp, Update,
 };
 use tidings_view::{View, ViewSettings, ViewWriter, channel};
 
@@ -68,7 +68,7 @@ impl World {
             address: address.into(),
             datacenter: "dc1".into(),
             meta: [("rack", format!("r{n}"))].into_iter().collect(),
-            build: Box::default(),
+            build: Text::new(),
             departure: None,
         };
         self.put(Key::Node(node_id(n)), Body::Node(record));
@@ -78,7 +78,7 @@ impl World {
     /// A node without an agent.
     pub(crate) fn external(&mut self, name: &str, address: &str) {
         let record = ExternalNode {
-            id: Box::default(),
+            id: Text::new(),
             address: address.into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),

@@ -113,9 +113,9 @@ struct Health<'a> {
 
 impl<'a> Health<'a> {
     fn of(own: &'a NodeView, instance: &'a InstanceView) -> Self {
-        let node_checks = instance.node_checks.iter();
+        let node_checks = instance.node_checks().iter();
         let node_checks = node_checks.map(|check| HealthCheck::of(&own.facts, check, None));
-        let checks = instance.checks.iter();
+        let checks = instance.checks().iter();
         let checks = checks.map(|check| HealthCheck::of(&own.facts, check, Some(instance)));
         let checks = checks.chain(HealthCheck::awaited_by(instance));
         let checks = checks.chain(node_checks).map(HealthCheck::without_index);

@@ -15,7 +15,7 @@ pub(crate) enum Aggregate {
 
 impl Aggregate {
     pub(crate) fn of(instance: &InstanceView) -> Self {
-        let mut checks = instance.checks.iter().chain(instance.node_checks.iter());
+        let mut checks = instance.checks().iter().chain(instance.node_checks());
         let in_maintenance = checks.any(|check| is_maintenance(&check.id));
         match instance.status() {
             _ if in_maintenance => Self::Maintenance,

@@ -217,9 +217,9 @@ impl<'a> CheckServiceNode<'a> {
     pub(crate) fn of(listed: &'a Listed, serf_health: Option<SerfHealth>) -> Self {
         let view = &*listed.instance;
         let serf_health = serf_health.map(|serf| HealthCheck::of_node(&view.node, serf));
-        let node_checks = view.node_checks.iter();
+        let node_checks = view.node_checks().iter();
         let node_checks = node_checks.map(|check| HealthCheck::of(&view.node, check, None));
-        let own = view.checks.iter();
+        let own = view.checks().iter();
         let own = own.map(|check| HealthCheck::of(&view.node, check, Some(view)));
         let awaited = HealthCheck::awaited_by(view);
         Self {
@@ -325,7 +325,7 @@ impl<'a> HealthCheck<'a> {
 
     /// What stands for the checks that `instance` names and that are not here.
     pub(crate) fn awaited_by(instance: &'a InstanceView) -> impl Iterator<Item = Self> {
-        instance.awaited.iter().map(|check| Self {
+        instance.awaited().iter().map(|check| Self {
             node: instance.node.name.as_str(),
             check_id: check.as_str(),
             name: check.as_str(),

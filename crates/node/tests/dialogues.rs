@@ -10,7 +10,7 @@ use std::time::Duration;
 use tidings_node::{Event, Input};
 use tidings_types::{
     Body, CheckId, CheckStatus, Command, Departure, EventId, ExternalNode, Instance, Key, Liveness,
-    MemberStatus, NodeName, Refusal, Registration, Snapshot, Sync, TextMap, Transfer,
+    MemberStatus, NodeName, Refusal, Registration, Snapshot, Sync, Text, TextMap, Transfer,
 };
 use world::{START_MS, World, id, instance, name, register, service, ttl_check};
 
@@ -37,9 +37,9 @@ fn fire(unix_ms: u64, name: &str) -> Command {
     let event = tidings_types::Event {
         name: name.into(),
         payload: Box::default(),
-        node_filter: Box::default(),
-        service_filter: Box::default(),
-        tag_filter: Box::default(),
+        node_filter: Text::new(),
+        service_filter: Text::new(),
+        tag_filter: Text::new(),
     };
     Command::FireEvent {
         id: EventId::new(unix_ms, [0; 10]),
@@ -502,7 +502,7 @@ fn external(port: u16) -> Command {
     Command::RegisterExternal {
         node: NodeName::new("db").expect("a name"),
         record: Some(ExternalNode {
-            id: Box::default(),
+            id: Text::new(),
             address: "10.9.9.9".into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),

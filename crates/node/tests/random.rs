@@ -19,7 +19,7 @@ use tidings_node::{CommandId, Input};
 use tidings_registry::Registry;
 use tidings_types::{
     Body, Change, ClusterId, Command, Departure, ExternalNode, Key, NodeName, Registration,
-    ServiceId, Snapshot, TextMap, Transfer,
+    ServiceId, Snapshot, Text, TextMap, Transfer,
 };
 use world::{World, id, instance, service};
 
@@ -357,7 +357,7 @@ impl Run {
             Command::RegisterExternal {
                 node,
                 record: Some(ExternalNode {
-                    id: Box::default(),
+                    id: Text::new(),
                     address: "10.9.9.9".into(),
                     tagged_addresses: TextMap::new(),
                     meta: TextMap::new(),

@@ -18,9 +18,8 @@
 //! replica never saw.
 
 use std::{
-    borrow::Borrow,
-    cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
+    ops::Bound,
     sync::Arc,
 };
 
@@ -31,6 +30,7 @@ use tidings_types::{
 use crate::{
     form::{Checked, Standing},
     hash::ContentHasher,
+    order::{ByDot, ByKey, Placed},
 };
 
 #[derive(Clone, Debug)]
@@ -40,7 +40,7 @@ pub(crate) struct Feed {
     watermark: Lineage,
     needs: Needs,
     slots: BTreeSet<ByKey>,
-    by_dot: BTreeMap<(Epoch, u64), Arc<Standing>>,
+    by_dot: BTreeSet<ByDot>,
     marks: BTreeSet<(Epoch, u64)>,
     cost: usize,
     sum: u128,
@@ -57,7 +57,7 @@ impl Feed {
             watermark: Lineage::empty(),
             needs: Needs::new(),
             slots: BTreeSet::new(),
-            by_dot: BTreeMap::new(),
+            by_dot: BTreeSet::new(),
             marks: BTreeSet::new(),
             cost: 0,
             sum: 0,
@@ -127,6 +127,20 @@ impl Feed {
         self.cost
     }
 
+    fn at(&self, at: (Epoch, u64)) -> Option<&Arc<Standing>> {
+        self.by_dot.get::<dyn Placed>(&at).map(|held| &held.0)
+    }
+
+    /// The slots from `first` to `last`, in dot order.
+    fn range(&self, first: (Epoch, u64), last: (Epoch, u64)) -> impl Iterator<Item = &Standing> {
+        let range = (
+            Bound::Included(&first as &dyn Placed),
+            Bound::Included(&last as &dyn Placed),
+        );
+        let range = self.by_dot.range::<dyn Placed, _>(range);
+        range.map(|held| &*held.0)
+    }
+
     pub(crate) fn standing(&self, key: &Key) -> Option<&Standing> {
         self.slots.get(key).map(|slot| &*slot.0)
     }
@@ -153,18 +167,20 @@ impl Feed {
             .marks
             .iter()
             .filter(|&&(epoch, seq)| watermark.covers_dot(epoch, seq));
-        marks.map(|at| &*self.by_dot[at])
+        marks.filter_map(|at| self.at(*at)).map(|held| &**held)
     }
 
     /// Every slot, in dot order.
     pub(crate) fn changes(&self) -> impl Iterator<Item = &Standing> {
-        self.by_dot.values().map(|standing| &**standing)
+        self.by_dot.iter().map(|standing| &*standing.0)
     }
 
     /// The slots of epochs below `floor`, in dot order.
     pub(crate) fn below(&self, floor: Epoch) -> impl Iterator<Item = &Standing> {
-        let below = self.by_dot.range(..(floor, 0));
-        below.map(|(_, standing)| &**standing)
+        let floor = (floor, 0_u64);
+        let below = (Bound::Unbounded, Bound::Excluded(&floor as &dyn Placed));
+        let below = self.by_dot.range::<dyn Placed, _>(below);
+        below.map(|held| &*held.0)
     }
 
     /// The slots whose dots `held` does not cover, in dot order.
@@ -173,13 +189,13 @@ impl Feed {
             let heads = self.lineage.heads();
             let epochs = heads.filter(|&(epoch, _)| epoch >= held.floor());
             epochs.flat_map(|(epoch, _)| {
-                let lacking = (epoch, held.head(epoch).saturating_add(1))..=(epoch, u64::MAX);
-                self.by_dot.range(lacking)
+                let first = (epoch, held.head(epoch).saturating_add(1));
+                self.range(first, (epoch, u64::MAX))
             })
         };
         // Counted first: a vector that grows takes up to twice its content.
         let mut changes = Vec::with_capacity(lacking().count());
-        changes.extend(lacking().map(|(_, standing)| standing.change.clone()));
+        changes.extend(lacking().map(|standing| standing.change.clone()));
         changes
     }
 
@@ -379,7 +395,7 @@ impl Feed {
         let key = standing.change.key.clone();
         // An owner gives out a dot once. Of a forgery under another key the greater one stands, or
         // what is held could not be passed on.
-        if let Some(other) = self.by_dot.get(&standing.at()).cloned()
+        if let Some(other) = self.at(standing.at()).cloned()
             && other.change.key != key
         {
             if other.hash > standing.hash {
@@ -393,7 +409,7 @@ impl Feed {
         if standing.is_mark() {
             self.marks.insert(standing.at());
         }
-        self.by_dot.insert(standing.at(), Arc::clone(&standing));
+        self.by_dot.insert(ByDot(Arc::clone(&standing)));
         self.slots.insert(ByKey(standing));
         touched.insert(key);
     }
@@ -403,38 +419,8 @@ impl Feed {
             self.sum = self.sum.wrapping_sub(standing.hash);
             self.cost -= standing.cost;
             self.marks.remove(&standing.at());
-            self.by_dot.remove(&standing.at());
+            self.by_dot.remove::<dyn Placed>(&standing.at());
             touched.insert(key.clone());
         }
-    }
-}
-
-/// What stands in a feed, in the order of the keys: the key is in the change and nowhere else.
-#[derive(Clone, Debug)]
-struct ByKey(Arc<Standing>);
-
-impl Borrow<Key> for ByKey {
-    fn borrow(&self) -> &Key {
-        &self.0.change.key
-    }
-}
-
-impl PartialEq for ByKey {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other).is_eq()
-    }
-}
-
-impl Eq for ByKey {}
-
-impl PartialOrd for ByKey {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for ByKey {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.0.change.key.cmp(&other.0.change.key)
     }
 }

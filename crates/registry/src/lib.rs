@@ -37,6 +37,7 @@
 //! | `registry` | [`Registry`]: all feeds, transfers in and out, questions |
 //! | `writer` | [`Writer`]: the author of the own feed, staged changes until they are durable |
 //! | `feed` | one feed's content and its joins |
+//! | `order` | what stands in a feed, by key and by dot |
 //! | `value` | [`InForce`]: the greatest version of a key, and its conflicts |
 //! | `ahead` | deltas that came before what they build on |
 //! | `form` | what a transfer must look like before anything is changed |
@@ -55,6 +56,7 @@ mod form;
 mod hash;
 mod index;
 mod mutants;
+mod order;
 mod registry;
 mod stamp;
 mod value;

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Text;
+
 /// Which event. Ids sort by when their events were fired, as far as clocks agree.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -58,15 +60,15 @@ impl fmt::Debug for EventId {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Event {
     /// What kind of event it is, to its clients.
-    pub name: Box<str>,
+    pub name: Text,
     /// What it says, to its clients.
     pub payload: Box<[u8]>,
     /// Nodes by name; empty means all.
-    pub node_filter: Box<str>,
+    pub node_filter: Text,
     /// Services of the node by name; empty means that none is needed.
-    pub service_filter: Box<str>,
+    pub service_filter: Text,
     /// Tags of such a service; empty means that none is needed.
-    pub tag_filter: Box<str>,
+    pub tag_filter: Text,
 }
 
 #[cfg(test)]

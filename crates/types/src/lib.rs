@@ -12,6 +12,7 @@
 //! | [`name`] | bounded, printable names: nodes, services, instances, checks |
 //! | [`lineage`] | [`Lineage`]: how much of one feed somebody holds |
 //! | [`version`] | [`Version`] and [`VectorClock`]: which of two writes wins, and whether they conflict |
+//! | [`text`] | [`Text`]: what all of them are made of, short ones without memory of their own |
 //! | [`key`] | [`Key`]: what a record is filed under, and who owns it |
 //! | [`record`] | [`Body`]: node, instance and check records |
 //! | [`event`] | [`Event`] and [`EventId`]: short messages that are shown for a while |
@@ -36,6 +37,7 @@ pub mod name;
 pub mod packed;
 pub mod probe;
 pub mod record;
+pub mod text;
 pub mod time;
 pub mod update;
 pub mod version;
@@ -55,6 +57,7 @@ pub use record::{
     AliasCheck, Body, Check, CheckKind, CheckStatus, Departure, DockerCheck, Endpoint,
     ExternalNode, HttpCheck, Instance, Node, TaggedAddress, Weights,
 };
+pub use text::Text;
 pub use time::{Hlc, Timestamp};
 pub use update::{Status, Sync, Update};
 pub use version::{VectorClock, Version};

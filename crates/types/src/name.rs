@@ -1,10 +1,10 @@
 //! Bounded, printable names. A value of these types has been checked once and stays valid.
 
-use std::{borrow::Borrow, fmt, sync::Arc};
+use std::{borrow::Borrow, fmt};
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::NAME_BYTES;
+use crate::{Text, limits::NAME_BYTES};
 
 /// The text cannot be a name; nothing was changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,7 +55,7 @@ macro_rules! name {
         /// Cheap to clone. 1 to [`NAME_BYTES`] bytes of UTF-8 without control characters.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
-        pub struct $name(Arc<str>);
+        pub struct $name(Text);
 
         impl $name {
             /// Checks `text` and takes it as a name.
@@ -84,7 +84,7 @@ macro_rules! name {
 
         impl From<$name> for String {
             fn from(name: $name) -> Self {
-                name.0.as_ref().to_owned()
+                name.0.into()
             }
         }
 
@@ -108,7 +108,7 @@ macro_rules! name {
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&*self.0, f)
+                fmt::Debug::fmt(self.as_str(), f)
             }
         }
     };
@@ -134,11 +134,11 @@ name! {
 impl ServiceName {
     /// The form in which lookups compare names. Most names are written in it already, and share their
     /// memory with it.
-    pub fn folded(&self) -> Arc<str> {
+    pub fn folded(&self) -> Text {
         if self.0.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            self.0.to_ascii_lowercase().into()
+            self.0.to_ascii_lowercase()
         } else {
-            Arc::clone(&self.0)
+            self.0.clone()
         }
     }
 }

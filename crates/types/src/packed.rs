@@ -11,19 +11,19 @@ mod tagged;
 mod text_map;
 mod texts;
 
-use std::sync::Arc;
-
 pub use headers::Headers;
 pub use tagged::TaggedAddresses;
 pub use text_map::TextMap;
 pub use texts::Texts;
 
-/// Texts and numbers one after the other. `None` if there are none.
+use crate::Text;
+
+/// Texts and numbers one after the other.
 ///
 /// A number is written in groups of six bits, the lowest first, each an ASCII character of its own;
 /// a text is its length and itself. So the whole is a text too, and no reader has to check it again.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-struct Packed(Option<Arc<str>>);
+struct Packed(Text);
 
 /// What is being packed.
 #[derive(Default)]
@@ -56,21 +56,21 @@ impl Packing {
     }
 
     fn pack(self) -> Packed {
-        Packed((!self.0.is_empty()).then(|| self.0.into()))
+        Packed(self.0.into())
     }
 }
 
 impl Packed {
     const fn empty() -> Self {
-        Self(None)
+        Self(Text::new())
     }
 
-    const fn is_empty(&self) -> bool {
-        self.0.is_none()
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn unpack(&self) -> Unpacking<'_> {
-        Unpacking(self.0.as_deref().unwrap_or_default())
+        Unpacking(&self.0)
     }
 }
 

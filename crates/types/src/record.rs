@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CheckId, Event, Headers, NodeName, ServiceId, ServiceName, TaggedAddresses, TextMap, Texts,
+    CheckId, Event, Headers, NodeName, ServiceId, ServiceName, TaggedAddresses, Text, TextMap,
+    Texts,
 };
 
 /// The content of a live record. The variant must fit its [`Key`](crate::Key).
@@ -34,13 +35,13 @@ pub struct Node {
     /// Where other agents reach it.
     pub gossip: SocketAddr,
     /// The address under which its instances are found when they state none: an IP or a host name.
-    pub address: Box<str>,
+    pub address: Text,
     /// The datacenter that it answers for.
-    pub datacenter: Box<str>,
+    pub datacenter: Text,
     /// Key/value metadata.
     pub meta: TextMap,
     /// The agent's version, for people.
-    pub build: Box<str>,
+    pub build: Text,
     /// Whether and how it said goodbye. Cleared by its next start.
     pub departure: Option<Departure>,
 }
@@ -62,11 +63,11 @@ pub struct Instance {
     /// Labels to filter by, in the order given.
     pub tags: Texts,
     /// An IP or host name; empty means the node's address.
-    pub address: Box<str>,
+    pub address: Text,
     /// 0 if it has none.
     pub port: u16,
     /// A Unix socket instead of a port, for local clients.
-    pub socket_path: Box<str>,
+    pub socket_path: Text,
     /// Key/value metadata.
     pub meta: TextMap,
     /// Further addresses, by tag.
@@ -77,7 +78,7 @@ pub struct Instance {
     /// [`Key::Tags`](crate::Key::Tags) is shown instead of `tags`.
     pub enable_tag_override: bool,
     /// Consul's service kind; empty for a plain service.
-    pub kind: Box<str>,
+    pub kind: Text,
     /// The checks that decide its health. One that is not here yet counts as critical.
     pub checks: Box<[CheckId]>,
 }
@@ -88,14 +89,14 @@ impl Instance {
         Self {
             service,
             tags: Texts::new(),
-            address: Box::default(),
+            address: Text::new(),
             port,
-            socket_path: Box::default(),
+            socket_path: Text::new(),
             meta: TextMap::new(),
             tagged_addresses: TaggedAddresses::new(),
             weights: Weights::default(),
             enable_tag_override: false,
-            kind: Box::default(),
+            kind: Text::new(),
             checks: Box::default(),
         }
     }
@@ -152,9 +153,9 @@ impl Default for Weights {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Check {
     /// What people call it.
-    pub name: Box<str>,
+    pub name: Text,
     /// For people.
-    pub notes: Box<str>,
+    pub notes: Text,
     /// The instance that it speaks for; `None` for the whole node.
     pub service: Option<ServiceId>,
     /// How its owner runs it.
@@ -176,15 +177,15 @@ pub struct Check {
     /// What it found.
     pub status: CheckStatus,
     /// What it said when the status last changed.
-    pub output: Box<str>,
+    pub output: Text,
 }
 
 impl Check {
     /// A check of the whole node that has not passed yet, and nothing else said of it.
-    pub fn new(name: impl Into<Box<str>>, kind: CheckKind) -> Self {
+    pub fn new(name: impl Into<Text>, kind: CheckKind) -> Self {
         Self {
             name: name.into(),
-            notes: Box::default(),
+            notes: Text::new(),
             service: None,
             kind,
             interval_ms: 0,
@@ -195,7 +196,7 @@ impl Check {
             deregister_after_ms: 0,
             output_bytes_max: 0,
             status: CheckStatus::Critical,
-            output: Box::default(),
+            output: Text::new(),
         }
     }
 }
@@ -206,7 +207,7 @@ pub enum CheckKind {
     /// Somebody else sets its status; nobody runs it (catalog registrations, maintenance).
     Manual {
         /// Consul's `Type` of the check, for clients; often empty.
-        label: Box<str>,
+        label: Text,
     },
     /// Critical unless its client reports within the time to live.
     Ttl {
@@ -218,7 +219,7 @@ pub enum CheckKind {
     /// A TCP connection.
     Tcp {
         /// `host:port`.
-        address: Box<str>,
+        address: Text,
     },
     /// A request to `grpc.health.v1.Health`; its address may end in `/service`.
     Grpc(Box<Endpoint>),
@@ -229,19 +230,19 @@ pub enum CheckKind {
     /// A datagram that is not answered with "port unreachable".
     Udp {
         /// `host:port`.
-        address: Box<str>,
+        address: Text,
     },
     /// A program: exit code 0 passes, 1 warns, anything else is critical.
     Script {
         /// The program and its arguments.
-        args: Box<[Box<str>]>,
+        args: Box<[Text]>,
     },
     /// A program within a container, judged likewise.
     Docker(Box<DockerCheck>),
     /// A unit of the system's service manager.
     OsService {
         /// Its name.
-        name: Box<str>,
+        name: Text,
     },
     /// The worst of what is known of another service or node. Nothing is run.
     Alias(Box<AliasCheck>),
@@ -259,52 +260,52 @@ impl CheckKind {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// `host:port`, and what the kind allows behind it.
-    pub address: Box<str>,
+    pub address: Text,
     /// Whether to speak TLS.
     pub use_tls: bool,
     /// Accept any certificate.
     pub tls_skip_verify: bool,
     /// The name to ask for and to verify, if not the address's host.
-    pub tls_server_name: Box<str>,
+    pub tls_server_name: Text,
 }
 
 /// A program within a container.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DockerCheck {
     /// The container's id or name.
-    pub container: Box<str>,
+    pub container: Text,
     /// The shell that is given the arguments as one line; empty runs them as they are.
-    pub shell: Box<str>,
+    pub shell: Text,
     /// The program and its arguments.
-    pub args: Box<[Box<str>]>,
+    pub args: Box<[Text]>,
 }
 
 /// What an alias check looks at.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AliasCheck {
     /// The node's name; empty for the check's own node.
-    pub node: Box<str>,
+    pub node: Text,
     /// The instance's id; empty for the whole node.
-    pub service: Box<str>,
+    pub service: Text,
 }
 
 /// The request of an HTTP check: 2xx passes, 429 warns, anything else is critical.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HttpCheck {
     /// Where to.
-    pub url: Box<str>,
+    pub url: Text,
     /// `GET` unless stated.
-    pub method: Box<str>,
+    pub method: Text,
     /// Headers, each with its values.
     pub header: Headers,
     /// The request's body.
-    pub body: Box<str>,
+    pub body: Text,
     /// Take a redirect as the answer instead of following it.
     pub disable_redirects: bool,
     /// Accept any certificate.
     pub tls_skip_verify: bool,
     /// The name to ask for and to verify, if not the URL's host.
-    pub tls_server_name: Box<str>,
+    pub tls_server_name: Text,
 }
 
 /// What a check found. The order is by badness.
@@ -340,9 +341,9 @@ impl CheckStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ExternalNode {
     /// An id given by whoever registered it (a UUID), or empty.
-    pub id: Box<str>,
+    pub id: Text,
     /// An IP or host name.
-    pub address: Box<str>,
+    pub address: Text,
     /// Further addresses, by tag.
     pub tagged_addresses: TextMap,
     /// Key/value metadata.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use tidings_types::{Roster, ServiceId};
+use tidings_types::{Roster, ServiceId, Text};
 
 use crate::{
     InstanceView, NodeKey,
@@ -18,7 +18,7 @@ pub(crate) struct Batch {
     /// The number of everything that changes in this call.
     pub(crate) index: u64,
     /// Services to publish again, by folded name.
-    pub(crate) services: BTreeMap<Arc<str>, Dirty>,
+    pub(crate) services: BTreeMap<Text, Dirty>,
     /// Nodes whose index moves.
     pub(crate) nodes: BTreeSet<NodeKey>,
     pub(crate) node_table: bool,

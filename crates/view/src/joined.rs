@@ -11,8 +11,8 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use tidings_types::{
-    Body, Check, CheckId, CheckKind, CheckStatus, Departure, Dot, Event, ExternalNode, Instance,
-    Key, Node, NodeId, NodeName, ServiceId, ServiceName, TextMap, Texts,
+    Body, Check, CheckId, CheckKind, CheckStatus, Departure, Dot, Epoch, Event, ExternalNode,
+    Instance, Key, Node, NodeId, NodeName, ServiceId, ServiceName, Text, TextMap, Texts,
 };
 
 use crate::memo::Memo;
@@ -70,36 +70,60 @@ pub struct InstanceView {
     pub id: ServiceId,
     /// Its record.
     pub instance: InstanceBody,
-    /// Its own checks that are here: those that it names, in its order, then others that speak for
-    /// it.
-    pub checks: Vec<Arc<CheckView>>,
-    /// The checks that it names and of which no record is here. They count as critical.
-    pub awaited: Box<[CheckId]>,
-    /// The checks of its whole node, by id. `serfHealth` is not among them: see
-    /// [`Overlay::serf_health`](crate::Overlay::serf_health).
-    pub node_checks: Arc<[Arc<CheckView>]>,
+    pub(crate) own_checks: Option<Box<OwnChecks>>,
+    pub(crate) node_checks: NodeChecks,
     /// The write in force, and this agent's numbers for it.
     pub origin: Origin,
     /// What was made of it; see [`InstanceView::memo`].
     pub(crate) memo: Memo,
 }
 
+/// The checks of an instance, where it has any: an agent holds the instances of everybody, and each byte
+/// that all of them have counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OwnChecks {
+    pub(crate) here: Box<[Arc<CheckView>]>,
+    pub(crate) awaited: Box<[CheckId]>,
+}
+
+/// The checks of a whole node, by id; `None` if it has none.
+pub(crate) type NodeChecks = Option<Arc<Vec<Arc<CheckView>>>>;
+
 impl InstanceView {
-    /// What stands for the checks that are [`awaited`](field@Self::awaited). Made when somebody looks:
+    /// Its own checks that are here: those that it names, in its order, then others that speak for
+    /// it.
+    pub fn checks(&self) -> &[Arc<CheckView>] {
+        let own = self.own_checks.as_ref();
+        own.map_or(&[], |own| &own.here)
+    }
+
+    /// The checks that it names and of which no record is here. They count as critical.
+    pub fn awaited(&self) -> &[CheckId] {
+        let own = self.own_checks.as_ref();
+        own.map_or(&[], |own| &own.awaited)
+    }
+
+    /// The checks of its whole node, by id. `serfHealth` is not among them: see
+    /// [`Overlay::serf_health`](crate::Overlay::serf_health).
+    pub fn node_checks(&self) -> &[Arc<CheckView>] {
+        self.node_checks.as_ref().map_or(&[], |checks| checks)
+    }
+
+    /// What stands for the checks that are [`awaited`](Self::awaited). Made when somebody looks:
     /// they are rarely there, and a node could name more of them than anybody has room for.
     pub fn missing_checks(&self) -> impl Iterator<Item = CheckView> {
-        let awaited = self.awaited.iter();
+        let awaited = self.awaited().iter();
         awaited.map(|check| CheckView::missing(check.clone(), &self.id))
     }
 
     /// The worst status among its own checks and its node's; passing if there are none.
     pub fn status(&self) -> CheckStatus {
-        if !self.awaited.is_empty() {
+        if !self.awaited().is_empty() {
             return CheckStatus::Critical;
         }
-        self.checks
+        self.checks()
             .iter()
-            .chain(self.node_checks.iter())
+            .chain(self.node_checks())
             .map(|check| check.check.status)
             .max()
             .unwrap_or(CheckStatus::Passing)
@@ -107,10 +131,10 @@ impl InstanceView {
 }
 
 /// Where a record comes from.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The write in force.
-    pub dot: Option<Dot>,
+    /// The write in force; a dot of no change if there is none.
+    written: Dot,
     /// How many beaten writes its writer had not seen.
     pub conflicts: usize,
     /// When this agent first showed the record, by its own counter.
@@ -119,19 +143,49 @@ pub struct Origin {
     pub modify_index: u64,
 }
 
+/// Before the first change of a run: there is none.
+const NOTHING_WRITTEN: Dot = Dot {
+    epoch: Epoch::ZERO,
+    seq: 0,
+    node: NodeId::from_bytes([0; 16]),
+};
+
+impl Origin {
+    /// Of a record that is first shown under `index`.
+    pub(crate) fn new(dot: Option<Dot>, conflicts: usize, index: u64) -> Self {
+        Self {
+            written: dot.unwrap_or(NOTHING_WRITTEN),
+            conflicts,
+            create_index: index,
+            modify_index: index,
+        }
+    }
+
+    /// The write in force.
+    pub fn dot(&self) -> Option<Dot> {
+        (self.written.seq > 0).then_some(self.written)
+    }
+}
+
+impl Default for Origin {
+    fn default() -> Self {
+        Self::new(None, 0, 0)
+    }
+}
+
 /// What is known of a node itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeFacts {
     /// Which node.
     pub key: NodeKey,
     /// An agent's id as a UUID; for an external node what it was registered with, perhaps nothing.
-    pub id: Box<str>,
+    pub id: Text,
     /// Its name; the id in hexadecimal while no record of the node is here.
     pub name: NodeName,
     /// An IP or host name; empty while no record of the node is here.
-    pub address: Box<str>,
+    pub address: Text,
     /// Its datacenter.
-    pub datacenter: Box<str>,
+    pub datacenter: Text,
     /// Further addresses, by tag.
     pub tagged_addresses: TextMap,
     /// Key/value metadata.
@@ -139,7 +193,7 @@ pub struct NodeFacts {
     /// Where its agent takes gossip.
     pub gossip: Option<SocketAddr>,
     /// Its agent's version.
-    pub build: Box<str>,
+    pub build: Text,
     /// Whether and how its agent said goodbye.
     pub departure: Option<Departure>,
     /// Whether a record of the node itself is in force.
@@ -162,12 +216,12 @@ impl NodeFacts {
             key,
             id: id.into(),
             name,
-            address: Box::default(),
+            address: Text::new(),
             datacenter: datacenter.into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),
             gossip: None,
-            build: Box::default(),
+            build: Text::new(),
             departure: None,
             known: false,
             origin: Origin::default(),
@@ -266,12 +320,7 @@ impl CheckView {
         let check = Check {
             service: Some(service.clone()),
             output: AWAITED.into(),
-            ..Check::new(
-                id.to_string(),
-                CheckKind::Manual {
-                    label: Box::default(),
-                },
-            )
+            ..Check::new(id.to_string(), CheckKind::Manual { label: Text::new() })
         };
         let check = CheckBody(Arc::new(Body::Check(check)));
         Self {

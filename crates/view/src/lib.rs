@@ -30,6 +30,7 @@ pub mod command;
 pub mod consul;
 pub mod events;
 pub mod joined;
+mod keyed;
 pub mod memo;
 pub mod overlay;
 pub mod removed;

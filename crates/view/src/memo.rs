@@ -56,7 +56,7 @@ impl InstanceView {
     }
 
     fn times_said(&self) -> u64 {
-        let checks = self.checks.iter().chain(self.node_checks.iter());
+        let checks = self.checks().iter().chain(self.node_checks());
         checks
             .map(|check| check.times_said.load(Ordering::Acquire))
             .sum()

@@ -4,7 +4,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use tidings_types::{Dot, ServiceId, Timestamp};
+use tidings_types::{Dot, ServiceId, Text, Timestamp};
 
 use crate::{InstanceView, NodeFacts};
 
@@ -34,23 +34,23 @@ impl Removed {
 }
 
 /// What readers find, by the folded name of the service, oldest first.
-pub(crate) type RemovedByService = DashMap<Arc<str>, VecDeque<Removed>, RandomState>;
+pub(crate) type RemovedByService = DashMap<Text, VecDeque<Removed>, RandomState>;
 
 /// The writer's part: which services have something to forget, oldest first.
 #[derive(Debug, Default)]
-pub(crate) struct Removals(VecDeque<Arc<str>>);
+pub(crate) struct Removals(VecDeque<Text>);
 
 impl Removals {
     /// Takes note of one, and forgets what is beyond [`REMOVED_KEPT`].
-    pub(crate) fn note(&mut self, found: &RemovedByService, service: Arc<str>, removed: Removed) {
-        let entry = found.entry(Arc::clone(&service));
+    pub(crate) fn note(&mut self, found: &RemovedByService, service: Text, removed: Removed) {
+        let entry = found.entry(service.clone());
         entry.or_default().push_back(removed);
         self.0.push_back(service);
         while self.0.len() > REMOVED_KEPT {
             let Some(oldest) = self.0.pop_front() else {
                 return;
             };
-            found.entry(Arc::clone(&oldest)).and_modify(|of_it| {
+            found.entry(oldest.clone()).and_modify(|of_it| {
                 of_it.pop_front();
             });
             found.remove_if(&oldest, |_, of_it| of_it.is_empty());

@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use tidings_types::{NodeId, NodeName, Status, Timestamp};
+use tidings_types::{NodeId, NodeName, Status, Text, Timestamp};
 
 use crate::{
     EventView, NodeKey, Overlay, Service, Watch, removed::RemovedByService, slot::Slot,
@@ -25,7 +25,7 @@ pub(crate) struct Shared {
     /// The greatest number issued.
     pub(crate) last_index: AtomicU64,
     /// By folded name. A service without instances stands here for its index.
-    pub(crate) services: DashMap<Arc<str>, Arc<Service>, RandomState>,
+    pub(crate) services: DashMap<Text, Arc<Service>, RandomState>,
     /// The index of services that are not in `services`.
     pub(crate) absent_index: AtomicU64,
     pub(crate) nodes: DashMap<NodeKey, Slot, RandomState>,

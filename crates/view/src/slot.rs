@@ -6,30 +6,33 @@ use std::{
     sync::Arc,
 };
 
-use tidings_types::{CheckId, ServiceId, Texts};
+use tidings_types::{CheckId, ServiceId, Text, Texts};
 
 use crate::{
-    CONSUL, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin, consul, memo::Memo,
+    CONSUL, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin, consul,
+    joined::{NodeChecks, OwnChecks},
+    keyed::Keyed,
+    memo::Memo,
 };
 
 #[derive(Debug)]
 pub(crate) struct Slot {
     pub(crate) facts: Arc<NodeFacts>,
     /// What is registered on the node. What readers see of it is [`Slot::listed`].
-    pub(crate) instances: BTreeMap<ServiceId, Arc<InstanceView>>,
+    pub(crate) instances: Keyed<InstanceView>,
     /// Of the instances whose tags anybody may set: the owner's own word, and the write.
     overridable: BTreeMap<ServiceId, (InstanceBody, Origin)>,
     /// The tags that were set, whether or not their instance is here and allows it.
     tags: BTreeMap<ServiceId, Texts>,
     /// The node itself in the service `consul`.
     server: Option<Arc<InstanceView>>,
-    pub(crate) checks: BTreeMap<CheckId, Arc<CheckView>>,
-    /// The checks by the instance for which they speak; `None` is the whole node.
-    speakers: BTreeMap<Option<ServiceId>, BTreeSet<CheckId>>,
+    pub(crate) checks: Keyed<CheckView>,
+    /// The instances for which checks speak, each with one of them; `None` is the whole node.
+    speakers: BTreeSet<(Option<ServiceId>, Option<CheckId>)>,
     /// The checks over which somebody put a tombstone: an instance that names one does not await it.
     buried: BTreeSet<CheckId>,
     /// The checks that speak for the whole node.
-    node_checks: Arc<[Arc<CheckView>]>,
+    node_checks: NodeChecks,
     /// When an answer about this node last changed.
     pub(crate) index: u64,
 }
@@ -49,7 +52,7 @@ pub(crate) enum Effect {
 /// repeated. One that changes its service is named with both.
 pub(crate) struct Touched {
     pub(crate) effect: Effect,
-    pub(crate) instances: Vec<(Arc<str>, ServiceId)>,
+    pub(crate) instances: Vec<(Text, ServiceId)>,
 }
 
 impl Touched {
@@ -63,14 +66,14 @@ impl Slot {
     pub(crate) fn new(facts: NodeFacts, index: u64) -> Self {
         Self {
             facts: Arc::new(facts),
-            instances: BTreeMap::new(),
+            instances: Keyed::new(),
             overridable: BTreeMap::new(),
             tags: BTreeMap::new(),
             server: None,
-            checks: BTreeMap::new(),
-            speakers: BTreeMap::new(),
+            checks: Keyed::new(),
+            speakers: BTreeSet::new(),
             buried: BTreeSet::new(),
-            node_checks: Arc::new([]),
+            node_checks: None,
             index,
         }
     }
@@ -151,7 +154,7 @@ impl Slot {
         };
         instances.push((instance.service.folded(), id.clone()));
         let view = self.join(id, &instance, origin);
-        self.instances.insert(id.clone(), Arc::new(view));
+        self.instances.put(Arc::new(view));
         Touched { effect, instances }
     }
 
@@ -161,14 +164,10 @@ impl Slot {
             Some(tags) => self.tags.insert(id.clone(), tags),
             None => self.tags.remove(id),
         };
-        let Some((body, origin)) = self.overridable.get(id).cloned() else {
+        let Some((body, mut origin)) = self.overridable.get(id).cloned() else {
             return Touched::NOTHING;
         };
-        let origin = Origin {
-            create_index: index,
-            modify_index: index,
-            ..origin
-        };
+        (origin.create_index, origin.modify_index) = (index, index);
         self.put_instance(id, Some(body), origin)
     }
 
@@ -200,7 +199,7 @@ impl Slot {
             .iter()
             .map(|view| view.check.service.clone())
             .collect();
-        let is_buried = body.is_none() && origin.dot.is_some();
+        let is_buried = body.is_none() && origin.dot().is_some();
         let was_buried = if is_buried {
             !self.buried.insert(id.clone())
         } else {
@@ -232,13 +231,13 @@ impl Slot {
                 if let Some(before) = &before {
                     self.forget_speaker(&before.check.service, id);
                 }
-                let speakers = self.speakers.entry(check.service.clone()).or_default();
-                speakers.insert(id.clone());
+                self.speakers
+                    .insert((check.service.clone(), Some(id.clone())));
                 let view = CheckView::new(id.clone(), check, origin);
                 if let Some(before) = &before {
                     view.keep_output_of(before);
                 }
-                self.checks.insert(id.clone(), Arc::new(view));
+                self.checks.put(Arc::new(view));
                 if same { Effect::Quiet } else { Effect::Moved }
             }
         };
@@ -256,9 +255,10 @@ impl Slot {
     }
 
     /// Joins the instances for which a changed check speaks, and names them.
-    fn rejoin(&mut self, spoken_for: Vec<Option<ServiceId>>) -> Vec<(Arc<str>, ServiceId)> {
+    fn rejoin(&mut self, spoken_for: Vec<Option<ServiceId>>) -> Vec<(Text, ServiceId)> {
         if spoken_for.contains(&None) {
-            self.node_checks = self.speaking_for(&None).cloned().collect();
+            let checks: Vec<_> = self.speaking_for(&None).cloned().collect();
+            self.node_checks = (!checks.is_empty()).then(|| Arc::new(checks));
             self.join_all();
             return self.every_instance();
         }
@@ -267,7 +267,7 @@ impl Slot {
             if let Some(view) = self.instances.get(&id).cloned() {
                 instances.push((view.instance.service.folded(), id.clone()));
                 let view = self.join(&id, &view.instance, view.origin);
-                self.instances.insert(id, Arc::new(view));
+                self.instances.put(Arc::new(view));
             }
         }
         instances
@@ -277,7 +277,7 @@ impl Slot {
         let views: Vec<_> = self.instances.values().cloned().collect();
         for view in views {
             let joined = self.join(&view.id, &view.instance, view.origin);
-            self.instances.insert(view.id.clone(), Arc::new(joined));
+            self.instances.put(Arc::new(joined));
         }
         self.server = consul::instance_of(&self.facts).map(|instance| {
             Arc::new(InstanceView {
@@ -285,9 +285,8 @@ impl Slot {
                 id: consul::id(),
                 instance,
                 // Nobody can register a check for what nobody registered.
-                checks: Vec::new(),
-                awaited: Box::default(),
-                node_checks: Arc::clone(&self.node_checks),
+                own_checks: None,
+                node_checks: self.node_checks.clone(),
                 origin: self.facts.origin,
                 memo: Memo::default(),
             })
@@ -309,31 +308,34 @@ impl Slot {
             .speaking_for(&service)
             .filter(|view| !instance.checks.contains(&view.id));
         checks.extend(others.cloned());
-        checks.shrink_to_fit();
+        let own_checks = OwnChecks {
+            here: checks.into(),
+            awaited: awaited.into(),
+        };
+        let has_checks = !own_checks.here.is_empty() || !own_checks.awaited.is_empty();
         InstanceView {
             node: Arc::clone(&self.facts),
             id: id.clone(),
             instance: instance.clone(),
-            checks,
-            awaited: awaited.into(),
-            node_checks: Arc::clone(&self.node_checks),
+            own_checks: has_checks.then(|| Box::new(own_checks)),
+            node_checks: self.node_checks.clone(),
             origin,
             memo: Memo::default(),
         }
     }
 
-    fn speaking_for(&self, service: &Option<ServiceId>) -> impl Iterator<Item = &Arc<CheckView>> {
-        let ids = self.speakers.get(service).into_iter().flatten();
-        ids.filter_map(|id| self.checks.get(id))
+    fn speaking_for<'a>(
+        &'a self,
+        service: &'a Option<ServiceId>,
+    ) -> impl Iterator<Item = &'a Arc<CheckView>> {
+        let first = (service.clone(), None);
+        let speakers = self.speakers.range(first..);
+        let speakers = speakers.take_while(move |(spoken_for, _)| spoken_for == service);
+        speakers.filter_map(|(_, id)| self.checks.get(id.as_ref()?))
     }
 
     fn forget_speaker(&mut self, service: &Option<ServiceId>, id: &CheckId) {
-        if let Some(speakers) = self.speakers.get_mut(service) {
-            speakers.remove(id);
-            if speakers.is_empty() {
-                self.speakers.remove(service);
-            }
-        }
+        self.speakers.remove(&(service.clone(), Some(id.clone())));
     }
 
     /// The instance that readers see under `id`.
@@ -349,7 +351,7 @@ impl Slot {
     }
 
     /// Every instance that readers see, with the folded name of its service.
-    pub(crate) fn every_instance(&self) -> Vec<(Arc<str>, ServiceId)> {
+    pub(crate) fn every_instance(&self) -> Vec<(Text, ServiceId)> {
         let instances = self.instances.values().chain(self.server());
         instances
             .map(|view| (view.instance.service.folded(), view.id.clone()))

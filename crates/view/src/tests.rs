@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, Command, Departure, Dot, Epoch, ExternalNode,
     Instance, Key, Liveness, MemberStatus, Node, NodeId, NodeName, Outcome, Refusal, Roster,
-    RosterEntry, ServiceId, ServiceName, TextMap, Timestamp, Update,
+    RosterEntry, ServiceId, ServiceName, Text, TextMap, Timestamp, Update,
 };
 use tokio::time::Instant;
 
@@ -223,7 +223,7 @@ fn external_records_hang_on_no_liveness() {
     let name = NodeName::new("db-host").unwrap();
     let id = ServiceId::new("pg").unwrap();
     let record = ExternalNode {
-        id: Box::default(),
+        id: Text::new(),
         address: "192.0.2.7".into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),
@@ -383,7 +383,7 @@ fn an_identical_record_moves_no_index() {
     );
     // The new dot is shown all the same: whether it is synced hangs on it.
     let listed = view.lookup("web");
-    assert_eq!(listed[0].instance.origin.dot, Some(restamped));
+    assert_eq!(listed[0].instance.origin.dot(), Some(restamped));
 }
 
 #[test]
@@ -461,7 +461,7 @@ fn check_output_is_shown_and_moves_nothing() {
         check: CheckId::new("c").unwrap(),
         output: text.to_owned(),
     };
-    let shown = || view.lookup("web")[0].instance.checks[0].output();
+    let shown = || view.lookup("web")[0].instance.checks()[0].output();
     assert_eq!(&*shown(), "as recorded");
     writer.apply(at(1), output("all is well"));
     assert_eq!(&*shown(), "all is well");

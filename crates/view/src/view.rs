@@ -46,7 +46,11 @@ impl NodeView {
         };
         Self {
             facts: Arc::clone(&slot.facts),
-            instances: slot.instances.clone(),
+            instances: slot
+                .instances
+                .values()
+                .map(|instance| (instance.id.clone(), Arc::clone(instance)))
+                .collect(),
             checks: slot
                 .checks
                 .values()
@@ -242,7 +246,7 @@ impl View {
             .into_iter()
             .flat_map(|listed| {
                 let instance = listed.instance;
-                let mut own = instance.checks.clone();
+                let mut own = instance.checks().to_vec();
                 own.extend(instance.missing_checks().map(Arc::new));
                 own.into_iter().map(move |check| ListedCheck {
                     node: Arc::clone(&instance.node),

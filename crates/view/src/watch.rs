@@ -1,10 +1,8 @@
 //! Blocking queries: what one waits for, and being woken exactly then.
 
-use std::sync::Arc;
-
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use tidings_types::ServiceName;
+use tidings_types::{ServiceName, Text};
 use tokio::{sync::watch, time::Instant};
 
 use crate::{NodeKey, shared::Shared};
@@ -13,7 +11,7 @@ use crate::{NodeKey, shared::Shared};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Watch {
     /// One service: its instances, their nodes, their checks and their owners' liveness.
-    Service(Arc<str>),
+    Service(Text),
     /// One node: its record, its instances, its checks and its liveness.
     Node(NodeKey),
     /// The list of nodes.

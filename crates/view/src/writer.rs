@@ -6,8 +6,8 @@ use std::{
 };
 
 use tidings_types::{
-    Body, CheckId, Departure, Epoch, Key, Lineage, NodeId, NodeName, ServiceId, Status, Timestamp,
-    Update,
+    Body, CheckId, Departure, Epoch, Key, Lineage, NodeId, NodeName, ServiceId, Status, Text,
+    Timestamp, Update,
 };
 
 use crate::{
@@ -82,7 +82,7 @@ pub struct ViewWriter {
     /// The agent nodes that have a record: their names, and how they said goodbye.
     agents: BTreeMap<NodeId, (NodeName, Option<Departure>)>,
     /// Services without instances that keep their index, oldest first.
-    absent: BTreeSet<(u64, Arc<str>)>,
+    absent: BTreeSet<(u64, Text)>,
     absent_max: usize,
     events: Events,
     removals: Removals,
@@ -134,12 +134,7 @@ impl ViewWriter {
                 dot,
                 conflicts,
             } => {
-                let origin = Origin {
-                    dot,
-                    conflicts,
-                    create_index: batch.index,
-                    modify_index: batch.index,
-                };
+                let origin = Origin::new(dot, conflicts, batch.index);
                 self.record(batch, &key, body, origin);
             }
             Update::CheckOutput { check, output } => self.check_output(&check, output),
@@ -242,7 +237,7 @@ impl ViewWriter {
         if let Some((service, before)) =
             before.filter(|(service, _)| stays.as_ref() != Some(service))
         {
-            let by = stays.is_none().then_some(origin.dot).flatten();
+            let by = stays.is_none().then(|| origin.dot()).flatten();
             let removed = Removed::new(&before, self.shared.now(), by);
             self.removals.note(&self.shared.removed, service, removed);
         }
@@ -383,7 +378,7 @@ impl ViewWriter {
     }
 
     /// Publishes a service as its instances stand now, under the index `new_index` if it moves.
-    fn put_together(&mut self, name: &Arc<str>, dirty: &Dirty, new_index: u64) {
+    fn put_together(&mut self, name: &Text, dirty: &Dirty, new_index: u64) {
         let before = self.shared.services.get(name).map(|s| Arc::clone(&s));
         let instances = self.place(name, dirty, before.as_deref());
         let spelling = instances.first().map(|first| &first.instance.service);
@@ -398,19 +393,17 @@ impl ViewWriter {
             None => self.shared.absent_index(),
         };
         if let Some(old_index) = old_index {
-            self.absent.remove(&(old_index, Arc::clone(name)));
+            self.absent.remove(&(old_index, name.clone()));
         }
         if instances.is_empty() {
-            self.absent.insert((index, Arc::clone(name)));
+            self.absent.insert((index, name.clone()));
         }
         let service = Service {
             name: spelling.clone(),
             instances,
             index,
         };
-        self.shared
-            .services
-            .insert(Arc::clone(name), Arc::new(service));
+        self.shared.services.insert(name.clone(), Arc::new(service));
         self.forget_absent();
     }
 
@@ -418,7 +411,7 @@ impl ViewWriter {
     /// the dirty ones as they stand now. A service of thousands is not gathered for one of them.
     fn place(
         &self,
-        name: &Arc<str>,
+        name: &Text,
         dirty: &Dirty,
         before: Option<&Service>,
     ) -> Arc<[Arc<InstanceView>]> {

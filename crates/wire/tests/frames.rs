@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use tidings_types::{
     Body, Change, Delta, Dot, Entry, Epoch, Event, EventId, ExternalNode, FeedState, Hlc, Key,
-    Lineage, NodeId, NodeName, Slot, Snapshot, TextMap, Transfer, VectorClock, Version,
+    Lineage, NodeId, NodeName, Slot, Snapshot, Text, TextMap, Transfer, VectorClock, Version,
     limits::{PAYLOAD_BYTES, TRANSFER_BYTES},
 };
 use tidings_wire::{
@@ -20,7 +20,7 @@ fn node(byte: u8) -> NodeId {
 fn change(seq: u64, text: &str) -> Change {
     let epoch = Epoch::from_bits(7);
     let body = ExternalNode {
-        id: Box::default(),
+        id: Text::new(),
         address: text.into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),

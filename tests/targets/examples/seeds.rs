@@ -10,7 +10,7 @@ use tidings_agent::{disk, transport::NodeKey};
 use tidings_registry::{Registry, Writer};
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, ClusterId, Delta, Epoch, ExternalNode, Instance,
-    Key, Lineage, NodeId, NodeName, ServiceId, ServiceName, Snapshot, TextMap, Transfer,
+    Key, Lineage, NodeId, NodeName, ServiceId, ServiceName, Snapshot, Text, TextMap, Transfer,
 };
 use tidings_wire::{
     Datagram, FeedPart, Head, MemberInfo, MemberState, Request, Response, Want, datagram,
@@ -155,7 +155,7 @@ fn check(n: u16) -> Check {
 
 fn external() -> ExternalNode {
     ExternalNode {
-        id: Box::default(),
+        id: Text::new(),
         address: "192.0.2.7".into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),

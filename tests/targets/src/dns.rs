@@ -5,7 +5,7 @@ use std::sync::{Arc, LazyLock};
 use hickory_proto::op::{Message, ResponseCode};
 use tidings_dns::{Dns, DnsSettings, Transport};
 use tidings_types::{
-    Body, ExternalNode, Instance, Key, NodeId, NodeName, ServiceId, ServiceName, TextMap,
+    Body, ExternalNode, Instance, Key, NodeId, NodeName, ServiceId, ServiceName, Text, TextMap,
     Timestamp, Update,
 };
 use tidings_view::{View, ViewSettings, channel};
@@ -51,7 +51,7 @@ fn view() -> View {
     let settings = ViewSettings::new(NodeId::from_bytes([1; 16]), name("n1"), "dc1", 1);
     let (mut writer, view) = channel(settings);
     let record = ExternalNode {
-        id: Box::default(),
+        id: Text::new(),
         address: "10.0.0.1".into(),
         tagged_addresses: TextMap::new(),
         meta: [("rack", "r1")].into_iter().collect(),

@@ -1,6 +1,6 @@
 use tidings_types::{
     Body, Check, CheckKind, Dot, Epoch, ExternalNode, Instance, Key, NodeId, NodeName, Refusal,
-    ServiceName, TextMap, Timestamp, Update,
+    ServiceName, Text, TextMap, Timestamp, Update,
 };
 use tidings_view::{ViewSettings, ViewWriter, channel};
 use tokio::sync::mpsc;
@@ -137,7 +137,7 @@ async fn an_alias_of_another_node_looks_at_the_catalog() {
     until(&mut told, CheckStatus::Critical, "not registered").await;
     let db = NodeName::new("db").unwrap();
     let node = ExternalNode {
-        id: Box::default(),
+        id: Text::new(),
         address: "10.9.9.9".into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),

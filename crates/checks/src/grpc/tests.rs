@@ -1,4 +1,5 @@
 use http::{HeaderValue, Response};
+use tidings_types::Text;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpListener,
@@ -62,7 +63,7 @@ fn plain(address: String) -> Endpoint {
         address: address.into(),
         use_tls: false,
         tls_skip_verify: false,
-        tls_server_name: Box::default(),
+        tls_server_name: Text::new(),
     }
 }
 

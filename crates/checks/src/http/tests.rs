@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use tidings_types::Headers;
+use tidings_types::{Headers, Text};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -61,12 +61,12 @@ fn headers<const N: usize>(headers: [(&str, &[&str]); N]) -> Headers {
 fn check(url: &str) -> HttpCheck {
     HttpCheck {
         url: url.into(),
-        method: Box::default(),
+        method: Text::new(),
         header: Headers::new(),
-        body: Box::default(),
+        body: Text::new(),
         disable_redirects: false,
         tls_skip_verify: false,
-        tls_server_name: Box::default(),
+        tls_server_name: Text::new(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A check as written, and what of it can be run.
 
-use tidings_types::{Check, CheckKind, CheckStatus, HttpCheck, limits::CHECK_OUTPUT_BYTES};
+use tidings_types::{Check, CheckKind, CheckStatus, HttpCheck, Text, limits::CHECK_OUTPUT_BYTES};
 
 use super::kinds::{OtherKinds, endpoint};
 use crate::{
@@ -95,7 +95,7 @@ impl WrittenCheck {
             deregister_after_ms: self.deregister_after_ms,
             output_bytes_max,
             status,
-            output: Box::default(),
+            output: Text::new(),
         })
     }
 

@@ -54,7 +54,7 @@ impl Copies {
         let own = instance.node.key.agent() == Some(view.me());
         let sync = instance
             .origin
-            .dot
+            .dot()
             .filter(|_| own)
             .map(|dot| status.sync(dot));
         match sync {

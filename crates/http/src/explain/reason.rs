@@ -136,7 +136,7 @@ impl Reasons {
 
     /// What its checks and its weight say.
     pub(super) fn of_checks(&mut self, instance: &InstanceView) {
-        for check in instance.checks.iter().chain(instance.node_checks.iter()) {
+        for check in instance.checks().iter().chain(instance.node_checks()) {
             self.of_check(check);
         }
         for check in instance.missing_checks() {

@@ -65,16 +65,16 @@ fn unix_ms() -> u64 {
 
 #[tokio::test]
 async fn an_old_event_is_not_listed_though_its_record_is_still_here() {
-    use tidings_types::{Body, Event, EventId, Key};
+    use tidings_types::{Body, Event, EventId, Key, Text};
     let ground = Ground::new();
     let now = unix_ms();
     let event = |name: &str, at: u64| {
         let event = Event {
             name: name.into(),
             payload: Box::default(),
-            node_filter: Box::default(),
-            service_filter: Box::default(),
-            tag_filter: Box::default(),
+            node_filter: Text::new(),
+            service_filter: Text::new(),
+            tag_filter: Text::new(),
         };
         let key = Key::Event(node_id(2), EventId::new(at, [0; 10]));
         (key, Some(Body::Event(event)))
@@ -160,9 +160,9 @@ async fn events_of_others_are_listed_and_go_with_their_records() {
         let event = Event {
             name: format!("e{n}").into(),
             payload: Box::default(),
-            node_filter: Box::default(),
-            service_filter: Box::default(),
-            tag_filter: Box::default(),
+            node_filter: tidings_types::Text::new(),
+            service_filter: tidings_types::Text::new(),
+            tag_filter: tidings_types::Text::new(),
         };
         let key = Key::Event(node_id(2), EventId::new(now + n, [0; 10]));
         (key, Some(Body::Event(event)))

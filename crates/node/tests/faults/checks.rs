@@ -1,6 +1,8 @@
 //! An instance awaits exactly the checks that are registered for it.
 
-use tidings_types::{Body, CheckId, Command, ExternalNode, Key, NodeName, Registration, TextMap};
+use tidings_types::{
+    Body, CheckId, Command, ExternalNode, Key, NodeName, Registration, Text, TextMap,
+};
 
 use crate::world::{World, id, instance, name, service, ttl_check};
 
@@ -35,7 +37,7 @@ fn an_external_instance_does_not_await_a_check_that_was_removed() {
     let command = Command::RegisterExternal {
         node: node.clone(),
         record: Some(ExternalNode {
-            id: Box::default(),
+            id: Text::new(),
             address: "10.9.9.9".into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),

@@ -10,13 +10,13 @@ fn a_check_that_is_named_but_missing_counts_as_critical() {
     writer.apply(at(1), put(instance_key(1, "api"), body, 5));
     let listed = view.lookup("api");
     assert_eq!(listed[0].instance.status(), CheckStatus::Critical);
-    assert_eq!(listed[0].instance.awaited[0].as_str(), "c");
+    assert_eq!(listed[0].instance.awaited()[0].as_str(), "c");
     assert!(view.checks().iter().any(|c| c.check.missing));
 
     writer.apply(at(1), check(1, "c", Some("api"), CheckStatus::Passing));
     let listed = view.lookup("api");
     assert_eq!(listed[0].instance.status(), CheckStatus::Passing);
-    assert!(listed[0].instance.awaited.is_empty());
+    assert!(listed[0].instance.awaited().is_empty());
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn a_check_under_a_tombstone_is_not_awaited() {
 
     // The tombstone itself is gone: the check is awaited again.
     writer.apply(at(1), tombstone(None));
-    assert_eq!(view.lookup("api")[0].instance.awaited.len(), 1);
+    assert_eq!(view.lookup("api")[0].instance.awaited().len(), 1);
 }
 
 #[test]

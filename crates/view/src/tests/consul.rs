@@ -17,7 +17,7 @@ fn instance_called(n: u8, id: &str, service: &str, port: u16) -> Update {
 fn every_known_agent_node_has_one_instance_at_its_gossip_port() {
     let (mut writer, view) = cluster();
     let host = ExternalNode {
-        id: Box::default(),
+        id: Text::new(),
         address: "192.0.2.7".into(),
         tagged_addresses: TextMap::new(),
         meta: TextMap::new(),
@@ -31,7 +31,7 @@ fn every_known_agent_node_has_one_instance_at_its_gossip_port() {
     let listed = &view.lookup(CONSUL)[2];
     assert_eq!(listed.address(), "10.0.0.2");
     assert_eq!(listed.instance.id.as_str(), CONSUL);
-    assert!(listed.instance.instance.tags.is_empty() && listed.instance.checks.is_empty());
+    assert!(listed.instance.instance.tags.is_empty() && listed.instance.checks().is_empty());
     let names: Vec<_> = view.services().iter().map(|s| s.name.to_string()).collect();
     assert_eq!(names, ["consul", "db", "web"]);
     assert!(view.service_checks(CONSUL).is_empty());

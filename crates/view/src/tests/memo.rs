@@ -8,7 +8,7 @@ fn made(view: &View, service: &str, times: &mut usize) -> String {
     let instance = &listed[0].instance;
     let bytes = instance.memo(|| {
         *times += 1;
-        let check = instance.checks.first();
+        let check = instance.checks().first();
         check.map_or_else(Vec::new, |check| check.output().as_bytes().to_vec())
     });
     String::from_utf8(bytes.to_vec()).unwrap()
