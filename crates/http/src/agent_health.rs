@@ -7,7 +7,7 @@ use axum::{
 };
 use serde::Serialize;
 use tidings_types::ServiceId;
-use tidings_view::{InstanceView, NodeView};
+use tidings_view::InstanceView;
 
 use crate::{
     aggregate::Aggregate,
@@ -41,7 +41,7 @@ pub(crate) fn by_id(call: &Call) -> Answer {
         ));
     };
     let aggregate = Aggregate::of(instance);
-    let health = Health::of(&own, instance);
+    let health = Health::of(instance);
     let word = aggregate.word();
     Ok(answer(call, aggregate.code(), word, &health, word))
 }
@@ -59,7 +59,7 @@ pub(crate) fn by_name(call: &Call) -> Answer {
     };
     let instances = own.instances.values().map(|instance| &**instance);
     let instances: Vec<&InstanceView> = instances.filter(is_named).collect();
-    let health: Vec<_> = instances.iter().map(|i| Health::of(&own, i)).collect();
+    let health: Vec<_> = instances.iter().map(|i| Health::of(i)).collect();
     let Some(worst) = instances.iter().map(|i| Aggregate::of(i)).max() else {
         let text = format!("ServiceName {} Not Found", call.rest);
         return Ok(answer(
@@ -112,13 +112,10 @@ struct Health<'a> {
 }
 
 impl<'a> Health<'a> {
-    fn of(own: &'a NodeView, instance: &'a InstanceView) -> Self {
-        let node_checks = instance.node_checks().iter();
-        let node_checks = node_checks.map(|check| HealthCheck::of(&own.facts, check, None));
-        let checks = instance.checks().iter();
-        let checks = checks.map(|check| HealthCheck::of(&own.facts, check, Some(instance)));
-        let checks = checks.chain(HealthCheck::awaited_by(instance));
-        let checks = checks.chain(node_checks).map(HealthCheck::without_index);
+    fn of(instance: &'a InstanceView) -> Self {
+        let of_whole_node = HealthCheck::of_whole_node(instance, None);
+        let checks = HealthCheck::of_instance(instance).chain(of_whole_node);
+        let checks = checks.map(HealthCheck::without_index);
         Self {
             aggregated_status: Aggregate::of(instance).word(),
             service: Some(AgentService::of(instance)),

@@ -9,6 +9,7 @@ use crate::{
     failure::Failure,
     filtering::Filtering,
     objects::{CheckServiceNode, HealthCheck, fields},
+    pieces,
     reply::{self, Answer, Marks},
     request::{Call, Near, Selection},
 };
@@ -38,19 +39,7 @@ pub(crate) async fn service(call: &Call) -> Answer {
                 nodes.map(|listed| CheckServiceNode::of(listed, serf(&listed.instance.node.key)));
             reply::json(call, &nodes.collect::<Vec<_>>())
         } else {
-            let nodes = listed.iter().map(|listed| {
-                let make = || {
-                    let serf = serf(&listed.instance.node.key);
-                    reply::encoded(&CheckServiceNode::of(listed, serf))
-                };
-                if listed.is_plain() {
-                    // The same for every reader: its owner is live, or it needs none.
-                    listed.instance.memo(make)
-                } else {
-                    make().into()
-                }
-            });
-            reply::json_array(&nodes.collect::<Vec<_>>())
+            reply::json_bytes(pieces::array(&listed, serf))
         };
         (response, Marks::of(&listed))
     })

@@ -21,6 +21,7 @@
 //! | `blocking` | `index` and `wait` |
 //! | `ack` | `ack`: writes that wait until enough agents hold them |
 //! | `filtering` | `filter` |
+//! | `pieces` | answers of `health/service`, put together from what is encoded once |
 //! | `objects`, `aggregate` | the JSON objects that several endpoints share; health in one word |
 //! | `json_in`, `duration` | Go's reading of JSON and of durations |
 //! | `definition` | service and check definitions as clients write them |
@@ -62,6 +63,7 @@ mod member;
 pub mod metrics;
 mod monitor;
 mod objects;
+mod pieces;
 mod refusals;
 mod reply;
 mod request;

@@ -39,7 +39,7 @@ impl<'a> NodeObject<'a> {
         }
     }
 
-    fn of_listed(listed: &'a Listed) -> Self {
+    pub(crate) fn of_listed(listed: &'a Listed) -> Self {
         Self {
             address: listed.node_address(),
             ..Self::of(&listed.instance.node)
@@ -216,21 +216,11 @@ impl<'a> CheckServiceNode<'a> {
     /// `serf_health` is the node's own check, if it has an agent.
     pub(crate) fn of(listed: &'a Listed, serf_health: Option<SerfHealth>) -> Self {
         let view = &*listed.instance;
-        let serf_health = serf_health.map(|serf| HealthCheck::of_node(&view.node, serf));
-        let node_checks = view.node_checks().iter();
-        let node_checks = node_checks.map(|check| HealthCheck::of(&view.node, check, None));
-        let own = view.checks().iter();
-        let own = own.map(|check| HealthCheck::of(&view.node, check, Some(view)));
-        let awaited = HealthCheck::awaited_by(view);
+        let checks = HealthCheck::of_whole_node(view, serf_health);
         Self {
             node: NodeObject::of_listed(listed),
             service: NodeService::of(view),
-            checks: serf_health
-                .into_iter()
-                .chain(node_checks)
-                .chain(own)
-                .chain(awaited)
-                .collect(),
+            checks: checks.chain(HealthCheck::of_instance(view)).collect(),
         }
     }
 }
@@ -299,6 +289,24 @@ impl<'a> HealthCheck<'a> {
             create_index: check.origin.create_index,
             modify_index: check.origin.modify_index,
         }
+    }
+
+    /// The checks of the instance's whole node; `serf_health` is the one that it has if it has an agent.
+    pub(crate) fn of_whole_node(
+        view: &'a InstanceView,
+        serf_health: Option<SerfHealth>,
+    ) -> impl Iterator<Item = Self> {
+        let serf_health = serf_health.map(|serf| Self::of_node(&view.node, serf));
+        let others = view.node_checks().iter();
+        let others = others.map(|check| Self::of(&view.node, check, None));
+        serf_health.into_iter().chain(others)
+    }
+
+    /// The instance's own checks, those that are not here included.
+    pub(crate) fn of_instance(view: &'a InstanceView) -> impl Iterator<Item = Self> {
+        let here = view.checks().iter();
+        let here = here.map(|check| Self::of(&view.node, check, Some(view)));
+        here.chain(Self::awaited_by(view))
     }
 
     /// The check `serfHealth` of `node`.

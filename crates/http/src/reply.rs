@@ -2,7 +2,6 @@
 
 use std::{
     fmt::{Display, Write as _},
-    sync::Arc,
     time::Duration,
 };
 
@@ -69,23 +68,13 @@ pub(crate) fn json(call: &Call, value: &impl Serialize) -> Response {
     }
 }
 
-/// One value of an array that is put together by [`json_array`].
+/// A part of a JSON text, encoded apart from the rest.
 pub(crate) fn encoded(value: &impl Serialize) -> Vec<u8> {
     serde_json::to_vec(value).expect("memory takes every byte, and all keys are texts")
 }
 
-/// A JSON array of values that are encoded already.
-pub(crate) fn json_array(values: &[Arc<[u8]>]) -> Response {
-    let bytes = values.iter().map(|value| value.len() + 1).sum::<usize>();
-    let mut body = Vec::with_capacity(bytes + 2);
-    body.push(b'[');
-    for (nth, value) in values.iter().enumerate() {
-        if nth > 0 {
-            body.push(b',');
-        }
-        body.extend_from_slice(value);
-    }
-    body.push(b']');
+/// An answer that is JSON already.
+pub(crate) fn json_bytes(body: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, JSON)], body).into_response()
 }
 

@@ -71,7 +71,7 @@ pub struct InstanceView {
     /// Its record.
     pub instance: InstanceBody,
     pub(crate) own_checks: Option<Box<OwnChecks>>,
-    pub(crate) node_checks: NodeChecks,
+    pub(crate) on_node: Arc<OnNode>,
     /// The write in force, and this agent's numbers for it.
     pub origin: Origin,
     /// What was made of it; see [`InstanceView::memo`].
@@ -86,8 +86,14 @@ pub(crate) struct OwnChecks {
     pub(crate) awaited: Box<[CheckId]>,
 }
 
-/// The checks of a whole node, by id; `None` if it has none.
-pub(crate) type NodeChecks = Option<Arc<Vec<Arc<CheckView>>>>;
+/// What the instances of one node share beside its record.
+#[derive(Debug, Default)]
+pub(crate) struct OnNode {
+    /// The checks of the whole node, by id.
+    pub(crate) checks: Box<[Arc<CheckView>]>,
+    /// What was made of the node; see [`InstanceView::node_memo`].
+    pub(crate) memo: Memo,
+}
 
 impl InstanceView {
     /// Its own checks that are here: those that it names, in its order, then others that speak for
@@ -106,7 +112,7 @@ impl InstanceView {
     /// The checks of its whole node, by id. `serfHealth` is not among them: see
     /// [`Overlay::serf_health`](crate::Overlay::serf_health).
     pub fn node_checks(&self) -> &[Arc<CheckView>] {
-        self.node_checks.as_ref().map_or(&[], |checks| checks)
+        &self.on_node.checks
     }
 
     /// What stands for the checks that are [`awaited`](Self::awaited). Made when somebody looks:

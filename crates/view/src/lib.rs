@@ -18,7 +18,7 @@
 //! | [`consul`] | [`CONSUL`]: the agents themselves, as Consul's clients look for servers |
 //! | [`events`] | [`EventView`]: the last events of all nodes |
 //! | [`joined`] | [`Service`], [`InstanceView`], [`NodeFacts`], [`CheckView`]: what a query reads |
-//! | [`memo`] | [`Memo`]: what a front door made of an instance |
+//! | [`memo`] | [`Made`]: what a front door made of an instance and its node |
 //! | [`overlay`] | [`Overlay`], [`Standing`], [`Listed`]: liveness, laid over at query time |
 //! | [`removed`] | [`Removed`]: instances that went, to tell why one is missing |
 //! | [`view`] | [`View`]: the queries |
@@ -50,7 +50,7 @@ pub use joined::{
     AWAITED, CheckBody, CheckView, EventBody, InstanceBody, InstanceView, NodeFacts, NodeKey,
     Origin, Service,
 };
-pub use memo::Memo;
+pub use memo::Made;
 pub use overlay::{Listed, Overlay, SerfHealth, Standing};
 pub use removed::{REMOVED_KEPT, Removed};
 pub use view::{ListedCheck, NodeView, View};

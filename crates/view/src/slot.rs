@@ -10,7 +10,7 @@ use tidings_types::{CheckId, ServiceId, Text, Texts};
 
 use crate::{
     CONSUL, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin, consul,
-    joined::{NodeChecks, OwnChecks},
+    joined::{OnNode, OwnChecks},
     keyed::Keyed,
     memo::Memo,
 };
@@ -31,8 +31,7 @@ pub(crate) struct Slot {
     speakers: BTreeSet<(Option<ServiceId>, Option<CheckId>)>,
     /// The checks over which somebody put a tombstone: an instance that names one does not await it.
     buried: BTreeSet<CheckId>,
-    /// The checks that speak for the whole node.
-    node_checks: NodeChecks,
+    on_node: Arc<OnNode>,
     /// When an answer about this node last changed.
     pub(crate) index: u64,
 }
@@ -73,7 +72,7 @@ impl Slot {
             checks: Keyed::new(),
             speakers: BTreeSet::new(),
             buried: BTreeSet::new(),
-            node_checks: None,
+            on_node: Arc::default(),
             index,
         }
     }
@@ -257,8 +256,6 @@ impl Slot {
     /// Joins the instances for which a changed check speaks, and names them.
     fn rejoin(&mut self, spoken_for: Vec<Option<ServiceId>>) -> Vec<(Text, ServiceId)> {
         if spoken_for.contains(&None) {
-            let checks: Vec<_> = self.speaking_for(&None).cloned().collect();
-            self.node_checks = (!checks.is_empty()).then(|| Arc::new(checks));
             self.join_all();
             return self.every_instance();
         }
@@ -274,6 +271,10 @@ impl Slot {
     }
 
     fn join_all(&mut self) {
+        self.on_node = Arc::new(OnNode {
+            checks: self.speaking_for(&None).cloned().collect(),
+            memo: Memo::default(),
+        });
         let views: Vec<_> = self.instances.values().cloned().collect();
         for view in views {
             let joined = self.join(&view.id, &view.instance, view.origin);
@@ -286,7 +287,7 @@ impl Slot {
                 instance,
                 // Nobody can register a check for what nobody registered.
                 own_checks: None,
-                node_checks: self.node_checks.clone(),
+                on_node: Arc::clone(&self.on_node),
                 origin: self.facts.origin,
                 memo: Memo::default(),
             })
@@ -318,7 +319,7 @@ impl Slot {
             id: id.clone(),
             instance: instance.clone(),
             own_checks: has_checks.then(|| Box::new(own_checks)),
-            node_checks: self.node_checks.clone(),
+            on_node: Arc::clone(&self.on_node),
             origin,
             memo: Memo::default(),
         }

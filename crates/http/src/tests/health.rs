@@ -211,3 +211,43 @@ async fn a_down_agents_instances_are_gone_and_its_node_is_critical() {
     assert_eq!(reachable.header("x-tidings-reachable"), Some("2 of 3"));
     assert_eq!(reachable.header("x-tidings-island"), None);
 }
+
+#[tokio::test]
+async fn what_is_put_together_from_pieces_is_the_whole() {
+    let ground = Ground::new();
+    let node_check = r#"{"ID":"disk","Name":"disk","TTL":"1m"}"#;
+    let registrations = [
+        ("agent/service/register", r#"{"Name":"web","ID":"bare"}"#),
+        (
+            "agent/service/register",
+            r#"{"Name":"web","ID":"two","Checks":[{"TTL":"1m"},{"TTL":"2m"}]}"#,
+        ),
+        (
+            "catalog/register",
+            r#"{"Node":"external","Address":"10.1.1.1","Service":{"Service":"web"}}"#,
+        ),
+        (
+            "catalog/register",
+            concat!(
+                r#"{"Node":"external-2","Address":"10.1.1.2","Service":{"Service":"web"},"#,
+                r#""Check":{"Name":"c","ServiceID":"web","Status":"passing"}}"#,
+            ),
+        ),
+        ("agent/check/register", node_check),
+    ];
+    for (path, body) in registrations {
+        let done = ground.put(&format!("/v1/{path}"), body).await;
+        assert_eq!(done.status, 200, "{body}");
+        // In pieces the first time and from what was kept the second, and at once.
+        for _ in 0..2 {
+            let pieces = ground.get("/v1/health/service/web").await.json();
+            let whole = ground.get("/v1/health/service/web?pretty").await.json();
+            assert_eq!(pieces, whole, "after {body}");
+        }
+    }
+    let shown = ground.get("/v1/health/service/web").await.json();
+    let checks = |n: usize| shown[n]["Checks"].as_array().unwrap().len();
+    let mut counts: Vec<_> = (0..4).map(checks).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, [0, 1, 2, 4]);
+}

@@ -9,9 +9,10 @@ fn made(view: &View, service: &str, times: &mut usize) -> String {
     let bytes = instance.memo(|| {
         *times += 1;
         let check = instance.checks().first();
-        check.map_or_else(Vec::new, |check| check.output().as_bytes().to_vec())
+        let output = check.map_or_else(Vec::new, |check| check.output().as_bytes().to_vec());
+        [output, Vec::new()]
     });
-    String::from_utf8(bytes.to_vec()).unwrap()
+    String::from_utf8(bytes.first().to_vec()).unwrap()
 }
 
 #[test]
@@ -60,4 +61,34 @@ fn it_is_made_once_and_again_after_every_change() {
     writer.apply(start, registered(1, "db", 2));
     made(&view, "web", &mut times);
     assert_eq!(times, 7);
+}
+
+#[test]
+fn what_is_made_of_a_node_is_shared_by_its_instances() {
+    let (mut writer, view) = view();
+    let start = Timestamp::ZERO;
+    let both = [registered(1, "web", 80), registered(1, "db", 81)];
+    writer.apply_all(start, [node(1, "one")].into_iter().chain(both));
+    let times = std::cell::Cell::new(0);
+    let made = |service: &str| {
+        let listed = view.lookup(service);
+        listed[0].instance.node_memo(|| {
+            times.set(times.get() + 1);
+            Default::default()
+        });
+        times.get()
+    };
+    assert_eq!((made("web"), made("db"), made("web")), (1, 1, 1));
+    writer.apply(start, registered(1, "web", 82));
+    assert_eq!(made("web"), 1, "the node is as it was");
+    writer.apply(start, check(1, "disk", None, CheckStatus::Critical));
+    assert_eq!((made("web"), made("db")), (2, 2));
+    let says = |output: &str| Update::CheckOutput {
+        check: CheckId::new("disk").unwrap(),
+        output: output.to_owned(),
+    };
+    writer.apply(start, says("full"));
+    assert_eq!((made("db"), made("web")), (3, 3));
+    writer.apply(start, node(1, "uno"));
+    assert_eq!((made("db"), made("web")), (4, 4));
 }
