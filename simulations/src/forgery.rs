@@ -161,7 +161,7 @@ fn next(mut state: FeedState, from: Lineage, entries: Vec<(Key, Arc<Body>)>) -> 
             seq,
             key,
             slot: Slot::Entry(Entry {
-                version: Version::Owner(dot),
+                version: Version::Owner(dot.into()),
                 body: Some(body),
             }),
         }

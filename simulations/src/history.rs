@@ -98,7 +98,9 @@ impl Write {
     /// Whether the write of that dot only repeats an older one, so that the floor can be raised.
     pub fn is_restamp(&self, dot: Dot) -> bool {
         match self.version() {
-            Some(Version::Owner(first) | Version::Shared { dot: first, .. }) => *first != dot,
+            Some(version @ (Version::Owner(_) | Version::Shared(_))) => {
+                version.place() != dot.into()
+            }
             Some(Version::Override(_)) | None => false,
         }
     }

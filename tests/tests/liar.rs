@@ -20,7 +20,7 @@ use tidings_tests::{
     wait::{self, ensure},
 };
 use tidings_types::{
-    Body, Change, Delta, Dot, Entry, Epoch, FeedState, Instance, Key, Lineage, NodeId, ServiceId,
+    Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, NodeId, Place, ServiceId,
     Slot, Snapshot, Version,
 };
 use tidings_wire::datagram;
@@ -184,10 +184,9 @@ fn other_content(truth: &Snapshot) -> Delta {
 
 fn next(mut state: FeedState, epoch: Epoch, entries: Vec<(Key, Instance)>) -> Delta {
     let from = state.lineage.clone();
-    let node = state.owner;
     let first = from.head(epoch) + 1;
     let changes = (first..).zip(entries).map(|(seq, (key, instance))| {
-        let version = Version::Owner(Dot { epoch, seq, node });
+        let version = Version::Owner(Place { epoch, seq });
         let body = Some(Arc::new(Body::Instance(instance)));
         Change {
             epoch,

@@ -438,7 +438,7 @@ impl Feed {
         };
         let entry = |instance| {
             Slot::Entry(Entry {
-                version: Version::Owner(dot),
+                version: Version::Owner(dot.into()),
                 body: Some(Arc::new(Body::Instance(instance))),
             })
         };

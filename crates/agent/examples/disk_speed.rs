@@ -95,7 +95,7 @@ fn registration(seq: u64) -> Result<Transfer, Box<dyn Error>> {
         ..Instance::new(ServiceName::new("web")?, 8_080)
     };
     change.slot = Slot::Entry(Entry {
-        version: Version::Owner(change.dot(OWNER)),
+        version: Version::Owner(change.dot(OWNER).into()),
         body: Some(Arc::new(Body::Instance(instance))),
     });
     let state = FeedState {

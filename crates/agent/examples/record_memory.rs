@@ -12,8 +12,8 @@ use tidings_registry::Registry;
 use tidings_types::{
     Body, Change, Check, CheckId, CheckKind, CheckStatus, ClusterId, Delta, Dot, Entry, Epoch,
     ExternalNode, FeedState, Hlc, Instance, Key, Lineage, Needs, NodeId, NodeName, ServiceId,
-    ServiceName, Slot, Text, TextMap, Timestamp, Transfer, Update, VectorClock, Version,
-    limits::CHECKS_PER_INSTANCE,
+    ServiceName, SharedWrite, Slot, Text, TextMap, Timestamp, Transfer, Update, VectorClock,
+    Version, limits::CHECKS_PER_INSTANCE,
 };
 use tidings_view::{ViewSettings, channel};
 
@@ -90,12 +90,12 @@ fn slot(seq: u64, kind: &str) -> Result<(Key, Slot), Box<dyn Error>> {
         seq,
         node: OWNER,
     };
-    let shared = Version::Shared {
+    let shared = Version::Shared(Box::new(SharedWrite {
         stamp: Hlc::from_unix_ms(1),
         dot,
         clock: VectorClock::empty(),
-    };
-    let (owned, name) = (Version::Owner(dot), format!("r-{seq}"));
+    }));
+    let (owned, name) = (Version::Owner(dot.into()), format!("r-{seq}"));
     let entry = |version, body: Option<Body>| {
         Slot::Entry(Entry {
             version,

@@ -13,7 +13,7 @@ use std::{
     sync::Arc,
 };
 
-use tidings_types::{Body, Dot, Key, Slot};
+use tidings_types::{Body, Key, Place, Slot};
 
 use crate::{Event, Node, Output};
 
@@ -58,7 +58,7 @@ impl Calls {
 
 impl Node {
     /// An override of the own record is in force; it names `seen`.
-    pub(crate) fn on_overridden(&mut self, key: &Key, seen: Dot) {
+    pub(crate) fn on_overridden(&mut self, key: &Key, seen: Place) {
         // One that names a forgotten run had not seen the calls of this one, which are made again.
         if seen.epoch <= self.writer.epoch() {
             self.calls.equal.remove(key);

@@ -42,7 +42,7 @@ impl Node {
     fn heed(&mut self, key: &Key) {
         let in_force = self.registry.in_force(key);
         match in_force.map(|found| found.entry.version.clone()) {
-            Some(Version::Shared { stamp, dot, .. }) => self.observe(stamp, dot),
+            Some(Version::Shared(write)) => self.observe(write.stamp, write.dot),
             Some(Version::Override(seen)) if key.owner() == Some(self.me) => {
                 if seen.epoch > self.writer.epoch() {
                     // It names a run that this node has forgotten. No call of this one would be

@@ -6,7 +6,8 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tidings_types::{
-    Body, Change, Delta, Dot, Entry, Epoch, FeedState, Hlc, Key, Lineage, Slot, Snapshot, Version,
+    Body, Change, Delta, Entry, Epoch, FeedState, Hlc, Key, Lineage, Place, Slot, Snapshot,
+    Version,
     limits::{FEED_BYTES, FEED_RECORDS, RECORD_BYTES},
 };
 
@@ -258,26 +259,26 @@ fn check_entry(state: &FeedState, change: &Change, entry: &Entry) -> Result<(), 
         return Err(ChangeFault::Kind);
     }
     // A restamp keeps the version, so the write may be older than the change, never newer.
-    let own_write =
-        |dot: Dot| dot.seq > 0 && dot.node == state.owner && dot <= change.dot(state.owner);
+    let this = change.place();
+    let own_write = |place: Place| place.seq > 0 && place <= this;
     let owner = change.key.owner();
     match &entry.version {
         Version::Owner(_) if owner != Some(state.owner) => Err(ChangeFault::Version),
-        Version::Owner(dot) if !own_write(*dot) => Err(ChangeFault::VersionDot),
+        Version::Owner(place) if !own_write(*place) => Err(ChangeFault::VersionDot),
         Version::Owner(_) if body.is_none() => Err(ChangeFault::Body),
         Version::Override(_) if owner.is_none() || owner == Some(state.owner) => {
             Err(ChangeFault::Version)
         }
-        Version::Override(dot)
-            if Some(dot.node) != owner || dot.seq == 0 || dot.epoch >= FOLLOWED_END =>
-        {
+        Version::Override(seen) if seen.seq == 0 || seen.epoch >= FOLLOWED_END => {
             Err(ChangeFault::VersionDot)
         }
         Version::Override(_) if body.is_some() => Err(ChangeFault::Body),
-        Version::Shared { .. } if owner.is_some() => Err(ChangeFault::Version),
-        Version::Shared { dot, .. } if !own_write(*dot) => Err(ChangeFault::VersionDot),
-        Version::Shared { stamp, .. } if !stamp.is_well_formed() => Err(ChangeFault::Stamp),
-        Version::Owner(_) | Version::Override(_) | Version::Shared { .. } => Ok(()),
+        Version::Shared(_) if owner.is_some() => Err(ChangeFault::Version),
+        Version::Shared(write) if write.dot.node != state.owner || !own_write(write.dot.into()) => {
+            Err(ChangeFault::VersionDot)
+        }
+        Version::Shared(write) if !write.stamp.is_well_formed() => Err(ChangeFault::Stamp),
+        Version::Owner(_) | Version::Override(_) | Version::Shared(_) => Ok(()),
     }
 }
 

@@ -67,8 +67,9 @@ fn greatest<'a>(candidates: impl Iterator<Item = Candidate<'a>>) -> Option<Candi
 /// An owner key has one writer, so only shared writes can have been made in ignorance. Two that say
 /// the same are no conflict: nobody's word was lost.
 fn conflicts_with(winner: &Entry, loser: &Entry) -> bool {
-    let (Version::Shared { dot, clock, .. }, lost) = (&winner.version, loser.version.dot()) else {
+    let (Version::Shared(winning), Version::Shared(lost)) = (&winner.version, &loser.version)
+    else {
         return false;
     };
-    *dot != lost && !clock.covers(lost) && winner.body != loser.body
+    winning.dot != lost.dot && !winning.clock.covers(lost.dot) && winner.body != loser.body
 }

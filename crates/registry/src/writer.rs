@@ -21,7 +21,8 @@ use std::{
 };
 
 use tidings_types::{
-    Body, Change, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, Slot, VectorClock, Version,
+    Body, Change, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, SharedWrite, Slot, VectorClock,
+    Version,
     limits::{FEED_BYTES, FEED_RECORDS, LINEAGE_EPOCHS, RECORD_BYTES},
 };
 
@@ -144,7 +145,7 @@ impl Writer {
         }
         self.check_room(registry, &key, true)?;
         let entry = Entry {
-            version: Version::Owner(self.next_dot()),
+            version: Version::Owner(self.next_dot().into()),
             body: Some(Arc::new(body)),
         };
         self.stage(registry, key, Slot::Entry(entry)).map(Some)
@@ -225,11 +226,11 @@ impl Writer {
             .stamp_by_wall(wall_ms)
             .or_else(|| self.clock.next(wall_ms, in_force))
             .ok_or(WriteError::StampsExhausted)?;
-        let version = Version::Shared {
+        let version = Version::Shared(Box::new(SharedWrite {
             stamp,
             dot: self.next_dot(),
             clock: self.everything_seen(registry, &key),
-        };
+        }));
         let body = body.map(Arc::new);
         let dot = self.stage(registry, key, Slot::Entry(Entry { version, body }))?;
         self.clock.observe(stamp, wall_ms);
@@ -250,7 +251,7 @@ impl Writer {
         let Some(found) = self.in_force(registry, key) else {
             return Ok(None);
         };
-        let version = Version::Override(found.entry.version.dot());
+        let version = Version::Override(found.entry.version.place());
         let own = self.own_slot(registry, key);
         if matches!(own, Some(Slot::Entry(entry)) if entry.version == version) {
             return Ok(None);
@@ -283,9 +284,9 @@ impl Writer {
     fn everything_seen(&self, registry: &Registry, key: &Key) -> VectorClock {
         let mut seen = VectorClock::empty();
         for candidate in self.candidates(registry, key) {
-            if let Version::Shared { dot, clock, .. } = &candidate.entry.version {
-                seen.join(clock);
-                seen.insert(*dot);
+            if let Version::Shared(write) = &candidate.entry.version {
+                seen.join(&write.clock);
+                seen.insert(write.dot);
             }
         }
         seen
@@ -443,9 +444,9 @@ impl Writer {
     }
 }
 
-const fn stamp_of(entry: &Entry) -> Hlc {
-    match entry.version {
-        Version::Shared { stamp, .. } => stamp,
+fn stamp_of(entry: &Entry) -> Hlc {
+    match &entry.version {
+        Version::Shared(write) => write.stamp,
         Version::Owner(_) | Version::Override(_) => Hlc::from_bits(0),
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Dot, Epoch, Key, Lineage, NodeId, Version};
+use crate::{Body, Dot, Epoch, Key, Lineage, NodeId, Place, Version};
 
 /// What a feed holds for one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +38,14 @@ pub struct Change {
 }
 
 impl Change {
+    /// Where the change stands in its feed.
+    pub const fn place(&self) -> Place {
+        Place {
+            epoch: self.epoch,
+            seq: self.seq,
+        }
+    }
+
     /// The change's dot, given whose feed it is in.
     pub const fn dot(&self, owner: NodeId) -> Dot {
         Dot {

@@ -60,4 +60,4 @@ pub use record::{
 pub use text::Text;
 pub use time::{Hlc, Timestamp};
 pub use update::{Status, Sync, Update};
-pub use version::{VectorClock, Version};
+pub use version::{Place, SharedWrite, VectorClock, Version};

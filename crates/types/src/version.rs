@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Dot, Epoch, Hlc, NodeId, limits::CLOCK_ENTRIES};
+use crate::{Dot, Epoch, Hlc, Key, NodeId, limits::CLOCK_ENTRIES};
 
 /// What one write to a key says of its place among the writes to that key.
 ///
@@ -13,58 +13,98 @@ use crate::{Dot, Epoch, Hlc, NodeId, limits::CLOCK_ENTRIES};
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Version {
     /// A registration of an owner key by its owner. One writer, so the vector clock has one entry:
-    /// this dot. A restamp gives the entry a new dot and keeps this one.
-    Owner(Dot),
-    /// A tombstone that another node put over an owner key: it beats the owner's registration with
-    /// this dot and all before, and none after.
-    Override(Dot),
-    /// A write to a shared key, by any node.
-    Shared {
-        /// Greater than every stamp that the writer had seen for the key.
-        stamp: Hlc,
-        /// The write's own dot; breaks ties between equal stamps.
-        dot: Dot,
-        /// Which writes to this key the writer had seen.
-        clock: VectorClock,
-    },
+    /// this change of the owner's. A restamp gives the entry a new dot and keeps this one.
+    Owner(Place),
+    /// A tombstone that another node put over an owner key: it beats the registration that was this
+    /// change of the owner's and all before, and none after.
+    Override(Place),
+    /// A write to a shared key, by any node. Apart, since most records are their owner's.
+    Shared(Box<SharedWrite>),
+}
+
+/// A change's place in its feed: its dot, where the key or the feed names the node already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Place {
+    /// The run in which the change was made.
+    pub epoch: Epoch,
+    /// The change's number in its epoch, from 1.
+    pub seq: u64,
+}
+
+impl Place {
+    /// The dot of the change there in the feed of `node`.
+    pub const fn of(self, node: NodeId) -> Dot {
+        let Self { epoch, seq } = self;
+        Dot { epoch, seq, node }
+    }
+}
+
+impl From<Dot> for Place {
+    fn from(Dot { epoch, seq, .. }: Dot) -> Self {
+        Self { epoch, seq }
+    }
+}
+
+/// What one write to a shared key says of its place among the writes to that key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct SharedWrite {
+    /// Greater than every stamp that the writer had seen for the key.
+    pub stamp: Hlc,
+    /// The write's own dot; breaks ties between equal stamps.
+    pub dot: Dot,
+    /// Which writes to this key the writer had seen.
+    pub clock: VectorClock,
 }
 
 /// The order of versions of one key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rank {
     stamp: Hlc,
-    dot: Dot,
+    place: Place,
+    /// Of a shared key, the writer.
+    node: Option<NodeId>,
     overrides: bool,
 }
 
 impl Version {
     /// What versions of one key are compared by. Equal ranks mean the same write, or two overrides
     /// of the same registration, which say the same.
-    pub const fn rank(&self) -> Rank {
-        match *self {
-            Self::Owner(dot) => Rank {
-                stamp: Hlc::from_bits(0),
-                dot,
-                overrides: false,
-            },
-            Self::Override(dot) => Rank {
-                stamp: Hlc::from_bits(0),
-                dot,
-                overrides: true,
-            },
-            Self::Shared { stamp, dot, .. } => Rank {
-                stamp,
-                dot,
+    pub fn rank(&self) -> Rank {
+        let of_owner = |place, overrides| Rank {
+            stamp: Hlc::from_bits(0),
+            place,
+            node: None,
+            overrides,
+        };
+        match self {
+            Self::Owner(place) => of_owner(*place, false),
+            Self::Override(seen) => of_owner(*seen, true),
+            Self::Shared(write) => Rank {
+                stamp: write.stamp,
+                place: write.dot.into(),
+                node: Some(write.dot.node),
                 overrides: false,
             },
         }
     }
 
-    /// The dot that names the write: the registration's, the one that an override saw, or the
-    /// shared write's own.
-    pub const fn dot(&self) -> Dot {
-        match *self {
-            Self::Owner(dot) | Self::Override(dot) | Self::Shared { dot, .. } => dot,
+    /// The place of the change that names the write: the registration's, the one that an override saw,
+    /// or the shared write's own.
+    pub const fn place(&self) -> Place {
+        match self {
+            Self::Owner(place) | Self::Override(place) => *place,
+            Self::Shared(write) => Place {
+                epoch: write.dot.epoch,
+                seq: write.dot.seq,
+            },
+        }
+    }
+
+    /// The same as a dot; the key names the node of an owner's change.
+    pub fn dot(&self, key: &Key) -> Option<Dot> {
+        match self {
+            Self::Owner(place) | Self::Override(place) => Some(place.of(key.owner()?)),
+            Self::Shared(write) => Some(write.dot),
         }
     }
 }
@@ -201,10 +241,10 @@ mod tests {
 
     #[test]
     fn an_override_beats_what_it_saw_and_nothing_later() {
-        let over = Version::Override(dot(1, 5)).rank();
-        assert!(over > Version::Owner(dot(1, 5)).rank());
-        assert!(over > Version::Owner(dot(1, 4)).rank());
-        assert!(over < Version::Owner(dot(1, 6)).rank());
+        let over = Version::Override(dot(1, 5).into()).rank();
+        assert!(over > Version::Owner(dot(1, 5).into()).rank());
+        assert!(over > Version::Owner(dot(1, 4).into()).rank());
+        assert!(over < Version::Owner(dot(1, 6).into()).rank());
     }
 
     #[test]

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc};
 use proptest::prelude::*;
 use tidings_types::{
     Body, Change, Delta, Dot, Entry, Epoch, Event, EventId, ExternalNode, FeedState, Hlc, Key,
-    Lineage, NodeId, NodeName, Slot, Snapshot, Text, TextMap, Transfer, VectorClock, Version,
+    Lineage, NodeId, NodeName, Place, SharedWrite, Slot, Snapshot, Text, TextMap, Transfer,
+    VectorClock, Version,
     limits::{PAYLOAD_BYTES, TRANSFER_BYTES},
 };
 use tidings_wire::{
@@ -30,7 +31,7 @@ fn change(seq: u64, text: &str) -> Change {
         seq,
         key: Key::ExternalNode(NodeName::new(format!("n{seq}")).expect("a short name")),
         slot: Slot::Entry(Entry {
-            version: Version::Shared {
+            version: Version::Shared(Box::new(SharedWrite {
                 stamp: Hlc::from_unix_ms(1_000),
                 dot: Dot {
                     epoch,
@@ -38,7 +39,7 @@ fn change(seq: u64, text: &str) -> Change {
                     node: node(1),
                 },
                 clock: VectorClock::empty(),
-            },
+            })),
             body: Some(Arc::new(Body::ExternalNode(body))),
         }),
     }
@@ -113,10 +114,9 @@ fn an_event_keeps_its_golden_bytes() {
     let change = Change {
         key: Key::Event(node(1), id),
         slot: Slot::Entry(Entry {
-            version: Version::Owner(Dot {
+            version: Version::Owner(Place {
                 epoch: Epoch::from_bits(7),
                 seq: 1,
-                node: node(1),
             }),
             body: Some(Arc::new(Body::Event(event))),
         }),

@@ -118,7 +118,7 @@ impl Floors {
 
 #[cfg(test)]
 mod tests {
-    use tidings_types::{CheckId, Dot, Epoch, Version};
+    use tidings_types::{CheckId, Epoch, Place, Version};
 
     use super::*;
 
@@ -127,12 +127,10 @@ mod tests {
     }
 
     fn rank(seq: u64) -> Option<Rank> {
-        let node = NodeId::from_bytes([1; 16]);
         Some(
-            Version::Owner(Dot {
+            Version::Owner(Place {
                 epoch: Epoch::from_bits(1),
                 seq,
-                node,
             })
             .rank(),
         )

@@ -184,7 +184,8 @@ impl Checks {
             return Ok(());
         };
         // Whoever was shown what a liar made up may override that.
-        if let Version::Override(dot) = entry.version
+        if let Version::Override(_) = entry.version
+            && let Some(dot) = entry.version.dot(&change.key)
             && self.history.write(dot).is_none()
             && self.liars.is_empty()
         {

@@ -57,14 +57,13 @@ impl Checks {
         let tidings_types::Slot::Entry(entry) = &change.slot else {
             return;
         };
-        let Version::Shared { clock, .. } = &entry.version else {
+        let Version::Shared(shared) = &entry.version else {
             return;
         };
         let is_apart = |other| !network.passes(host, other) || !network.passes(other, host);
-        let unheard = self
-            .history
-            .writes_on(&change.key)
-            .any(|(dot, write)| write.host != host && is_apart(write.host) && !clock.covers(dot));
+        let unheard = self.history.writes_on(&change.key).any(|(dot, write)| {
+            write.host != host && is_apart(write.host) && !shared.clock.covers(dot)
+        });
         if unheard {
             self.saw(EventName::WrittenOnBothSides);
         }

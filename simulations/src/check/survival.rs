@@ -114,12 +114,12 @@ impl Checks {
         };
         let last = durable()
             .filter_map(|(_, write)| match write.version()? {
-                Version::Owner(dot) => Some(*dot),
+                Version::Owner(place) => Some(*place),
                 _ => None,
             })
             .max()?;
         let overrides = durable().filter(
-            |(_, write)| matches!(write.version(), Some(Version::Override(dot)) if *dot >= last),
+            |(_, write)| matches!(write.version(), Some(Version::Override(seen)) if *seen >= last),
         );
         overrides
             .map(|(_, write)| !write.may_be_gone(core))

@@ -59,7 +59,7 @@ pub(super) fn put(owner: NodeId, epoch: Epoch, seq: u64, id: &str) -> Change {
         slot: Slot::RemovalMark,
     };
     let entry = Entry {
-        version: Version::Owner(change.dot(owner)),
+        version: Version::Owner(change.dot(owner).into()),
         body: Some(Arc::new(Body::Instance(instance))),
     };
     Change {

@@ -85,7 +85,7 @@ fn an_override_of_a_dot_at_the_end_of_time_is_refused() {
         seq: 1,
         key: web(1),
         slot: Slot::Entry(Entry {
-            version: Version::Override(seen),
+            version: Version::Override(seen.into()),
             body: None,
         }),
     };
@@ -148,7 +148,7 @@ fn next_in_the_name_of_1(world: &World) -> datagram::Body {
     change.seq = state.lineage.head(change.epoch) + 1;
     let dot = change.dot(id(1));
     if let Slot::Entry(entry) = &mut change.slot {
-        entry.version = Version::Owner(dot);
+        entry.version = Version::Owner(dot.into());
     }
     state.lineage.advance(change.epoch, change.seq);
     datagram::Body::Rumors(vec![Delta {
@@ -241,7 +241,7 @@ fn spoilt(world: &World) -> Snapshot {
         node: id(1),
     };
     if let Slot::Entry(entry) = &mut old.slot {
-        entry.version = Version::Owner(dot);
+        entry.version = Version::Owner(dot.into());
     }
     snapshot.changes.insert(at, old);
     let mut registry = Registry::new(id(9), ClusterId::from_bytes([0; 16]));

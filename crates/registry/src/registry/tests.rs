@@ -505,7 +505,7 @@ fn large(seq: u64, id: &str) -> Change {
         seq,
         key: instance_key(node(2), id),
         slot: Slot::Entry(Entry {
-            version: Version::Owner(dot(node(2), 1, seq)),
+            version: Version::Owner(dot(node(2), 1, seq).into()),
             body: Some(Arc::new(Body::Instance(large))),
         }),
     }

@@ -129,9 +129,9 @@ impl Writer {
             return Ok(self.put(registry, key, Slot::RemovalMark));
         };
         let version = match version {
-            Version::Owner(_) => Version::Owner(self.next_dot()),
+            Version::Owner(_) => Version::Owner(self.next_dot().into()),
             Version::Override(seen) => Version::Override(seen),
-            Version::Shared { .. } => {
+            Version::Shared(_) => {
                 let body = body.map(Arc::unwrap_or_clone);
                 return self.write_shared(registry, wall_ms, key, body);
             }
@@ -143,9 +143,9 @@ impl Writer {
 fn is_restamp(change: &Change) -> bool {
     match &change.slot {
         Slot::Entry(Entry {
-            version: Version::Owner(dot) | Version::Shared { dot, .. },
+            version: version @ (Version::Owner(_) | Version::Shared(_)),
             ..
-        }) => (dot.epoch, dot.seq) != (change.epoch, change.seq),
+        }) => version.place() != change.place(),
         Slot::Entry(_) | Slot::RemovalMark => false,
     }
 }

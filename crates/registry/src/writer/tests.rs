@@ -306,7 +306,7 @@ fn a_long_lineage_is_cut_in_steps_and_the_restamped_stay_overridden() {
         .unwrap();
     assert_eq!(
         value.entry.version,
-        Version::Owner(dot(node(1), 1, 2)),
+        Version::Owner(dot(node(1), 1, 2).into()),
         "nobody wrote it anew"
     );
     assert!(value.dot.epoch == epoch(10));
@@ -364,7 +364,10 @@ fn a_take_over_does_not_write_again_what_was_beaten_meanwhile() {
         .registry
         .in_force(&instance_key(node(1), "kept"))
         .unwrap();
-    assert_eq!(kept.entry.version, Version::Owner(dot(node(1), 9, 1)));
+    assert_eq!(
+        kept.entry.version,
+        Version::Owner(dot(node(1), 9, 1).into())
+    );
 }
 
 #[test]
@@ -436,7 +439,7 @@ fn who_took_a_forged_change_takes_the_owners_copy_once_it_was_outbid() {
             seq: 9,
             key: forged_key.clone(),
             slot: Slot::Entry(Entry {
-                version: Version::Owner(dot(node(1), 1, 9)),
+                version: Version::Owner(dot(node(1), 1, 9).into()),
                 body: Some(Arc::new(instance(2))),
             }),
         }],

@@ -118,7 +118,7 @@ impl Model {
     }
 
     /// The greatest of the entries and how many it was written in ignorance of.
-    pub(crate) fn answer(&self, entries: &[(NodeId, Entry)]) -> Option<Answer> {
+    pub(crate) fn answer(&self, key: &Key, entries: &[(NodeId, Entry)]) -> Option<Answer> {
         let mut best: Option<&(NodeId, Entry)> = None;
         for candidate in entries {
             if best.is_none_or(|b| beats(&candidate.1.version, &b.1.version, candidate.0 > b.0)) {
@@ -126,12 +126,12 @@ impl Model {
             }
         }
         let (holder, entry) = best?.clone();
-        let dot = entry.version.dot();
+        let dot = entry.version.dot(key)?;
         let history = self.histories.get(&dot);
         let conflicts = entries
             .iter()
             .filter(|(_, loser)| loser.body != entry.body)
-            .map(|(_, e)| e.version.dot())
+            .filter_map(|(_, e)| e.version.dot(key))
             .filter(|&loser| loser != dot && history.is_some_and(|h| !h.contains(&loser)))
             .count();
         Some(Answer {
@@ -156,9 +156,9 @@ impl Model {
                 let dot = match &change.slot {
                     Slot::RemovalMark => Some(change.dot(owner)),
                     Slot::Entry(Entry {
-                        version: Version::Override(dot),
+                        version: Version::Override(seen),
                         ..
-                    }) => Some(*dot),
+                    }) => Some(seen.of(owner)),
                     Slot::Entry(_) => None,
                 };
                 buried = buried.max(dot);
@@ -170,14 +170,7 @@ impl Model {
 
 fn beats(a: &Version, b: &Version, tie: bool) -> bool {
     match (a, b) {
-        (
-            Version::Shared {
-                stamp: a, dot: x, ..
-            },
-            Version::Shared {
-                stamp: b, dot: y, ..
-            },
-        ) => (a, x) > (b, y),
+        (Version::Shared(a), Version::Shared(b)) => (a.stamp, a.dot) > (b.stamp, b.dot),
         (Version::Override(a), Version::Override(b)) => a > b || a == b && tie,
         (Version::Override(a), Version::Owner(b)) => a >= b,
         (Version::Owner(a), Version::Override(b) | Version::Owner(b)) => a > b,

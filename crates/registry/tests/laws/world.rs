@@ -118,7 +118,7 @@ impl World {
             .owners()
             .filter(|owner| *owner != a.me || seen.is_empty());
         let entries: Vec<Entry> = others.filter_map(|o| entry(&a.registry, o, &key)).collect();
-        seen.extend(entries.iter().map(|e| e.version.dot()));
+        seen.extend(entries.iter().filter_map(|e| e.version.dot(&key)));
         let body = port.map(instance);
         let dot = a
             .writer
@@ -126,8 +126,8 @@ impl World {
             .unwrap();
         let value = a.writer.in_force(&a.registry, &key).unwrap();
         assert_eq!(
-            value.entry.version.dot(),
-            dot,
+            value.entry.version.dot(&key),
+            Some(dot),
             "the write is in force for its writer"
         );
         self.model.note_shared(dot, seen);
@@ -394,7 +394,7 @@ impl World {
         assert_eq!(keys, entries.keys().collect());
         let mut conflicted = 0;
         for (key, of_key) in &entries {
-            let expected = self.model.answer(of_key).unwrap();
+            let expected = self.model.answer(key, of_key).unwrap();
             let found = registry.in_force(key).unwrap();
             assert_eq!(
                 (found.entry, found.holder),
@@ -408,7 +408,7 @@ impl World {
             self.check_causality(of_key);
             if found.entry.body.is_some() {
                 let buried = self.model.buried(key, |node| registry.lineage(node));
-                let version = found.entry.version.dot();
+                let version = found.entry.version.dot(key).unwrap();
                 assert!(
                     buried.is_none_or(|b| version > b),
                     "{key:?} was resurrected"
@@ -422,8 +422,9 @@ impl World {
     fn check_causality(&self, entries: &[(NodeId, Entry)]) {
         for (_, later) in entries {
             for (_, earlier) in entries {
-                if let Version::Shared { clock, .. } = &later.version
-                    && clock.covers(earlier.version.dot())
+                if let (Version::Shared(later_write), Version::Shared(earlier_write)) =
+                    (&later.version, &earlier.version)
+                    && later_write.clock.covers(earlier_write.dot)
                 {
                     assert!(later.version.rank() > earlier.version.rank());
                 }
@@ -562,7 +563,7 @@ fn entry(registry: &Registry, owner: NodeId, key: &Key) -> Option<Entry> {
 }
 
 fn is_cut(entry: &Entry) -> bool {
-    matches!(&entry.version, Version::Shared { clock, .. } if clock.is_cut())
+    matches!(&entry.version, Version::Shared(write) if write.clock.is_cut())
 }
 
 fn instance(port: u16) -> Body {
