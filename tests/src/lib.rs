@@ -12,6 +12,7 @@
 //! | [`figures`] | what an agent counts, and what it costs |
 //! | [`keys`] | cluster keys and their files |
 //! | [`relay`], [`hostile`] | what agents send each other, counted; packets that they must refuse |
+//! | [`member`] | members that are alive and give one feed, hundreds in a process |
 //! | [`rogue`], [`cost`] | a member that says what it likes, and what that costs an agent |
 //! | [`answers`] | all that an agent answers, in a form that can be compared |
 //! | [`image`] | a data directory's files, put back with one change |
@@ -59,6 +60,7 @@ pub mod image;
 pub mod keys;
 pub mod lab;
 pub mod ledger;
+pub mod member;
 pub mod programs;
 pub mod random;
 pub mod reads;

@@ -15,8 +15,8 @@ use serde_json::Value;
 ///
 /// `types -> {registry, wire} -> membership -> node -> agent -> cli` and
 /// `types -> view -> {http, dns, checks} -> agent`; the simulator sees the core only. The tests
-/// talk to real processes and see no crate but the nouns, and the agent's transport, over which one
-/// story plays a member that means ill; the fuzz targets call every parser.
+/// talk to real processes and see no crate but the nouns, and the transport and the membership, by which some
+/// play members themselves; the fuzz targets call every parser.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("tidings-types", &[]),
     ("tidings-registry", &["types"]),
@@ -48,7 +48,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["types", "registry", "wire", "membership", "node"],
     ),
     // Its rogue speaks as a member does, and does not mean it.
-    ("tidings-tests", &["types", "registry", "wire", "agent"]),
+    (
+        "tidings-tests",
+        &["types", "registry", "wire", "membership", "agent"],
+    ),
     (
         "tidings-fuzz-targets",
         &[
