@@ -115,6 +115,11 @@ fn about_driver(metrics: &mut Metrics, figures: &Figures, turns: u64) {
         turns,
     );
     metrics.gauge(
+        "tidings_driver_longest_turn_milliseconds",
+        "The longest turn of that loop since the start: for so long no packet was looked at.",
+        figures.longest_turn_ms,
+    );
+    metrics.gauge(
         "tidings_driver_commands",
         "Writes that wait for the node's answer.",
         figures.commands,
@@ -130,6 +135,7 @@ fn about_driver(metrics: &mut Metrics, figures: &Figures, turns: u64) {
         figures.answers,
     );
     counters!(metrics, figures, "driver", {
+        slow_turns: "Turns of that loop that took longer than 50 ms.",
         answers_cut: "Answers broken off because their peer asks for more than it reads.",
         sends_untold: "Failed sends of which the node was not told because too many failed at once.",
         events_unlogged: "Events left out of the log because there were too many.",

@@ -30,6 +30,9 @@ pub(crate) struct Figures {
     pub(crate) answers_cut: u64,
     /// Failed sends of which the node was not told.
     pub(crate) sends_untold: u64,
+    /// Turns of the loop that took longer than 50 ms, and the longest.
+    pub(crate) slow_turns: u64,
+    pub(crate) longest_turn_ms: u64,
     /// Events left out of the log.
     pub(crate) events_unlogged: u64,
 }
@@ -65,6 +68,8 @@ impl Driver {
             answers: self.sessions.answers(),
             answers_cut: self.sessions.answers_cut(),
             sends_untold: self.sends_untold,
+            slow_turns: self.turns.slow(),
+            longest_turn_ms: self.turns.longest_ms(),
             events_unlogged: self.event_log.left_out(),
         };
         self.parts.figures.0.store(Arc::new(figures));

@@ -12,6 +12,7 @@
 //! | `outputs` | how each output is carried out |
 //! | `feed_queue` | batches of the own feed on their way to the disk |
 //! | `sessions` | requests to peers, and answers to theirs |
+//! | `turns` | how long the loop's turns take |
 //! | `figures` | what is counted, for monitoring |
 
 mod feed_queue;
@@ -19,6 +20,7 @@ mod figures;
 mod inbox;
 mod outputs;
 mod sessions;
+mod turns;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -42,6 +44,7 @@ use self::{
     feed_queue::Silence,
     inbox::{Happening, Inbox},
     sessions::{RESPONSES, Sessions},
+    turns::Turns,
 };
 use crate::{
     check_results::CheckResults,
@@ -100,6 +103,7 @@ pub(crate) struct Driver {
     next_command: u64,
     next_exchange: u64,
     wall_ms: u64,
+    turns: Turns,
     event_log: EventLog,
     saves_failed: u64,
     sends_untold: u64,
@@ -138,6 +142,7 @@ impl Driver {
             next_command: 0,
             next_exchange: 0,
             wall_ms: 0,
+            turns: Turns::default(),
             event_log: EventLog::default(),
             saves_failed: 0,
             sends_untold: 0,
@@ -164,9 +169,11 @@ impl Driver {
             let timeout = self.parts.node.poll_timeout();
             let timer = timeout.map(|at| self.parts.clock.instant(at));
             let first = self.inbox.next(timer, &mut ticks).await;
+            let began = Instant::now();
             self.take(first);
             self.serve_turns();
             self.check_timers();
+            self.turns.took(began);
         };
         self.inbox.close();
         // The stores wait for their threads, which wait for the disk.

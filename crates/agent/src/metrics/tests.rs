@@ -96,12 +96,14 @@ fn the_drivers_figures_are_all_told() {
         events_unlogged: 10,
         answers_cut: 12,
         feed_oldest_secs: 13,
+        slow_turns: 14,
+        longest_turn_ms: 15,
         ..Figures::default()
     };
     about_driver(&mut metrics, &figures, 11);
     about_disk(&mut metrics, &figures);
     let text = metrics.to_string();
-    for value in 1..=13 {
+    for value in 1..=15 {
         let told = text
             .lines()
             .any(|line| line.ends_with(&format!(" {value}")));

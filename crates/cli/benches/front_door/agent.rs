@@ -18,14 +18,28 @@ pub(crate) struct Server {
     pub(crate) http: SocketAddr,
     child: Child,
     /// Where an agent keeps its records; goes with it.
-    _dir: Option<TempDir>,
+    dir: Option<TempDir>,
+    /// Where an agent listens: HTTP, DNS, gossip.
+    ports: [SocketAddr; 3],
 }
 
 impl Server {
     /// Starts an agent that is alone, with an empty disk.
     pub(crate) fn agent() -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let (http, dns, gossip) = (free(), free(), free());
+        Self::agent_of(dir, [free(), free(), free()])
+    }
+
+    /// Kills the agent and starts it with what is on its disk.
+    pub(crate) fn again(mut self) -> Self {
+        let dir = self.dir.take().expect("an agent has a directory");
+        let ports = self.ports;
+        drop(self);
+        Self::agent_of(dir, ports)
+    }
+
+    fn agent_of(dir: TempDir, ports: [SocketAddr; 3]) -> Self {
+        let [http, dns, gossip] = ports;
         let port = |at: SocketAddr| at.port().to_string();
         // Another build can be measured as well.
         let binary = std::env::var_os("TIDINGS_BIN");
@@ -36,17 +50,20 @@ impl Server {
             .args(["--http-port", &port(http), "--dns-port", &port(dns)])
             .args(["--gossip-port", &port(gossip), "--data-dir"])
             .arg(dir.path());
-        Self::start(command, http, Some(dir))
+        let mut server = Self::start(command, http);
+        (server.dir, server.ports) = (Some(dir), ports);
+        server
     }
 
     /// Runs `command`, which answers HTTP at `http`, and waits until it does.
-    pub(crate) fn start(mut command: Command, http: SocketAddr, dir: Option<TempDir>) -> Self {
+    pub(crate) fn start(mut command: Command, http: SocketAddr) -> Self {
         let child = command.stdin(Stdio::null()).spawn();
         let child = child.expect("the server is built, so it can be run");
         let server = Self {
             http,
             child,
-            _dir: dir,
+            dir: None,
+            ports: [http; 3],
         };
         let begun = Instant::now();
         while TcpStream::connect(http).is_err() {

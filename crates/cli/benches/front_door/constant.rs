@@ -31,7 +31,7 @@ pub(crate) fn start(reply: &Reply, dir: &Path) -> Server {
     let http = free();
     let mut command = Command::new(env::current_exe().expect("this program is a file"));
     command.env(AT, http.to_string()).env(ANSWER, &answer);
-    Server::start(command, http, None)
+    Server::start(command, http)
 }
 
 /// Is the server until it is killed.

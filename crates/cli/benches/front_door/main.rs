@@ -10,6 +10,7 @@
 //! | [`reading`] | what an answer of `health/service` costs, beside the same bytes as a constant |
 //! | [`writing`] | registrations that are on disk when they are acknowledged |
 //! | [`waiting`] | ten thousand blocking queries, and one change |
+//! | [`many`] | ten thousand services of one agent: its start, lists, answers |
 //! | `agent`, `constant` | the two servers |
 //! | `client`, `cost`, `table` | who asks them, what they cost, and what comes of it |
 
@@ -23,6 +24,7 @@ mod agent;
 mod client;
 mod constant;
 mod cost;
+mod many;
 mod reading;
 mod table;
 mod waiting;
@@ -33,10 +35,11 @@ use table::Table;
 /// What is measured, by the name under which it can be asked for.
 type Measured = (&'static str, fn(rounds: usize, table: &mut Table));
 
-const MEASURED: [Measured; 3] = [
+const MEASURED: [Measured; 4] = [
     ("reading", reading::measure),
     ("writing", writing::measure),
     ("waiting", waiting::measure),
+    ("many", many::measure),
 ];
 
 /// Rounds of each figure.
@@ -64,7 +67,7 @@ fn main() {
         let is_known = MEASURED.iter().any(|(known, _)| known == name);
         assert!(
             is_known,
-            "{name} is not measured here; reading, writing and waiting are"
+            "{name} is not measured here; reading, writing, waiting and many are"
         );
     }
     let mut table = Table::default();
