@@ -134,6 +134,18 @@ impl Lab {
         }
     }
 
+    /// Lets packets of so many bytes pass to and from a node, and none that are larger.
+    ///
+    /// # Panics
+    /// If the link does not take it.
+    pub fn narrow(&self, node: usize, bytes: u16) {
+        let bytes = bytes.to_string();
+        run(
+            self.agents[node].name(),
+            &["ip", "link", "set", "gossip", "mtu", &bytes],
+        );
+    }
+
     /// Takes back whatever [`Lab::cut`] did to `these`.
     ///
     /// # Panics

@@ -48,13 +48,16 @@ impl Keyring {
                 tracing::debug!(?from, "a request about keys could not be read");
                 return;
             };
-            let outcome = match request {
-                KeyringRequest::List => KeyringOutcome::AsBefore,
-                KeyringRequest::Change(change) => keyring.obey(change, Some(from)).await,
+            let (outcome, padding) = match request {
+                KeyringRequest::List { padding } => (KeyringOutcome::AsBefore, padding),
+                KeyringRequest::Change(change) => {
+                    (keyring.obey(change, Some(from)).await, Vec::new())
+                }
             };
             let answer = KeyringAnswer {
                 accepts: keyring.0.transport.keys(),
                 outcome,
+                padding,
             };
             // The limits of reasons and keys keep an answer far below that of its frame.
             if let Ok(frame) = answer.encode()

@@ -39,6 +39,7 @@ mod log_limit;
 mod metrics;
 pub mod seeds;
 pub mod settings;
+mod setup;
 mod storage;
 mod supervisor;
 pub mod transport;

@@ -101,7 +101,8 @@ impl Seed {
         ip.is_ok_and(|ip| !ip.is_loopback())
     }
 
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
+    /// What it stands for now.
+    pub(crate) async fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
         let found = timeout(NAME_WITHIN, lookup_host((self.host.as_str(), self.port)))
             .await
             .map_err(|_| format!("no answer within {} s", NAME_WITHIN.as_secs()))?

@@ -11,7 +11,7 @@ use tidings_checks::{Checks, Setup};
 use tidings_dns::{Dns, DnsSettings};
 use tidings_http::{
     AgentInfo, Defined, Hooks, HttpState, KeyringCall, KeyringFuture, Limits, LogTap, Metrics,
-    ReloadFuture,
+    ReloadFuture, SetupFuture,
 };
 use tidings_node::{Boot, Config, Node};
 use tidings_types::{CheckId, CheckKind, Departure, NodeId};
@@ -30,6 +30,7 @@ use crate::{
     keyring::Keyring,
     metrics::Counting,
     settings::{Programs, Settings},
+    setup::Looking,
     storage::Storage,
     supervisor::{self, Crew},
     transport::{Event, Transport},
@@ -80,7 +81,8 @@ pub(crate) fn wire(
     let figures = FigureBoard::default();
     let keyring = Keyring::new(settings.keys.clone(), link.transport.clone(), view.clone());
     let counting = counting(&checks, &dns, &link.transport, &figures, &pulse);
-    let front_door = FrontDoor::new(settings, &keyring, counting, &stop, &definitions);
+    let looking = Looking::new(settings, addresses, view.clone());
+    let front_door = FrontDoor::new(settings, &keyring, counting, &stop, &definitions, looking);
     let inheritance = Inheritance::new(storage.inherited, storage.dir.clone(), commands.clone());
     let info = info(settings, addresses);
     let http = HttpState::new(view.clone(), commands, info, front_door, Limits::default());
@@ -225,6 +227,7 @@ struct FrontDoor {
     log: Option<LogTap>,
     programs: Programs,
     definitions: DefinitionFiles,
+    looking: Looking,
 }
 
 impl FrontDoor {
@@ -234,6 +237,7 @@ impl FrontDoor {
         counting: Counting,
         stop: &watch::Sender<Option<Departure>>,
         definitions: &DefinitionFiles,
+        looking: Looking,
     ) -> Self {
         Self {
             keyring: keyring.clone(),
@@ -242,6 +246,7 @@ impl FrontDoor {
             log: settings.log.clone(),
             programs: settings.programs,
             definitions: definitions.clone(),
+            looking,
         }
     }
 }
@@ -270,6 +275,10 @@ impl Hooks for FrontDoor {
     fn keyring(&self, call: KeyringCall, everywhere: bool) -> KeyringFuture {
         let keyring = self.keyring.clone();
         Box::pin(async move { keyring.call(call, everywhere).await })
+    }
+
+    fn setup(&self) -> SetupFuture {
+        Box::pin(self.looking.clone().look())
     }
 
     fn log(&self) -> Option<LogTap> {

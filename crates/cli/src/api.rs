@@ -1,6 +1,6 @@
 //! The HTTP client of the commands that ask an agent.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::Context;
 use reqwest::{Client, Method, Response, StatusCode, Url};
@@ -67,6 +67,26 @@ impl Api {
     ) -> anyhow::Result<T> {
         let body = self.send(Method::GET, path, query, None).await?;
         self.read(&body)
+    }
+
+    /// What `GET path` answers, as text.
+    pub(crate) async fn text(&self, path: &[&str]) -> anyhow::Result<String> {
+        self.send(Method::GET, path, None, None).await
+    }
+
+    /// How `addr`, where the agent listens on its host, is reached from here; `None` if it is not.
+    pub(crate) async fn seen_from_here(&self, addr: SocketAddr) -> Option<SocketAddr> {
+        let host = self.base.host_str()?.trim_matches(['[', ']']);
+        let port = self.base.port_or_known_default()?;
+        let host = tokio::net::lookup_host((host, port))
+            .await
+            .ok()?
+            .next()?
+            .ip();
+        if addr.ip().is_unspecified() {
+            return Some(SocketAddr::new(host, addr.port()));
+        }
+        (!addr.ip().is_loopback() || host.is_loopback()).then_some(addr)
     }
 
     /// Asks for `PUT path?query` to be done.

@@ -40,6 +40,22 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
+/// Says on a terminal what is being waited for, in a line that [`progress_ends`] takes away.
+pub(crate) fn progress(text: &str) {
+    if io::stderr().is_terminal() {
+        let mut err = io::stderr();
+        let _ = write!(err, "\r{text}").and_then(|()| err.flush());
+    }
+}
+
+/// Nothing is waited for any more.
+pub(crate) fn progress_ends() {
+    if io::stderr().is_terminal() {
+        let mut err = io::stderr();
+        let _ = write!(err, "\r\x1b[K").and_then(|()| err.flush());
+    }
+}
+
 /// Writes `value` as indented JSON.
 pub(crate) fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     print(&format!("{}\n", serde_json::to_string_pretty(value)?));

@@ -16,6 +16,7 @@ use crate::{
     refusals::{self, Refused},
     reply::{self, Answer},
     request::{Call, Params, decode, read_body},
+    setup,
     state::HttpState,
     status, tidings, watch,
 };
@@ -200,6 +201,7 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::TidingsKeyring => keyring::list(call).await,
         Endpoint::TidingsKeyringAdd => keyring::add(call).await,
         Endpoint::TidingsServices => batch::register(call).await,
+        Endpoint::TidingsSetup => setup::show(call).await,
         Endpoint::TidingsKeyringRemove => keyring::remove(call).await,
         Endpoint::TidingsKeyringUse => keyring::use_key(call).await,
         Endpoint::TidingsMetrics => metrics::prometheus(&call),
@@ -263,6 +265,7 @@ enum Endpoint {
     TidingsKeyring,
     TidingsKeyringAdd,
     TidingsServices,
+    TidingsSetup,
     TidingsKeyringRemove,
     TidingsKeyringUse,
     TidingsMetrics,
@@ -392,6 +395,7 @@ const ROUTES: &[Route] = &[
     ("/metrics", GET, Endpoint::TidingsMetrics),
     ("/v1/tidings/metrics", GET, Endpoint::TidingsMetrics),
     ("/v1/tidings/services", PUT, Endpoint::TidingsServices),
+    ("/v1/tidings/setup", GET, Endpoint::TidingsSetup),
     ("/v1/tidings/status", GET, Endpoint::TidingsStatus),
     ("/v1/tidings/watch", GET, Endpoint::TidingsWatch),
 ];

@@ -16,6 +16,7 @@ use crate::{
     LogTap, Metrics,
     figures::Figures,
     keyring::{KeyringCall, KeyringFuture},
+    setup::SetupFuture,
 };
 
 /// What the endpoints answer from. Cheap to clone.
@@ -101,6 +102,9 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
 
     /// Looks at the cluster keys or changes them, on this agent or on all that are reachable.
     fn keyring(&self, call: KeyringCall, everywhere: bool) -> KeyringFuture;
+
+    /// Looks at what the agent was set up with.
+    fn setup(&self) -> SetupFuture;
 
     /// Where the agent's log can be listened to, if it can.
     fn log(&self) -> Option<LogTap> {

@@ -9,13 +9,19 @@ use tidings_types::{ClusterKey, ClusterKeyId};
 use crate::codec::{DecodeError, EncodeError, claims, decode_frame, encode_frame};
 
 /// Bytes of one frame about keys.
-pub const KEYRING_BYTES: usize = 1 << 10;
+pub const KEYRING_BYTES: usize = 4 << 10;
+/// Bytes that mean nothing in a question and its answer: more than a packet holds, so that an answer
+/// proves that packets of full size pass in both directions.
+pub const KEYRING_PADDING: usize = 2 << 10;
 
 /// What one agent asks of another's keys. The variants' order is part of the wire format.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyringRequest {
     /// Which keys do you accept?
-    List,
+    List {
+        /// [`KEYRING_PADDING`] bytes, which come back with the answer.
+        padding: Vec<u8>,
+    },
     /// Change which keys you accept, and keep it.
     Change(KeyChange),
 }
@@ -38,6 +44,8 @@ pub struct KeyringAnswer {
     pub accepts: Vec<ClusterKeyId>,
     /// What became of the change.
     pub outcome: KeyringOutcome,
+    /// The padding of the question.
+    pub padding: Vec<u8>,
 }
 
 /// What became of a change of keys. The variants' order is part of the wire format.
@@ -52,6 +60,13 @@ pub enum KeyringOutcome {
 }
 
 impl KeyringRequest {
+    /// Asks which keys are accepted.
+    pub fn list() -> Self {
+        Self::List {
+            padding: vec![0; KEYRING_PADDING],
+        }
+    }
+
     /// The request's frame.
     ///
     /// # Errors

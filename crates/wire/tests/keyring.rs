@@ -11,7 +11,9 @@ const ID: ClusterKeyId = ClusterKeyId::from_bytes([1, 2, 3, 4]);
 fn requests() -> [KeyringRequest; 4] {
     let key = ClusterKey::from_bytes([0xaa; 32]);
     [
-        KeyringRequest::List,
+        KeyringRequest::List {
+            padding: vec![0; 3],
+        },
         KeyringRequest::Change(KeyChange::Add(key)),
         KeyringRequest::Change(KeyChange::Use(ID)),
         KeyringRequest::Change(KeyChange::Remove(ID)),
@@ -23,6 +25,7 @@ fn answers() -> [KeyringAnswer; 3] {
     let answer = |outcome| KeyringAnswer {
         accepts: vec![ID, other],
         outcome,
+        padding: Vec::new(),
     };
     [
         answer(KeyringOutcome::Done),
@@ -68,9 +71,10 @@ fn long_frames_and_claims_of_length_are_refused() {
     let wordy = KeyringAnswer {
         accepts: Vec::new(),
         outcome: KeyringOutcome::Refused("x".repeat(KEYRING_BYTES)),
+        padding: Vec::new(),
     };
     assert!(wordy.encode().is_err());
-    let mut trailing = KeyringRequest::List.encode().unwrap();
+    let mut trailing = KeyringRequest::list().encode().unwrap();
     trailing.push(0);
     assert!(matches!(
         KeyringRequest::decode(&trailing),

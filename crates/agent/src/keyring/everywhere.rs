@@ -34,15 +34,15 @@ impl Keyring {
             Vec::new()
         };
         let change = match parse(call)? {
-            KeyringRequest::List => {
+            KeyringRequest::List { .. } => {
                 let mut told = vec![self.own(KeyringOutcome::AsBefore)];
-                told.extend(self.ask_all(others, &KeyringRequest::List).await);
+                told.extend(self.ask_all(others, &KeyringRequest::list()).await);
                 return Ok(self.report(told));
             }
             KeyringRequest::Change(change) => change,
         };
         if !matches!(change, KeyChange::Add(_)) {
-            let rings = self.ask_all(others.clone(), &KeyringRequest::List).await;
+            let rings = self.ask_all(others.clone(), &KeyringRequest::list()).await;
             self.guard(&change, &rings)?;
         }
         let outcome = self.obey(change.clone(), None).await;
@@ -156,7 +156,11 @@ impl Keyring {
         let accepts = self.0.transport.keys();
         Told {
             node: self.0.view.me(),
-            answer: Ok(KeyringAnswer { accepts, outcome }),
+            answer: Ok(KeyringAnswer {
+                accepts,
+                outcome,
+                padding: Vec::new(),
+            }),
         }
     }
 
@@ -237,7 +241,7 @@ fn parse(call: KeyringCall) -> Result<KeyringRequest, KeyringRefusal> {
             .map_err(|error| KeyringRefusal::Misuse(format!("{text:?} is no key's id: {error}")))
     };
     Ok(KeyringRequest::Change(match call {
-        KeyringCall::List => return Ok(KeyringRequest::List),
+        KeyringCall::List => return Ok(KeyringRequest::list()),
         KeyringCall::Add { text } => {
             let key = Keys::only(&text).ok_or_else(|| {
                 KeyringRefusal::Misuse(

@@ -2,6 +2,7 @@
 
 mod agent;
 mod dev;
+mod doctor;
 mod drain;
 mod explain;
 mod join;
@@ -45,6 +46,8 @@ enum Command {
     Watch(watch::Watch),
     /// Tell why each instance of a service is in the answers, or is not.
     Explain(explain::Explain),
+    /// Look for what is wrong with an agent, its host and its way to the others.
+    Doctor(doctor::Doctor),
     /// Show how an agent stands: reachable members, fingerprint, pending records, conflicts.
     Status(status::ShowStatus),
     /// Have a running agent join the cluster of another.
@@ -69,6 +72,7 @@ impl Cli {
             Command::Lookup(lookup) => ask(lookup.run()),
             Command::Watch(watch) => ask(watch.run()),
             Command::Explain(explain) => ask(explain.run()),
+            Command::Doctor(doctor) => ask(doctor.run()),
             Command::Status(status) => ask(status.run()),
             Command::Join(join) => ask(join.run()),
             Command::Drain(drain) => ask(drain.run()),

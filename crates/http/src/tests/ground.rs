@@ -1,6 +1,7 @@
 //! One agent under test, and how to ask it.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
 };
@@ -20,7 +21,7 @@ use tower_service::Service;
 use super::fake_node::{self, FakeNode, Shared};
 use crate::{
     AgentInfo, Defined, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal,
-    KeyringReport, Limits, LogTap, Metrics, ReloadFuture, router,
+    KeyringReport, Limits, LogTap, Metrics, ReloadFuture, Setup, SetupFuture, router,
 };
 
 /// The index before anything is there.
@@ -264,6 +265,20 @@ impl Hooks for Recorder {
                 }),
             }
         })
+    }
+
+    fn setup(&self) -> SetupFuture {
+        let at = SocketAddr::from(([127, 0, 0, 1], 1));
+        let setup = Setup {
+            http: at,
+            dns: at,
+            advertised: at,
+            seeds: Vec::new(),
+            warnings: Vec::new(),
+            data: None,
+            open_files: None,
+        };
+        Box::pin(std::future::ready(setup))
     }
 
     fn log(&self) -> Option<LogTap> {

@@ -1,0 +1,64 @@
+//! `/v1/tidings/setup`: what the agent was set up with, and how that stands on its host now.
+//!
+//! Only the agent itself can look at these: whether the names of its seeds resolve where it runs, its
+//! files, its limits. `tidings doctor` judges them.
+
+use std::{net::SocketAddr, pin::Pin};
+
+use serde::Serialize;
+
+use crate::{
+    reply::{self, Answer},
+    request::Call,
+};
+
+/// What the agent was set up with.
+#[derive(Clone, Debug, Serialize)]
+pub struct Setup {
+    /// Where it answers HTTP.
+    pub http: SocketAddr,
+    /// Where it answers DNS, over UDP and TCP.
+    pub dns: SocketAddr,
+    /// Where other agents are told to reach it.
+    pub advertised: SocketAddr,
+    /// Its seeds, as they stand in its settings.
+    pub seeds: Vec<SeedSetup>,
+    /// What it said at its start, one sentence each: settings that are sound and may surprise.
+    pub warnings: Vec<String>,
+    /// Where it keeps its records; `None` in memory.
+    pub data: Option<DataSetup>,
+    /// How many files and connections it may have open; `None` without a limit.
+    pub open_files: Option<u64>,
+}
+
+/// A seed, resolved just now.
+#[derive(Clone, Debug, Serialize)]
+pub struct SeedSetup {
+    /// As it was given.
+    pub seed: String,
+    /// What it stands for.
+    pub addresses: Vec<SocketAddr>,
+    /// Why it stands for nothing.
+    pub error: Option<String>,
+    /// The reachable members that are at one of these addresses; this agent may be among them.
+    pub members: Vec<String>,
+}
+
+/// The data directory.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataSetup {
+    /// Where it is.
+    pub directory: String,
+    /// Bytes that its file system has left for this agent; `None` if it does not say.
+    pub free_bytes: Option<u64>,
+}
+
+/// What the agent says of its setup, once it has looked.
+pub type SetupFuture = Pin<Box<dyn Future<Output = Setup> + Send>>;
+
+/// `GET /v1/tidings/setup`
+pub(crate) async fn show(call: Call) -> Answer {
+    call.check_scope()?;
+    let setup = call.state.hooks().setup().await;
+    Ok(reply::json(&call, &setup))
+}
