@@ -10,7 +10,7 @@ use axum::{
 use flate2::read::GzDecoder;
 use tidings_http::{
     AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal, Limits, Metrics,
-    router,
+    Setup, SetupFuture, router,
 };
 use tidings_types::{CheckId, NodeName, Refusal};
 use tidings_view::{CommandReceiver, ViewSettings, ViewWriter, channel, commands};
@@ -170,6 +170,18 @@ impl Hooks for Silent {
     fn leave(&self) {}
     fn keyring(&self, _: KeyringCall, _: bool) -> KeyringFuture {
         Box::pin(ready(Err(KeyringRefusal::Misuse(String::new()))))
+    }
+    fn setup(&self) -> SetupFuture {
+        let at = ([127, 0, 0, 1], 1).into();
+        Box::pin(ready(Setup {
+            http: at,
+            dns: at,
+            advertised: at,
+            seeds: Vec::new(),
+            warnings: Vec::new(),
+            data: None,
+            open_files: None,
+        }))
     }
     fn metrics(&self, _: &mut Metrics) {}
 }
