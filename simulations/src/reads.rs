@@ -62,12 +62,12 @@ impl Reads {
                 key,
                 body,
                 dot,
-                conflicts,
+                conflict,
             } => {
                 let shown = dot.map(|dot| Shown {
                     dot,
                     body,
-                    conflicts,
+                    conflicts: conflict.map_or(0, |conflict| conflict.count),
                 });
                 self.put(key, shown);
             }
@@ -192,7 +192,7 @@ mod tests {
                 seq: 1,
                 node: owner,
             }),
-            conflicts: 0,
+            conflict: None,
         }
     }
 
@@ -225,7 +225,7 @@ mod tests {
             key,
             body: None,
             dot: None,
-            conflicts: 0,
+            conflict: None,
         });
         assert_eq!(ports(&reads), [(81, true)]);
         assert_eq!(reads.roster().members.len(), 0);

@@ -273,9 +273,10 @@ impl Trace {
                 key,
                 body,
                 dot,
-                conflicts,
+                conflict,
             }) => {
-                self.bytes(9, &(key, body, dot, conflicts), &[]);
+                let count = conflict.as_ref().map_or(0, |conflict| conflict.count);
+                self.bytes(9, &(key, body, dot, count), &[]);
             }
             Output::Publish(Update::Roster(roster)) => self.roster(roster),
             Output::Publish(Update::Status(status)) => self.status(status),

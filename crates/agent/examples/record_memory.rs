@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let update = Update::Record {
             body: found.and_then(|found| found.entry.body.clone()),
             dot: found.map(|found| found.dot),
-            conflicts: 0,
+            conflict: None,
             key,
         };
         writer.apply(Timestamp::ZERO, update);

@@ -55,7 +55,7 @@ impl World {
                 key,
                 body: Some(Arc::new(body)),
                 dot: None,
-                conflicts: 0,
+                conflict: None,
             },
         );
     }
@@ -129,7 +129,7 @@ impl World {
                 key: Key::Instance(node_id(ME), ServiceId::new(id).unwrap()),
                 body: Some(Arc::new(Body::Instance(body))),
                 dot: None,
-                conflicts: 0,
+                conflict: None,
             }
         });
         self.writer.apply_all(Timestamp::ZERO, updates);

@@ -30,7 +30,7 @@
 //! | `health` | `/v1/health/` |
 //! | [`metrics`], `figures` | [`Metrics`]: figures for monitoring; what this server counts |
 //! | `event`, `status`, `coordinate` | `/v1/event/`, `/v1/status/`, `/v1/coordinate/` |
-//! | `tidings`, `batch`, `explain`, `http_sd`, `keyring`, `watch` | `/v1/tidings/` |
+//! | `tidings`, `batch`, `conflicts`, `explain`, `http_sd`, `keyring`, `setup`, `watch` | `/v1/tidings/` |
 //! | `monitor`, `stream` | the log, and other answers that go on |
 //! | `refusals` | what is refused, and in which words |
 
@@ -45,6 +45,7 @@ mod blocking;
 mod catalog;
 mod catalog_write;
 mod compress;
+mod conflicts;
 mod coordinate;
 mod definition;
 mod duration;

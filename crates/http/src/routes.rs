@@ -10,7 +10,7 @@ use axum::{
 
 use crate::{
     agent, agent_check, agent_health, agent_service, batch, catalog, catalog_write, compress,
-    coordinate, event, explain,
+    conflicts, coordinate, event, explain,
     failure::Failure,
     front, health, http_sd, keyring, maintenance, metrics, monitor,
     refusals::{self, Refused},
@@ -197,6 +197,7 @@ async fn dispatch(endpoint: Endpoint, call: Call) -> Answer {
         Endpoint::StatusLeader => status::leader(&call),
         Endpoint::StatusPeers => status::peers(&call),
         Endpoint::TidingsExplain => explain::service(&call),
+        Endpoint::TidingsConflicts => conflicts::list(&call),
         Endpoint::TidingsHttpSd => http_sd::targets(&call),
         Endpoint::TidingsKeyring => keyring::list(call).await,
         Endpoint::TidingsKeyringAdd => keyring::add(call).await,
@@ -261,6 +262,7 @@ enum Endpoint {
     StatusLeader,
     StatusPeers,
     TidingsExplain,
+    TidingsConflicts,
     TidingsHttpSd,
     TidingsKeyring,
     TidingsKeyringAdd,
@@ -383,6 +385,7 @@ const ROUTES: &[Route] = &[
     ("/v1/status/leader", GET, Endpoint::StatusLeader),
     ("/v1/status/peers", GET, Endpoint::StatusPeers),
     ("/v1/tidings/explain/", GET, Endpoint::TidingsExplain),
+    ("/v1/tidings/conflicts", GET, Endpoint::TidingsConflicts),
     ("/v1/tidings/http_sd", GET, Endpoint::TidingsHttpSd),
     ("/v1/tidings/keyring", GET, Endpoint::TidingsKeyring),
     ("/v1/tidings/keyring/add", PUT, Endpoint::TidingsKeyringAdd),

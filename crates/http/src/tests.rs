@@ -4,6 +4,7 @@ mod ack;
 mod agent;
 mod blocking;
 mod catalog;
+mod conflicts;
 mod consul;
 mod coverage;
 mod event;

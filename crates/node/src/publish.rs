@@ -1,8 +1,9 @@
 //! What readers are told after the registry changed.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use tidings_types::{Key, Status, Update, Version};
+use tidings_registry::InForce;
+use tidings_types::{Conflict, Key, Status, Update, Version, Written};
 
 use crate::{Node, Output};
 
@@ -33,9 +34,21 @@ impl Node {
         Update::Record {
             body: in_force.as_ref().and_then(|found| found.entry.body.clone()),
             dot: in_force.as_ref().map(|found| found.dot),
-            conflicts: in_force.as_ref().map_or(0, |found| found.conflicts),
+            conflict: in_force.and_then(|found| self.conflict(&key, found)),
             key,
         }
+    }
+
+    fn conflict(&self, key: &Key, found: InForce<'_>) -> Option<Arc<Conflict>> {
+        if found.conflicts == 0 {
+            return None;
+        }
+        let beaten = self.registry.conflicts(key).into_iter();
+        Some(Arc::new(Conflict {
+            winner: Written::of(found.entry)?,
+            beaten: beaten.filter_map(|(_, entry)| Written::of(entry)).collect(),
+            count: found.conflicts,
+        }))
     }
 
     /// Takes note of what the write in force of a key means for this node.

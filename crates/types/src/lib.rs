@@ -59,5 +59,5 @@ pub use record::{
 };
 pub use text::Text;
 pub use time::{Hlc, Timestamp};
-pub use update::{Status, Sync, Update};
+pub use update::{Conflict, Status, Sync, Update, Written};
 pub use version::{Place, SharedWrite, VectorClock, Version};

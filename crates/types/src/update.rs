@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::{Body, CheckId, Dot, Epoch, Key, Lineage, Roster, Timestamp};
+use crate::{
+    Body, CheckId, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, Roster, Timestamp, Version,
+};
 
 /// A change that readers must see. Applied in order, before any later reply is released.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,8 +17,8 @@ pub enum Update {
         body: Option<Arc<Body>>,
         /// The write that is in force; `None` if no feed holds the key.
         dot: Option<Dot>,
-        /// How many beaten writes say something else and were not known to the winner's writer.
-        conflicts: usize,
+        /// What was beaten and was not known to the winner's writer, if anything was.
+        conflict: Option<Arc<Conflict>>,
     },
     /// A check of this node said something new without changing its status. Not replicated.
     CheckOutput {
@@ -29,6 +31,43 @@ pub enum Update {
     Roster(Arc<Roster>),
     /// The node's own figures changed.
     Status(Box<Status>),
+}
+
+/// Writes to one shared key whose writers did not know of each other's, and that say something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// The write in force: the greater stamp won.
+    pub winner: Written,
+    /// The greatest of those that it beat, greatest first; at most
+    /// [`CONFLICTS_SHOWN`](crate::limits::CONFLICTS_SHOWN).
+    pub beaten: Vec<Written>,
+    /// How many it beat.
+    pub count: usize,
+}
+
+/// What one of them said.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The node at which it was written.
+    pub by: NodeId,
+    /// When, by the hybrid clock that decides.
+    pub stamp: Hlc,
+    /// The record, or `None` for its removal.
+    pub body: Option<Arc<Body>>,
+}
+
+impl Written {
+    /// What `entry` says; `None` if it is under no shared key.
+    pub fn of(entry: &Entry) -> Option<Self> {
+        let Version::Shared(write) = &entry.version else {
+            return None;
+        };
+        Some(Self {
+            by: write.dot.node,
+            stamp: write.stamp,
+            body: entry.body.clone(),
+        })
+    }
 }
 
 /// The node's own figures.

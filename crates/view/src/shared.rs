@@ -8,7 +8,7 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use dashmap::DashMap;
 use foldhash::fast::RandomState;
-use tidings_types::{NodeId, NodeName, Status, Text, Timestamp};
+use tidings_types::{Conflict, Key, NodeId, NodeName, Status, Text, Timestamp};
 
 use crate::{
     EventView, NodeKey, Overlay, Service, Watch, removed::RemovedByService, slot::Slot,
@@ -36,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) tables: Tables,
     /// The last events of all nodes.
     pub(crate) events: ArcSwap<Vec<EventView>>,
+    /// The shared records that beat others unseen.
+    pub(crate) conflicts: DashMap<Key, Arc<Conflict>, RandomState>,
     /// The last instances that went.
     pub(crate) removed: RemovedByService,
     pub(crate) waiters: Waiters,
@@ -80,6 +82,7 @@ impl Shared {
                 events: AtomicU64::new(first_index),
             },
             events: ArcSwap::default(),
+            conflicts: DashMap::default(),
             removed: RemovedByService::default(),
             waiters: Waiters::default(),
             clock: AtomicU64::new(0),

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use super::*;
 
 mod awaited;
+mod conflicts;
 mod consul;
 mod memo;
 mod removed;
@@ -37,7 +38,7 @@ fn put(key: Key, body: Body, seq: u64) -> Update {
         key,
         body: Some(Arc::new(body)),
         dot: Some(dot),
-        conflicts: 0,
+        conflict: None,
     }
 }
 
@@ -46,7 +47,7 @@ fn gone(key: Key) -> Update {
         key,
         body: None,
         dot: None,
-        conflicts: 0,
+        conflict: None,
     }
 }
 
@@ -357,7 +358,7 @@ fn an_identical_record_moves_no_index() {
     let Update::Record {
         key,
         body,
-        conflicts,
+        conflict,
         ..
     } = registered(1, "web", 1)
     else {
@@ -374,7 +375,7 @@ fn an_identical_record_moves_no_index() {
             key,
             body,
             dot: Some(restamped),
-            conflicts,
+            conflict,
         },
     );
     assert_eq!(
@@ -612,7 +613,7 @@ fn tags_that_were_set_are_shown_as_long_as_the_owner_lets_them_be() {
         key,
         body: None,
         dot: None,
-        conflicts: 0,
+        conflict: None,
     };
     writer.apply(at(1), take_back);
     assert_eq!(tags_of(&view), ["own"]);

@@ -5,7 +5,9 @@ use std::{
     sync::Arc,
 };
 
-use tidings_types::{CheckId, NodeId, NodeName, Roster, ServiceId, Status, Timestamp};
+use tidings_types::{
+    CheckId, Conflict, Key, NodeId, NodeName, Roster, ServiceId, Status, Timestamp,
+};
 use tokio::time::Instant;
 
 use crate::{
@@ -130,6 +132,17 @@ impl View {
         let service = self.service(name);
         let overlay = self.overlay();
         service.map_or_else(Vec::new, |service| overlay.list(&service, self.now()))
+    }
+
+    /// The shared records whose write in force beat others that its writer had not seen, in the order of
+    /// their keys.
+    pub fn conflicts(&self) -> Vec<(Key, Arc<Conflict>)> {
+        let conflicts = self.shared.conflicts.iter();
+        let mut conflicts: Vec<_> = conflicts
+            .map(|entry| (entry.key().clone(), Arc::clone(entry.value())))
+            .collect();
+        conflicts.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+        conflicts
     }
 
     /// Every service that has instances, by folded name.

@@ -6,8 +6,8 @@ use std::{
 };
 
 use tidings_types::{
-    Body, CheckId, Departure, Epoch, Key, Lineage, NodeId, NodeName, ServiceId, Status, Text,
-    Timestamp, Update,
+    Body, CheckId, Conflict, Departure, Epoch, Key, Lineage, NodeId, NodeName, ServiceId, Status,
+    Text, Timestamp, Update,
 };
 
 use crate::{
@@ -132,9 +132,11 @@ impl ViewWriter {
                 key,
                 body,
                 dot,
-                conflicts,
+                conflict,
             } => {
-                let origin = Origin::new(dot, conflicts, batch.index);
+                let count = conflict.as_ref().map_or(0, |conflict| conflict.count);
+                let origin = Origin::new(dot, count, batch.index);
+                self.conflict(&key, conflict);
                 self.record(batch, &key, body, origin);
             }
             Update::CheckOutput { check, output } => self.check_output(&check, output),
@@ -175,6 +177,16 @@ impl ViewWriter {
         }
         // A node that is not there has the index of the list of nodes, so that must move with it.
         batch.node_table |= self.drop_if_empty(&node);
+    }
+
+    /// Few records are in conflict, so those that are stand apart.
+    fn conflict(&self, key: &Key, conflict: Option<Arc<Conflict>>) {
+        let conflicts = &self.shared.conflicts;
+        match conflict {
+            Some(conflict) => drop(conflicts.insert(key.clone(), conflict)),
+            None if conflicts.is_empty() => {}
+            None => drop(conflicts.remove(key)),
+        }
     }
 
     fn node(&mut self, batch: &mut Batch, node: &NodeKey, body: Option<Arc<Body>>, origin: Origin) {

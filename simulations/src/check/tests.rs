@@ -67,7 +67,7 @@ fn record(index: usize) -> Update {
         key: key(index),
         body: Some(body()),
         dot: Some(dot),
-        conflicts: 0,
+        conflict: None,
     }
 }
 
@@ -185,7 +185,7 @@ fn a8_notices_a_record_that_is_gone_though_its_client_keeps_it() {
         key: key(0),
         body: None,
         dot: None,
-        conflicts: 0,
+        conflict: None,
     };
     assert_eq!(id_of(checks.keeps_its_own(NOW, 0, &state, &gone)), None);
     checks.history.asked(Asked {
@@ -249,7 +249,7 @@ fn e4_notices_an_answer_with_an_instance_of_the_dead() {
             op.call.instance().unwrap().clone(),
         ))),
         dot,
-        conflicts: 0,
+        conflict: None,
     });
     let alive = Update::Roster(Arc::new(roster(1, MemberStatus::Alive)));
     hosts[0].reads.apply(alive);

@@ -66,7 +66,7 @@ fn view() -> View {
         key,
         body: Some(Arc::new(body)),
         dot: None,
-        conflicts: 0,
+        conflict: None,
     });
     writer.apply_all(Timestamp::ZERO, updates.collect::<Vec<_>>());
     view

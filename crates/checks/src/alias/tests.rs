@@ -36,7 +36,7 @@ fn put(writer: &mut ViewWriter, key: Key, body: Option<Body>) {
         key,
         body: body.map(Arc::new),
         dot: Some(dot),
-        conflicts: 0,
+        conflict: None,
     };
     writer.apply(Timestamp::ZERO, update);
 }

@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod agent;
+mod conflicts;
 mod dev;
 mod doctor;
 mod drain;
@@ -48,6 +49,8 @@ enum Command {
     Explain(explain::Explain),
     /// Look for what is wrong with an agent, its host and its way to the others.
     Doctor(doctor::Doctor),
+    /// Show records that were written on both sides of a split, with both values.
+    Conflicts(conflicts::Conflicts),
     /// Show how an agent stands: reachable members, fingerprint, pending records, conflicts.
     Status(status::ShowStatus),
     /// Have a running agent join the cluster of another.
@@ -73,6 +76,7 @@ impl Cli {
             Command::Watch(watch) => ask(watch.run()),
             Command::Explain(explain) => ask(explain.run()),
             Command::Doctor(doctor) => ask(doctor.run()),
+            Command::Conflicts(conflicts) => ask(conflicts.run()),
             Command::Status(status) => ask(status.run()),
             Command::Join(join) => ask(join.run()),
             Command::Drain(drain) => ask(drain.run()),

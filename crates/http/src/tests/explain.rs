@@ -284,7 +284,7 @@ async fn who_took_an_instance_away_is_told() {
             seq: 99,
             node: node_id(3),
         }),
-        conflicts: 0,
+        conflict: None,
     };
     let later = Timestamp::from_micros(1_500_000);
     ground.node().writer.apply(later, overridden);

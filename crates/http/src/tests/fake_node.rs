@@ -65,7 +65,7 @@ impl FakeNode {
                 body: body.map(Arc::new),
                 // Removed by its owner: nothing is in force, not even a tombstone.
                 dot: is_live.then_some(dot),
-                conflicts: 0,
+                conflict: None,
             });
         }
         self.writer.apply_all(Timestamp::ZERO, updates);

@@ -29,7 +29,7 @@ fn a_check_under_a_tombstone_is_not_awaited() {
         key: check_key(1, "c"),
         body: None,
         dot: of,
-        conflicts: 0,
+        conflict: None,
     };
     let overriding = Dot {
         epoch: Epoch::from_bits(1),

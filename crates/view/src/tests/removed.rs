@@ -38,7 +38,7 @@ fn an_instance_that_went_is_remembered_with_who_took_it_away() {
         key: instance_key(2, "db"),
         body: None,
         dot: Some(by),
-        conflicts: 0,
+        conflict: None,
     };
     writer.apply(later, overridden);
     assert_eq!(view.removed("db")[0].by, Some(by));
