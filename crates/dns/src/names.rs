@@ -45,6 +45,8 @@ fn within<'a>(labels: impl IntoIterator<Item = &'a str>, zone: &Name) -> Option<
 
 #[cfg(test)]
 mod tests {
+    use tidings_types::Place;
+
     use super::*;
 
     #[test]
@@ -66,5 +68,27 @@ mod tests {
         assert_eq!(of_node("a..b", "dc1", &zone), None);
         assert_eq!(of_node(&"x".repeat(64), "dc1", &zone), None);
         assert_eq!(of_host(""), None);
+    }
+
+    /// Others say by the same rule what DNS will answer.
+    #[test]
+    fn whatever_is_a_host_in_a_record_can_be_said_in_dns_and_nothing_else() {
+        let longest = ["x".repeat(63), "y".repeat(63), "z".repeat(63)].join(".");
+        for tail in [60, 61, 62] {
+            let text = format!("{longest}.{}", "t".repeat(tail));
+            assert_eq!(
+                Place::of(&text).is_some(),
+                of_host(&text).is_some(),
+                "{tail}"
+            );
+        }
+        for text in [
+            "db", "db.", "a b", "a..b", "", ".", "..", "x.\u{fc}", "_s", "-", "a/b",
+        ] {
+            let is_host = matches!(Place::of(text), Some(Place::Host(_)));
+            assert_eq!(is_host, of_host(text).is_some(), "{text:?}");
+        }
+        let label = "x".repeat(64);
+        assert_eq!((Place::of(&label), of_host(&label)), (None, None));
     }
 }

@@ -179,8 +179,10 @@ enum Place {
 impl Place {
     /// `None` if the text is neither an IP address nor a host name.
     fn of(address: &str) -> Option<Self> {
-        let ip = address.parse().ok().map(Self::Ip);
-        ip.or_else(|| names::of_host(address).map(Self::Host))
+        match tidings_types::Place::of(address)? {
+            tidings_types::Place::Ip(ip) => Some(Self::Ip(ip)),
+            tidings_types::Place::Host(host) => names::of_host(host).map(Self::Host),
+        }
     }
 }
 

@@ -12,7 +12,7 @@ mod reason;
 mod removed;
 
 use serde::Serialize;
-use tidings_types::{CheckStatus, NodeId, ServiceId, Texts};
+use tidings_types::{CheckStatus, NodeId, Place, ServiceId, Texts};
 use tidings_view::{InstanceView, Listed, NodeKey, View};
 
 use self::{
@@ -154,6 +154,7 @@ impl<'a> Explained<'a> {
         reasons.of_node(view, &overlay, instance, listed.is_some());
         reasons.of_checks(instance);
         if let Some(listed) = listed {
+            reasons.of_place(listed);
             reasons.of_question(question, listed, in_health);
         }
         Self {
@@ -167,7 +168,7 @@ impl<'a> Explained<'a> {
             in_health,
             in_passing: in_health && status == CheckStatus::Passing,
             // DNS knows tags, and neither filters nor metadata of nodes.
-            in_dns: listed.is_some()
+            in_dns: listed.is_some_and(|listed| Place::of(listed.address()).is_some())
                 && question.selection.takes_tags(&instance.instance.tags)
                 && status <= CheckStatus::Warning,
             reasons: reasons.done(),

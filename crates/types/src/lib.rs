@@ -21,6 +21,7 @@
 //! | [`liveness`] | [`Liveness`] and [`Roster`]: what this agent knows of its members |
 //! | [`command`] | [`Command`], [`Registration`] and [`Outcome`]: what a client asks of the node |
 //! | [`update`] | [`Update`]: what the node tells the read view |
+//! | [`place`] | [`Place`]: what an address in a record is |
 //! | [`probe`] | [`Probe`]: rare states that a simulation wants to know it has met |
 //! | [`limits`] | every named limit that more than one crate needs |
 
@@ -35,6 +36,7 @@ pub mod lineage;
 pub mod liveness;
 pub mod name;
 pub mod packed;
+pub mod place;
 pub mod probe;
 pub mod record;
 pub mod text;
@@ -52,6 +54,7 @@ pub use lineage::Lineage;
 pub use liveness::{Liveness, MemberStatus, Roster, RosterEntry};
 pub use name::{CheckId, NameError, NodeName, ServiceId, ServiceName};
 pub use packed::{Headers, TaggedAddresses, TextMap, Texts};
+pub use place::Place;
 pub use probe::{Probe, Probes};
 pub use record::{
     AliasCheck, Body, Check, CheckKind, CheckStatus, Departure, DockerCheck, Endpoint,

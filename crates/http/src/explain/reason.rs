@@ -1,7 +1,7 @@
 //! Why an instance is handed out, or is not.
 
 use serde::Serialize;
-use tidings_types::{CheckKind, CheckStatus, Departure, MemberStatus};
+use tidings_types::{CheckKind, CheckStatus, Departure, MemberStatus, Place};
 use tidings_view::{CheckView, InstanceView, Listed, NodeKey, Overlay, Standing, View};
 
 use super::Question;
@@ -25,6 +25,7 @@ pub(super) struct Reason {
 
 const NOWHERE: &[&str] = &[];
 const PASSING: &[&str] = &["passing"];
+const DNS: &[&str] = &["dns"];
 const PASSING_AND_DNS: &[&str] = &["passing", "dns"];
 const HTTP: &[&str] = &["health", "passing"];
 const EVERYWHERE: &[&str] = &["health", "passing", "dns"];
@@ -224,6 +225,18 @@ impl Reasons {
             check: Some(check.id.to_string()),
             output: Some(output).filter(|output| !output.is_empty()),
         });
+    }
+
+    /// Whether DNS can say where it is.
+    pub(super) fn of_place(&mut self, listed: &Listed) {
+        if Place::of(listed.address()).is_none() {
+            let text = format!(
+                "its address {:?} is neither an IP address nor a host name: DNS cannot say it; \
+                 register it with one that is",
+                listed.address()
+            );
+            self.add("address-not-in-dns", DNS, text);
+        }
     }
 
     /// Whether what was asked leaves it out.

@@ -97,6 +97,25 @@ async fn a_healthy_instance_is_everywhere_and_needs_no_reason() {
 }
 
 #[tokio::test]
+async fn an_address_that_dns_cannot_say_is_named() {
+    let ground = Ground::new();
+    for (address, is_said) in [("db.example", true), ("db..example", false)] {
+        let web = format!(r#"{{"Name":"web","Port":80,"Address":"{address}"}}"#);
+        ground.done("/v1/agent/service/register", &web).await;
+        let explained = explain(&ground, "web").await;
+        let instance = only(&explained);
+        assert_eq!(doors(instance), [true, true, is_said], "{address}");
+        let expected: &[&str] = if is_said {
+            &[]
+        } else {
+            &["address-not-in-dns"]
+        };
+        assert_eq!(codes(instance), expected);
+        is_true(&ground, "web", "").await;
+    }
+}
+
+#[tokio::test]
 async fn each_check_that_speaks_against_an_instance_is_named_with_what_it_said() {
     let ground = Ground::new();
     let web = r#"{"Name":"web","Port":80,"Checks":[
