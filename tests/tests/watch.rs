@@ -65,7 +65,11 @@ impl Drop for Watching {
 }
 
 fn register(agent: &Agent, id: &str, port: u16) {
-    let body = json!({"ID": id, "Name": "web", "Port": port});
+    register_as(agent, "web", id, port);
+}
+
+fn register_as(agent: &Agent, service: &str, id: &str, port: u16) {
+    let body = json!({"ID": id, "Name": service, "Port": port});
     let path = "/v1/agent/service/register";
     let registered = agent.http().accept(path, &body);
     registered.expect("it is registered");
@@ -109,6 +113,44 @@ fn every_change_is_told_also_those_while_the_agent_was_away() {
         }
         deregister(&agents[1], "a");
         while watching.next(TOLD_WITHIN) != ("removed".to_owned(), "a".to_owned()) {}
+    });
+}
+
+#[test]
+fn without_names_new_services_appear_and_those_that_went_meanwhile_are_told() {
+    let name = "without_names_new_services_appear_and_those_that_went_meanwhile_are_told";
+    story(name, Needs::Nothing, |stage| {
+        let mut agents = cluster::start(cluster::specs(stage, 2));
+        register_as(&agents[1], "first", "a", 1);
+        cluster::wait_until_one(&agents);
+        let watching = Watching::begin(&agents[0], &["--json"]);
+        let is = |change: &str, id: &str, within| {
+            // The agents themselves are instances too.
+            let told = std::iter::repeat_with(|| watching.next(within));
+            let told = told.into_iter().find(|(_, id)| id != "consul");
+            assert_eq!(told, Some((change.to_owned(), id.to_owned())));
+        };
+        is("added", "a", TOLD_WITHIN);
+        register_as(&agents[1], "second", "b", 2);
+        is("added", "b", TOLD_WITHIN);
+        register_as(&agents[0], "third", "c", 3);
+        is("added", "c", TOLD_WITHIN);
+        deregister(&agents[1], "b");
+        is("removed", "b", TOLD_WITHIN);
+
+        agents[0].kill();
+        deregister(&agents[1], "a");
+        register_as(&agents[1], "fourth", "d", 4);
+        agents[0].restart();
+        // What the agent forgot by being killed is not told as gone; its own instance is still here.
+        let mut missing = vec![("removed", "a"), ("added", "d")];
+        while !missing.is_empty() {
+            let (change, id) = watching.next(AGAIN_WITHIN);
+            let told = (change.as_str(), id.as_str());
+            let is_change = change == "changed" || id == "consul";
+            assert!(missing.contains(&told) || is_change, "{told:?}");
+            missing.retain(|awaited| *awaited != told);
+        }
     });
 }
 

@@ -35,6 +35,7 @@ struct Inner {
     figures: Figures,
     places: Arc<Semaphore>,
     waiters: Arc<Semaphore>,
+    followers: Arc<Semaphore>,
     closing: watch::Sender<bool>,
 }
 
@@ -123,6 +124,9 @@ pub struct Limits {
     pub connections: usize,
     /// Blocking queries that wait, 10,000 by default; a further one is told 429.
     pub waiters: usize,
+    /// Clients that follow all services, 256 by default; a further one is told 429. Each has a list
+    /// of all names, and each change of a service is written for each.
+    pub followers: usize,
     /// Bytes of a request's body, 1 MiB by default; a greater one is told 413.
     pub body_bytes: usize,
     /// Bytes of a request's line and headers, 64 KiB by default; more is told 431.
@@ -136,6 +140,7 @@ impl Default for Limits {
         Self {
             connections: 16_384,
             waiters: 10_000,
+            followers: 256,
             body_bytes: 1 << 20,
             head_bytes: 64 << 10,
             read_timeout: Duration::from_secs(30),
@@ -155,6 +160,7 @@ impl HttpState {
         let limits = Limits {
             connections: limits.connections.min(Semaphore::MAX_PERMITS),
             waiters: limits.waiters.min(Semaphore::MAX_PERMITS),
+            followers: limits.followers.min(Semaphore::MAX_PERMITS),
             ..limits
         };
         Self {
@@ -167,6 +173,7 @@ impl HttpState {
                 figures: Figures::default(),
                 places: Arc::new(Semaphore::new(limits.connections)),
                 waiters: Arc::new(Semaphore::new(limits.waiters)),
+                followers: Arc::new(Semaphore::new(limits.followers)),
                 closing: watch::Sender::new(false),
             }),
         }
@@ -208,6 +215,15 @@ impl HttpState {
     /// A place for a blocking query, unless all are taken.
     pub(crate) fn waiter(&self) -> Option<OwnedSemaphorePermit> {
         let place = Arc::clone(&self.inner.waiters).try_acquire_owned().ok();
+        if place.is_none() {
+            self.figures().queries_refused.add();
+        }
+        place
+    }
+
+    /// A place for a client that follows all services, unless all are taken.
+    pub(crate) fn follower(&self) -> Option<OwnedSemaphorePermit> {
+        let place = Arc::clone(&self.inner.followers).try_acquire_owned().ok();
         if place.is_none() {
             self.figures().queries_refused.add();
         }

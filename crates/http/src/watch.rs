@@ -4,7 +4,9 @@
 //! hears of every removal by the next. The last event of a batch has an id up to which nothing is
 //! lacking; a client that comes back with it in `Last-Event-ID`, as browsers and libraries do by
 //! themselves, gets what changed since. One that comes back to another agent, or after a restart,
-//! gets everything anew.
+//! gets everything anew. Who names no service follows all: `all` tells how.
+
+mod all;
 
 use std::{future::poll_fn, pin::Pin, task::Poll, time::Duration};
 
@@ -17,6 +19,7 @@ use serde::Serialize;
 use tidings_view::{View, Watch};
 use tokio::{sync::mpsc, time::Instant};
 
+use self::all::Following;
 use crate::{
     failure::Failure,
     health::listed_service,
@@ -26,32 +29,38 @@ use crate::{
     stream,
 };
 
-/// `GET /v1/tidings/watch?service=a&service=b`
+/// `GET /v1/tidings/watch?service=a&service=b`, or without a service for all that there are.
 pub(crate) fn services(call: &Call) -> Answer {
     call.check_scope()?;
     let names: Vec<_> = call.params.all("service").map(str::to_owned).collect();
-    if names.is_empty() || names.len() > SERVICES || names.iter().any(String::is_empty) {
+    if names.len() > SERVICES || names.iter().any(String::is_empty) {
         return Err(Failure::bad(format_args!(
-            "Missing services: give ?service=NAME, up to {SERVICES} times"
+            "Missing services: give ?service=NAME, up to {SERVICES} times, or none for all"
         )));
     }
     let Some(passing) = call.params.flag("passing") else {
         return Err(Failure::bad("Invalid value for ?passing"));
     };
-    let mut watching = Watching {
+    let telling = Telling {
         view: call.view().clone(),
-        services: Vec::new(),
         selection: Selection::of(&call.params),
         passing,
     };
-    let since = watching.since(call);
-    let services = names.into_iter().map(|name| Watched {
-        watch: Watch::service(&name),
-        name,
-        told: since,
-    });
-    watching.services = services.collect();
-    let body = stream::begin(&call.state, |events| watching.tell(events))?;
+    let since = telling.since(call);
+    let body = if names.is_empty() {
+        let place = call.state.follower().ok_or_else(|| {
+            Failure::busy("too many clients follow all services of this agent; name the services")
+        })?;
+        let following = Following {
+            telling,
+            since,
+            _place: place,
+        };
+        stream::begin(&call.state, |events| following.tell(events))?
+    } else {
+        let watching = Named::new(telling, names, since);
+        stream::begin(&call.state, |events| watching.tell(events))?
+    };
     let headers = [
         (header::CONTENT_TYPE, EVENT_STREAM),
         (header::CACHE_CONTROL, NO_STORE),
@@ -61,21 +70,14 @@ pub(crate) fn services(call: &Call) -> Answer {
     Ok((headers, body).into_response())
 }
 
-struct Watching {
+/// What is told of each service, and in which words.
+struct Telling {
     view: View,
-    services: Vec<Watched>,
     selection: Selection,
     passing: bool,
 }
 
-struct Watched {
-    name: String,
-    watch: Watch,
-    /// The index of what the client knows; 0 if it knows nothing.
-    told: u64,
-}
-
-impl Watching {
+impl Telling {
     /// The index up to which the client knows everything; 0 unless this run of this agent told it.
     fn since(&self, call: &Call) -> u64 {
         let header = call.headers.get(LAST_EVENT).and_then(|id| id.to_str().ok());
@@ -89,33 +91,84 @@ impl Watching {
             .unwrap_or_default()
     }
 
+    /// All that is served of a service now.
+    fn event(&self, name: &str, index: u64) -> Bytes {
+        #[derive(Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Event<'a> {
+            service: &'a str,
+            index: u64,
+            instances: Vec<CheckServiceNode<'a>>,
+        }
+        let view = &self.view;
+        let listed = listed_service(view, name, &self.selection, self.passing);
+        let overlay = view.overlay();
+        let instances = listed.iter().map(|listed| {
+            let serf = overlay.serf_health(&listed.instance.node.key, view.now());
+            CheckServiceNode::of(listed, serf)
+        });
+        let event = Event {
+            service: name,
+            index,
+            instances: instances.collect(),
+        };
+        // Compact JSON has no line feeds, which would end the event.
+        let data = serde_json::to_string(&event).unwrap_or_default();
+        format!("event: service\ndata: {data}\n\n").into()
+    }
+
+    /// The end of a batch. `begun` is the greatest index that was handed out before it: whatever has
+    /// a lower one was seen, since the writer ends a batch before it takes the next number.
+    fn end(&self, begun: u64) -> Bytes {
+        let id = begun - 1;
+        format!("event: end\nid: {}-{id}\ndata: {{}}\n\n", self.view.me()).into()
+    }
+}
+
+/// Services that are watched by their names.
+struct Named {
+    telling: Telling,
+    services: Vec<Watched>,
+}
+
+struct Watched {
+    name: String,
+    watch: Watch,
+    /// The index of what the client knows; 0 if it knows nothing.
+    told: u64,
+}
+
+impl Named {
+    fn new(telling: Telling, names: Vec<String>, since: u64) -> Self {
+        let services = names.into_iter().map(|name| Watched {
+            watch: Watch::service(&name),
+            name,
+            told: since,
+        });
+        Self {
+            telling,
+            services: services.collect(),
+        }
+    }
+
     async fn tell(mut self, events: mpsc::Sender<Bytes>) {
         loop {
-            // Whatever has a lower index than this is seen below: the writer ends a batch before
-            // it takes the next number.
-            let begun = self.view.index_high_water();
-            let (view, selection, passing) = (&self.view, &self.selection, self.passing);
+            let begun = self.telling.view.index_high_water();
             for service in &mut self.services {
-                let index = view.index(&service.watch);
+                let index = self.telling.view.index(&service.watch);
                 if index > service.told {
                     service.told = index;
-                    let event = event(view, &service.name, index, selection, passing);
+                    let event = self.telling.event(&service.name, index);
                     if events.send(event).await.is_err() {
                         return;
                     }
                 }
             }
-            let id = format!(
-                "event: end\nid: {}-{}\ndata: {{}}\n\n",
-                view.me(),
-                begun - 1
-            );
-            if events.send(id.into()).await.is_err() {
+            if events.send(self.telling.end(begun)).await.is_err() {
                 return;
             }
             while !self.changed().await {
-                // Keeps proxies from closing, and finds clients that are gone.
-                if events.send(Bytes::from_static(b":\n\n")).await.is_err() {
+                if events.send(BEAT_TEXT).await.is_err() {
                     return;
                 }
             }
@@ -125,7 +178,7 @@ impl Watching {
     /// Waits for one of the services to change, for a while; returns whether one did.
     async fn changed(&self) -> bool {
         let deadline = Instant::now() + BEAT;
-        let view = &self.view;
+        let view = &self.telling.view;
         let changes = self.services.iter();
         let changes = changes.map(|service| view.changed(&service.watch, service.told, deadline));
         let mut changes: Vec<Pin<Box<_>>> = changes.map(Box::pin).collect();
@@ -142,34 +195,12 @@ impl Watching {
     }
 }
 
-fn event(view: &View, name: &str, index: u64, selection: &Selection, passing: bool) -> Bytes {
-    #[derive(Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct Event<'a> {
-        service: &'a str,
-        index: u64,
-        instances: Vec<CheckServiceNode<'a>>,
-    }
-    let listed = listed_service(view, name, selection, passing);
-    let overlay = view.overlay();
-    let instances = listed.iter().map(|listed| {
-        let serf = overlay.serf_health(&listed.instance.node.key, view.now());
-        CheckServiceNode::of(listed, serf)
-    });
-    let event = Event {
-        service: name,
-        index,
-        instances: instances.collect(),
-    };
-    // Compact JSON has no line feeds, which would end the event.
-    let data = serde_json::to_string(&event).unwrap_or_default();
-    format!("event: service\ndata: {data}\n\n").into()
-}
-
-/// Services that one connection can watch.
+/// Services that one connection can name.
 const SERVICES: usize = 256;
 /// How long a connection is silent at most.
 const BEAT: Duration = Duration::from_secs(15);
+/// Keeps proxies from closing, and finds clients that are gone.
+const BEAT_TEXT: Bytes = Bytes::from_static(b":\n\n");
 const EVENT_STREAM: HeaderValue = HeaderValue::from_static("text/event-stream");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NO_BUFFER: HeaderName = HeaderName::from_static("x-accel-buffering");

@@ -66,6 +66,11 @@ impl Batch {
             || self.check_table
             || self.event_table
             || !self.nodes.is_empty()
-            || self.services.values().any(|dirty| dirty.moved)
+            || self.moves_a_service()
+    }
+
+    /// Whether an answer about some service changes.
+    pub(crate) fn moves_a_service(&self) -> bool {
+        self.services.values().any(|dirty| dirty.moved)
     }
 }

@@ -50,6 +50,7 @@ pub(crate) struct Shared {
 pub(crate) struct Tables {
     pub(crate) nodes: AtomicU64,
     pub(crate) services: AtomicU64,
+    pub(crate) any_service: AtomicU64,
     pub(crate) checks: AtomicU64,
     pub(crate) events: AtomicU64,
 }
@@ -78,6 +79,7 @@ impl Shared {
             tables: Tables {
                 nodes: AtomicU64::new(first_index),
                 services: AtomicU64::new(first_index),
+                any_service: AtomicU64::new(first_index),
                 checks: AtomicU64::new(first_index),
                 events: AtomicU64::new(first_index),
             },
@@ -123,6 +125,7 @@ impl Shared {
             }
             Watch::Nodes => &self.tables.nodes,
             Watch::Services => &self.tables.services,
+            Watch::AnyService => &self.tables.any_service,
             Watch::Checks => &self.tables.checks,
             Watch::Events => &self.tables.events,
         };

@@ -405,12 +405,15 @@ fn one_fact_moves_exactly_the_indexes_that_it_concerns() {
     let tables = || [Watch::Nodes, Watch::Services, Watch::Checks].map(|w| view.index(&w));
     let (web, db, before) = (index("web"), index("db"), tables());
 
+    let any = || view.index(&Watch::AnyService);
+    let of_any = any();
     // A suspicion changes no answer.
     writer.apply(
         at(2),
         members(&[ALIVE, (MemberStatus::Suspect, Liveness::Live), ALIVE]),
     );
     assert_eq!((index("web"), index("db"), tables()), (web, db, before));
+    assert_eq!(any(), of_any);
 
     // Node three has an instance of web only.
     writer.apply(at(2), members(&[ALIVE, ALIVE, DOWN]));
@@ -424,6 +427,7 @@ fn one_fact_moves_exactly_the_indexes_that_it_concerns() {
     assert!(index("db") > db);
     assert_eq!(tables()[..2], before[..2]);
     assert!(tables()[2] > before[2]);
+    assert_eq!(any(), index("db"));
 }
 
 #[test]

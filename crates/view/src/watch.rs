@@ -18,6 +18,8 @@ pub enum Watch {
     Nodes,
     /// The list of services.
     Services,
+    /// Whatever [`Watch::Service`] would tell of any service.
+    AnyService,
     /// Every check.
     Checks,
     /// The events.

@@ -315,6 +315,7 @@ impl ViewWriter {
         for (moved, table) in [
             (batch.node_table, &tables.nodes),
             (batch.service_table, &tables.services),
+            (batch.moves_a_service(), &tables.any_service),
             (batch.check_table, &tables.checks),
             (batch.event_table, &tables.events),
         ] {
@@ -326,6 +327,7 @@ impl ViewWriter {
     }
 
     fn wake(&self, batch: Batch) {
+        let any_service = batch.moves_a_service();
         let services = batch.services.into_iter();
         let services = services.filter(|(_, dirty)| dirty.moved);
         let services = services.map(|(service, _)| Watch::Service(service));
@@ -333,6 +335,7 @@ impl ViewWriter {
         let tables = [
             (batch.node_table, Watch::Nodes),
             (batch.service_table, Watch::Services),
+            (any_service, Watch::AnyService),
             (batch.check_table, Watch::Checks),
             (batch.event_table, Watch::Events),
         ];

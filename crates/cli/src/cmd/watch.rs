@@ -3,7 +3,7 @@
 mod change;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
@@ -22,13 +22,15 @@ use crate::{
 
 /// Follows services: one line per change, until it is interrupted.
 ///
+/// Without a name all services are followed, also those that come later.
+///
 /// Begins with the instances that there are. When the agent goes away it is tried again, and whatever
 /// changed meanwhile, deletions too, is told once it has caught up with its cluster: what an agent has
 /// not heard of yet after its start is not gone. With --json each line is one object.
 #[derive(Debug, Args)]
 pub(super) struct Watch {
-    /// The services, up to 256.
-    #[arg(required = true, value_name = "SERVICE")]
+    /// The services, up to 256; all if none is named.
+    #[arg(value_name = "SERVICE")]
     services: Vec<String>,
     /// Only instances whose checks all pass: one that fails counts as gone.
     #[arg(long)]
@@ -46,6 +48,13 @@ pub(super) struct Watch {
 struct Told {
     service: String,
     instances: Vec<ServiceEntry>,
+}
+
+/// All services that there are, as the agent tells whoever names none.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Names {
+    services: Vec<String>,
 }
 
 /// What the agent says of itself in an explanation.
@@ -131,7 +140,7 @@ impl Watch {
     }
 
     async fn has_caught_up(&self, api: &Api) -> anyhow::Result<bool> {
-        let service = self.services.first().map_or("", String::as_str);
+        let service = self.services.first().map_or("consul", String::as_str);
         let path = ["v1", "tidings", "explain", service];
         let Explanation { agent } = api.get(&path).await?;
         Ok(!agent.starting && agent.differs_for_ms.is_none())
@@ -153,7 +162,7 @@ impl Watch {
 #[derive(Debug)]
 struct Following {
     json: bool,
-    /// By service, as it was asked for or as the agent spells it.
+    /// By service, in lower case: its spelling is that of its first instance, and may change.
     known: BTreeMap<String, Known>,
     /// Up to where everything is known.
     last_id: Option<String>,
@@ -189,16 +198,33 @@ impl Following {
             "service" => {
                 let told = serde_json::from_str(&event.data);
                 let told: Told = told.map_err(|error| End::Wrong(error.into()))?;
-                let known = self.known.entry(told.service.clone()).or_default();
-                let now = SystemTime::now().duration_since(UNIX_EPOCH);
-                let unix_ms = now.map_or(0, |now| now.as_millis());
-                for change in known.become_these(&told.service, &told.instances) {
-                    self.tell(&change, unix_ms)?;
+                self.become_these(&told.service, &told.instances)?;
+            }
+            "services" => {
+                let names = serde_json::from_str(&event.data);
+                let names: Names = names.map_err(|error| End::Wrong(error.into()))?;
+                let names = names.services.iter().map(|name| name.to_ascii_lowercase());
+                let there: BTreeSet<String> = names.collect();
+                let known = self.known.keys().filter(|name| !there.contains(*name));
+                for gone in known.cloned().collect::<Vec<_>>() {
+                    self.become_these(&gone, &[])?;
+                    self.known.remove(&gone);
                 }
             }
             "end" => self.last_id.clone_from(&event.id),
             // A later agent may say more.
             _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tells what is different of a service, whose instances are these now.
+    fn become_these(&mut self, service: &str, instances: &[ServiceEntry]) -> Result<(), End> {
+        let known = self.known.entry(service.to_ascii_lowercase()).or_default();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let unix_ms = now.map_or(0, |now| now.as_millis());
+        for change in known.become_these(service, instances) {
+            self.tell(&change, unix_ms)?;
         }
         Ok(())
     }
