@@ -10,6 +10,14 @@ use std::{
 /// Names a binary to be tested instead of the one in the target directory.
 pub const VARIABLE: &str = "TIDINGS_BIN";
 
+/// What a command that asks an agent takes from its environment.
+const ASKING: [&str; 4] = [
+    "TIDINGS_HTTP_ADDR",
+    "TIDINGS_CACERT",
+    "TIDINGS_CLIENT_CERT",
+    "TIDINGS_CLIENT_KEY",
+];
+
 /// The binary under test: what [`VARIABLE`] names, else the newer of `release/tidings` and
 /// `debug/tidings` in the target directory. The newer one, since a forgotten release build would
 /// hide whatever was changed after it.
@@ -58,9 +66,12 @@ pub struct Told {
 /// # Panics
 /// If it cannot be run.
 pub fn run(words: &[&str]) -> Told {
-    let output = Command::new(path())
+    let mut command = Command::new(path());
+    for variable in ASKING {
+        command.env_remove(variable);
+    }
+    let output = command
         .args(words)
-        .env_remove("TIDINGS_HTTP_ADDR")
         .stdin(Stdio::null())
         .output()
         .expect("the binary can be run");

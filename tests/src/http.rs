@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::SocketAddr, sync::OnceLock, time::Duration};
 
 use reqwest::{
-    Client, Method,
+    Certificate, Client, ClientBuilder, Identity, Method,
     header::{HeaderMap, HeaderName, HeaderValue},
 };
 use serde_json::Value;
@@ -11,6 +11,9 @@ use tokio::runtime::{Builder, Runtime};
 
 /// An agent answers from memory.
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// What waits for a change is asked again after this long.
+const WAIT_WITHIN: Duration = Duration::from_secs(120);
 
 /// One agent's HTTP address.
 #[derive(Clone, Debug)]
@@ -49,6 +52,24 @@ impl Http {
         Self {
             base: format!("http://{addr}"),
             client: client(answer_within, 0),
+        }
+    }
+
+    /// The API over HTTPS at `addr`, for a client that trusts the authority `ca` alone and shows the
+    /// certificate and key `shows`, all PEM, over a new connection for each request.
+    ///
+    /// # Panics
+    /// If they are no PEM.
+    pub fn secure(addr: SocketAddr, ca: &str, shows: Option<&str>) -> Self {
+        let ca = Certificate::from_pem(ca.as_bytes()).expect("an authority is PEM");
+        let mut builder = builder(WAIT_WITHIN, 0).tls_certs_only([ca]);
+        if let Some(pem) = shows {
+            let identity = Identity::from_pem(pem.as_bytes());
+            builder = builder.identity(identity.expect("a pair is PEM"));
+        }
+        Self {
+            base: format!("https://{addr}"),
+            client: builder.build().expect("a client can be made"),
         }
     }
 
@@ -211,11 +232,15 @@ fn text_of(body: &Value) -> String {
 }
 
 fn client(answer_within: Duration, idle: usize) -> Client {
+    let built = builder(answer_within, idle).build();
+    built.expect("a client without certificates can be made")
+}
+
+fn builder(answer_within: Duration, idle: usize) -> ClientBuilder {
     // reqwest wants a provider even where no TLS is spoken. An error says that there is one.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder().no_proxy().timeout(answer_within);
-    let built = builder.pool_max_idle_per_host(idle).build();
-    built.expect("a client without certificates can be made")
+    builder.pool_max_idle_per_host(idle)
 }
 
 fn causes(error: &reqwest::Error) -> String {

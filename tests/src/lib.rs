@@ -11,6 +11,7 @@
 //! | [`http`], [`dns`], [`status`] | how agents are asked |
 //! | [`figures`] | what an agent counts, and what it costs |
 //! | [`keys`] | cluster keys and their files |
+//! | [`authority`] | certificates of HTTPS, and clients that trust them |
 //! | [`relay`], [`hostile`] | what agents send each other, counted; packets that they must refuse |
 //! | [`member`] | members that are alive and give one feed, hundreds in a process |
 //! | [`rogue`], [`cost`] | a member that says what it likes, and what that costs an agent |
@@ -44,6 +45,7 @@
 
 pub mod agent;
 pub mod answers;
+pub mod authority;
 pub mod binary;
 pub mod calls;
 pub mod checked;

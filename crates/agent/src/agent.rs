@@ -6,9 +6,11 @@ use tidings_types::{Departure, NodeId};
 use tokio::sync::watch;
 
 use crate::{
-    definitions::{DefinitionFiles, Loaded},
+    certificates::Certificates,
+    definitions::Loaded,
     doors::Doors,
     error::StartError,
+    reload::Reload,
     settings::{Programs, Settings},
     storage::Storage,
     transport::{self, KeyRing, Transport},
@@ -23,7 +25,7 @@ pub struct Agent {
     departure: Departure,
     stop: watch::Sender<Option<Departure>>,
     stopped: watch::Receiver<Option<Stop>>,
-    definitions: DefinitionFiles,
+    reload: Reload,
 }
 
 /// Where an agent is reached.
@@ -31,6 +33,8 @@ pub struct Agent {
 pub struct Addresses {
     /// By clients, over HTTP.
     pub http: SocketAddr,
+    /// By clients, over HTTPS, if they can.
+    pub https: Option<SocketAddr>,
     /// By clients, over DNS, UDP and TCP.
     pub dns: SocketAddr,
     /// By other agents.
@@ -79,7 +83,11 @@ impl Agent {
             Some(dir) => Loaded::read(dir, programs)?,
             None => Loaded::default(),
         };
-        let doors = Doors::bind(settings.http, settings.dns).await?;
+        let https = settings.https.clone();
+        let certificates = https.map(|https| Certificates::begin(https.files));
+        let certificates = certificates.transpose()?;
+        let https = settings.https.as_ref().map(|https| https.addr);
+        let doors = Doors::bind(settings.http, https, settings.dns).await?;
         let data_dir = settings.data_dir.clone();
         let storage = tokio::task::spawn_blocking(move || Storage::open(data_dir.as_deref()))
             .await
@@ -102,6 +110,7 @@ impl Agent {
         });
         let addresses = Addresses {
             http: doors.http_addr,
+            https: doors.https_addr,
             dns: doors.dns_addr,
             gossip,
         };
@@ -112,20 +121,25 @@ impl Agent {
             Departure::Restarting
         };
         let node = storage.key.node_id();
-        let link = wiring::Link { transport, events };
+        let outside = wiring::Outside {
+            doors,
+            certificates,
+            transport,
+            events,
+        };
         let wiring::Reins {
             stop,
             stopped,
-            definitions,
-        } = wiring::wire(&settings, addresses, storage, doors, link)?;
-        tokio::spawn(definitions.clone().begin(defined));
+            reload,
+        } = wiring::wire(&settings, addresses, storage, outside)?;
+        tokio::spawn(reload.definitions.clone().begin(defined));
         Ok(Self {
             node,
             addresses,
             departure,
             stop,
             stopped,
-            definitions,
+            reload,
         })
     }
 
@@ -145,13 +159,12 @@ impl Agent {
         ask_to_stop(&self.stop, self.departure);
     }
 
-    /// Reads the definition files anew. An error is a reason for people, and then nothing has
-    /// changed that was registered.
+    /// Reads the definition files and the certificate of the HTTPS port anew.
     ///
     /// # Errors
-    /// The reason why it could not be done.
+    /// The reason why it could not be done, for people; what it speaks of stays as it was.
     pub async fn reload(&self) -> Result<(), String> {
-        self.definitions.clone().reload().await
+        self.reload.clone().run().await
     }
 
     /// Waits until the agent has stopped and everything of it is closed.
@@ -184,6 +197,7 @@ fn introduce(settings: &Settings, storage: &Storage, addresses: &Addresses) {
         id = %storage.key.node_id(),
         epoch = %storage.epoch,
         http = %addresses.http,
+        https = addresses.https.map(tracing::field::display),
         dns = %addresses.dns,
         gossip = %addresses.gossip,
         cluster = settings.cluster_name,

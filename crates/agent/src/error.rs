@@ -3,6 +3,7 @@
 use std::{io, net::SocketAddr};
 
 use crate::{
+    certificates::CertificateError,
     definitions::DefinitionFileError,
     disk::DiskError,
     transport::{KeyError, KeyRingError, TransportError},
@@ -35,6 +36,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The certificate of the HTTPS port cannot be used.
+    #[error("HTTPS cannot be answered: {0}")]
+    Certificate(#[from] CertificateError),
     /// The definition files cannot be used.
     #[error(transparent)]
     Definitions(#[from] DefinitionFileError),

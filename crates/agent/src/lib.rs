@@ -15,6 +15,7 @@
 //! | `driver` | the loop that owns the node |
 //! | [`transport`] | one UDP port for datagrams and sessions |
 //! | [`disk`], `storage`, `index` | what is kept across restarts, and the numbers taken from it |
+//! | [`certificates`], `reload` | the certificate of HTTPS; what is read anew while the agent runs |
 //! | `definitions` | services and checks that definition files hold |
 //! | `doors`, `check_results` | sockets of HTTP and DNS; what checks find |
 //! | `clock`, `watchdog` | the clocks; a driver that stands still |
@@ -22,6 +23,7 @@
 //! | `metrics` | what the parts count, for monitoring |
 
 pub mod agent;
+pub mod certificates;
 mod check_results;
 mod clock;
 mod cluster;
@@ -37,6 +39,7 @@ pub mod keys;
 mod log_events;
 mod log_limit;
 mod metrics;
+mod reload;
 pub mod seeds;
 pub mod settings;
 mod setup;
@@ -47,6 +50,7 @@ mod watchdog;
 mod wiring;
 
 pub use agent::{Addresses, Agent, Stop};
+pub use certificates::{CERTIFICATE_FILE_BYTES_MAX, CertificateError, CertificateFiles};
 pub use cluster::{ClusterNameError, id_of as cluster_id};
 #[cfg(feature = "fuzzing")]
 pub use definitions::fuzzing as definition_fuzzing;
@@ -54,5 +58,7 @@ pub use definitions::{DEFINITION_FILE_BYTES_MAX, DEFINITION_FILES_MAX, Definitio
 pub use error::StartError;
 pub use keys::{KeyFileError, Keys};
 pub use seeds::{Seed, SeedError};
-pub use settings::{DNS_PORT, GOSSIP_PORT, HTTP_PORT, Options, Settings, SettingsError, host_name};
+pub use settings::{
+    DNS_PORT, GOSSIP_PORT, HTTP_PORT, HTTPS_PORT, Options, Settings, SettingsError, host_name,
+};
 pub use tidings_http::{LogLine, LogTap};

@@ -10,6 +10,7 @@ use tidings_dns::Dns;
 use tidings_http::Metrics;
 
 use crate::{
+    certificates::Certificates,
     check_results::CheckResults,
     driver::{FigureBoard, Figures},
     transport::{Counter, Counts, Transport},
@@ -29,12 +30,16 @@ pub(crate) struct Counting {
     pub(crate) transport: Transport,
     pub(crate) driver: FigureBoard,
     pub(crate) pulse: Pulse,
+    pub(crate) certificates: Option<Certificates>,
 }
 
 impl Counting {
     /// Adds the figures of all parts.
     pub(crate) fn add_to(&self, metrics: &mut Metrics) {
         let figures = self.driver.read();
+        if let Some(certificates) = &self.certificates {
+            about_https(metrics, certificates);
+        }
         about_dns(metrics, &self.dns.figures());
         about_checks(metrics, &self.checks.figures());
         about_transport(metrics, &self.transport.counters());
@@ -56,6 +61,34 @@ macro_rules! counters {
     };
 }
 use counters;
+
+fn about_https(metrics: &mut Metrics, certificates: &Certificates) {
+    let tls = certificates.tls();
+    metrics.counters(
+        "tidings_https_handshakes_total",
+        "TLS handshakes of clients; failed are those that were refused, broke off or took too long.",
+        "result",
+        [
+            ("ok", tls.handshakes()),
+            ("failed", tls.handshakes_failed()),
+        ],
+    );
+    metrics.gauge(
+        "tidings_https_certificate_expires_seconds",
+        "How long the certificate in force is valid yet; 0 once it has expired.",
+        certificates.expires_in(),
+    );
+    metrics.counter(
+        "tidings_https_certificates_replaced_total",
+        "Times that a new certificate was taken from the files.",
+        certificates.replaced(),
+    );
+    metrics.counter(
+        "tidings_https_certificates_refused_total",
+        "Looks at the files that found what cannot be used; the certificate before it goes on.",
+        certificates.refused(),
+    );
+}
 
 fn about_dns(metrics: &mut Metrics, figures: &tidings_dns::Figures) {
     metrics.counters(

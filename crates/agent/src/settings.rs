@@ -12,6 +12,7 @@ use tidings_http::LogTap;
 use tidings_types::{ClusterId, NameError, NodeName};
 
 use crate::{
+    certificates::CertificateFiles,
     cluster::{self, ClusterNameError},
     keys::{KeyFileError, Keys},
     seeds::{Seed, SeedError},
@@ -21,6 +22,8 @@ use crate::{
 pub const GOSSIP_PORT: u16 = 8301;
 /// The HTTP port unless set.
 pub const HTTP_PORT: u16 = 8500;
+/// The HTTPS port, unless set, of an agent that is given a certificate.
+pub const HTTPS_PORT: u16 = 8501;
 /// The DNS port, UDP and TCP, unless set.
 pub const DNS_PORT: u16 = 8600;
 /// The cluster's name unless set.
@@ -51,6 +54,17 @@ pub struct Options {
     pub client: Option<IpAddr>,
     /// The HTTP port; by default [`HTTP_PORT`], 0 takes a free one.
     pub http_port: Option<u16>,
+    /// The address on which HTTPS is answered; by default `client`.
+    pub https_address: Option<IpAddr>,
+    /// The HTTPS port; by default [`HTTPS_PORT`] with a certificate and none without. 0 takes a free
+    /// one.
+    pub https_port: Option<u16>,
+    /// The certificate of the HTTPS port, PEM, with those that lead to its authority.
+    pub https_cert_file: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub https_key_file: Option<PathBuf>,
+    /// Authorities of clients' certificates, PEM; with them a client over HTTPS has to show one.
+    pub https_ca_file: Option<PathBuf>,
     /// The DNS port; by default [`DNS_PORT`], 0 takes a free one.
     pub dns_port: Option<u16>,
     /// `HOST:PORT` of other agents to find the cluster by.
@@ -81,6 +95,7 @@ pub struct Settings {
     pub(crate) gossip: SocketAddr,
     pub(crate) advertise: Option<SocketAddr>,
     pub(crate) http: SocketAddr,
+    pub(crate) https: Option<Https>,
     pub(crate) dns: SocketAddr,
     pub(crate) seeds: Vec<Seed>,
     pub(crate) cluster_name: String,
@@ -92,6 +107,13 @@ pub struct Settings {
     pub(crate) allow_hosts: Vec<String>,
     pub(crate) definition_dir: Option<PathBuf>,
     pub(crate) log: Option<LogTap>,
+}
+
+/// The HTTPS port.
+#[derive(Clone, Debug)]
+pub(crate) struct Https {
+    pub(crate) addr: SocketAddr,
+    pub(crate) files: CertificateFiles,
 }
 
 /// Whose checks may run programs.
@@ -129,6 +151,15 @@ pub enum SettingsError {
     KeyMissing {
         /// The address that is not loopback.
         addr: IpAddr,
+    },
+    /// HTTPS cannot be answered without a certificate and its key.
+    #[error(
+        "HTTPS needs a certificate and its private key, and {missing} is not given; give both \
+         --https-cert-file FILE and --https-key-file FILE, or no option of HTTPS"
+    )]
+    CertificateMissing {
+        /// The option that lacks.
+        missing: &'static str,
     },
     /// The key file cannot be used.
     #[error(transparent)]
@@ -174,6 +205,7 @@ impl Settings {
     pub fn check(options: Options) -> Result<Self, SettingsError> {
         let bind = options.bind.unwrap_or(LOOPBACK);
         let client = options.client.unwrap_or(LOOPBACK);
+        let https = https(&options, client)?;
         let gossip = SocketAddr::new(bind, options.gossip_port.unwrap_or(GOSSIP_PORT));
         let advertise = advertised(options.advertise.as_deref(), gossip)?;
         let cluster_name = options.cluster.unwrap_or_else(|| CLUSTER.to_owned());
@@ -201,6 +233,7 @@ impl Settings {
             gossip,
             advertise,
             http: SocketAddr::new(client, options.http_port.unwrap_or(HTTP_PORT)),
+            https,
             dns: SocketAddr::new(client, options.dns_port.unwrap_or(DNS_PORT)),
             seeds: seeds.collect::<Result<_, _>>()?,
             cluster_name,
@@ -244,6 +277,16 @@ impl Settings {
             warnings.push(format!(
                 "HTTP and DNS on {client} can be reached from other hosts, which may register and \
                  deregister anything; keep them out with a firewall"
+            ));
+        }
+        if let Some(https) = &self.https
+            && https.files.ca.is_none()
+            && !https.addr.ip().is_loopback()
+        {
+            warnings.push(format!(
+                "HTTPS on {} can be reached from other hosts, which may register and deregister \
+                 anything; demand certificates of clients with --https-ca-file",
+                https.addr
             ));
         }
         if self.gossip.ip().is_loopback() && self.seeds.iter().any(Seed::is_elsewhere) {
@@ -323,6 +366,35 @@ fn route_address(bind: IpAddr) -> Result<IpAddr, SettingsError> {
     })
 }
 
+/// The HTTPS port, if anything is said of it.
+fn https(options: &Options, client: IpAddr) -> Result<Option<Https>, SettingsError> {
+    let missing = |missing| SettingsError::CertificateMissing { missing };
+    let (cert, key) = match (&options.https_cert_file, &options.https_key_file) {
+        (Some(cert), Some(key)) => (cert, key),
+        (Some(_), None) => return Err(missing("--https-key-file")),
+        (None, Some(_)) => return Err(missing("--https-cert-file")),
+        (None, None) => {
+            let is_wanted = options.https_port.is_some()
+                || options.https_address.is_some()
+                || options.https_ca_file.is_some();
+            return if is_wanted {
+                Err(missing("--https-cert-file"))
+            } else {
+                Ok(None)
+            };
+        }
+    };
+    let port = options.https_port.unwrap_or(HTTPS_PORT);
+    Ok(Some(Https {
+        addr: SocketAddr::new(options.https_address.unwrap_or(client), port),
+        files: CertificateFiles {
+            cert: cert.clone(),
+            key: key.clone(),
+            ca: options.https_ca_file.clone(),
+        },
+    }))
+}
+
 fn allowed_hosts(hosts: Vec<String>) -> Result<Vec<String>, SettingsError> {
     if hosts.len() > ALLOWED_HOSTS_MAX {
         return Err(SettingsError::TooManyHosts(hosts.len()));
@@ -395,6 +467,48 @@ mod tests {
             ..options()
         };
         assert_eq!(Settings::check(open).unwrap().warnings().len(), 1);
+    }
+
+    #[test]
+    fn a_certificate_with_its_key_opens_https() {
+        assert!(Settings::check(options()).unwrap().https.is_none());
+        let both = || Options {
+            https_cert_file: Some("c".into()),
+            https_key_file: Some("k".into()),
+            ..options()
+        };
+        let https = Settings::check(both()).unwrap().https.unwrap();
+        assert_eq!(https.addr, "127.0.0.1:8501".parse().unwrap());
+        let public = Options {
+            https_address: Some("192.0.2.7".parse().unwrap()),
+            https_port: Some(443),
+            ..both()
+        };
+        let settings = Settings::check(public.clone()).unwrap();
+        assert_eq!(settings.http, "127.0.0.1:8500".parse().unwrap());
+        assert!(settings.warnings()[0].contains("--https-ca-file"));
+        let authenticated = Options {
+            https_ca_file: Some("ca".into()),
+            ..public
+        };
+        let settings = Settings::check(authenticated).unwrap();
+        assert!(settings.warnings().is_empty(), "{:?}", settings.warnings());
+        let halves: [fn(&mut Options); 5] = [
+            |o| o.https_cert_file = Some("c".into()),
+            |o| o.https_key_file = Some("k".into()),
+            |o| o.https_ca_file = Some("ca".into()),
+            |o| o.https_port = Some(8501),
+            |o| o.https_address = Some("127.0.0.1".parse().unwrap()),
+        ];
+        for half in halves {
+            let mut bad = options();
+            half(&mut bad);
+            let error = Settings::check(bad).unwrap_err();
+            assert!(
+                error.to_string().contains("--https-cert-file FILE"),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     agent::Stop,
+    certificates::Certificates,
     disk::Identity,
     doors::Doors,
     driver::{Driver, End},
@@ -46,6 +47,7 @@ pub(crate) struct Crew {
     pub(crate) http: HttpState,
     pub(crate) dns: Dns,
     pub(crate) doors: Doors,
+    pub(crate) certificates: Option<Certificates>,
     pub(crate) seeds: Vec<Seed>,
     pub(crate) seeds_found: watch::Sender<Vec<SocketAddr>>,
     pub(crate) view: View,
@@ -69,6 +71,7 @@ pub(crate) fn set_going(crew: Crew) -> watch::Receiver<Option<Stop>> {
 struct Running {
     driver: JoinHandle<End>,
     http: JoinHandle<()>,
+    https: Option<JoinHandle<()>>,
     dns: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
     closing: watch::Sender<bool>,
@@ -84,17 +87,30 @@ impl Running {
         let closing = watch::Sender::new(false);
         let Doors {
             http: listener,
+            https,
             dns_udp,
             dns_tcp,
             ..
         } = crew.doors;
-        let (http_end, dns_end) = (ended(&closing), ended(&closing));
+        let (http_end, https_end, dns_end) = (ended(&closing), ended(&closing), ended(&closing));
         let (state, dns) = (crew.http, crew.dns);
         let (http_view, dns_view) = (crew.view.clone(), crew.view.clone());
         let (identity, view) = (crew.identity, crew.view.clone());
         let mut background = vec![tokio::spawn(again("index", move || {
             index::keep_reserved(Arc::clone(&identity), view.clone())
         }))];
+        let https = https
+            .zip(crew.certificates)
+            .map(|(listener, certificates)| {
+                let (tls, view, state) = (certificates.tls(), crew.view.clone(), state.clone());
+                background.push(tokio::spawn(again("certificates", move || {
+                    certificates.clone().follow()
+                })));
+                tokio::spawn(async move {
+                    introduced(&view).await;
+                    tidings_http::serve_tls(listener, tls, state, https_end).await;
+                })
+            });
         if let Some(inheritance) = crew.inheritance {
             background.push(tokio::spawn(inheritance.take()));
         }
@@ -116,6 +132,7 @@ impl Running {
                 introduced(&http_view).await;
                 tidings_http::serve(listener, state, http_end).await;
             }),
+            https,
             dns: tokio::spawn(async move {
                 introduced(&dns_view).await;
                 dns.serve(dns_udp, dns_tcp, dns_end).await;
@@ -136,6 +153,7 @@ impl Running {
                 Err(error) => failed("driver", &error),
             },
             end = &mut self.http => unasked("HTTP server", end),
+            end = task_of(&mut self.https) => unasked("HTTPS server", end),
             end = &mut self.dns => unasked("DNS server", end),
         };
         if let Stop::Failed { part, reason } = &stop {
@@ -148,7 +166,9 @@ impl Running {
     async fn close(mut self) {
         self.background.iter().for_each(JoinHandle::abort);
         self.closing.send_replace(true);
-        for (part, task) in [("HTTP", &mut self.http), ("DNS", &mut self.dns)] {
+        let https = self.https.as_mut().map(|task| ("HTTPS", task));
+        let doors = [("HTTP", &mut self.http), ("DNS", &mut self.dns)];
+        for (part, task) in doors.into_iter().chain(https) {
             if !task.is_finished() && timeout(DOORS_WITHIN, &mut *task).await.is_err() {
                 tracing::debug!(part, "requests were cut off");
                 task.abort();
@@ -162,6 +182,14 @@ impl Running {
         self.transport.close().await;
         drop(self.watchdog);
         tracing::info!("stopped");
+    }
+}
+
+/// The end of a task that may not be there, and then never ends.
+async fn task_of(task: &mut Option<JoinHandle<()>>) -> Result<(), JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
     }
 }
 

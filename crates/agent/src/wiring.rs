@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::{
     agent::{Addresses, Stop, ask_to_stop},
+    certificates::Certificates,
     check_results::CheckResults,
     clock::{Clock, wall_ms},
     definitions::DefinitionFiles,
@@ -29,6 +30,7 @@ use crate::{
     inheritance::Inheritance,
     keyring::Keyring,
     metrics::Counting,
+    reload::Reload,
     settings::{Programs, Settings},
     setup::Looking,
     storage::Storage,
@@ -40,9 +42,11 @@ use crate::{
 /// Commands that wait for the driver; a further one is refused as busy.
 const COMMANDS: usize = 1_024;
 
-/// The gossip port, opened.
+/// The ports, opened, and what the HTTPS one secures its connections with.
 #[derive(Debug)]
-pub(crate) struct Link {
+pub(crate) struct Outside {
+    pub(crate) doors: Doors,
+    pub(crate) certificates: Option<Certificates>,
     pub(crate) transport: Transport,
     pub(crate) events: mpsc::Receiver<Event>,
 }
@@ -52,7 +56,7 @@ pub(crate) struct Link {
 pub(crate) struct Reins {
     pub(crate) stop: watch::Sender<Option<Departure>>,
     pub(crate) stopped: watch::Receiver<Option<Stop>>,
-    pub(crate) definitions: DefinitionFiles,
+    pub(crate) reload: Reload,
 }
 
 /// Puts the parts together and sets them going.
@@ -63,26 +67,29 @@ pub(crate) fn wire(
     settings: &Settings,
     addresses: Addresses,
     mut storage: Storage,
-    doors: Doors,
-    link: Link,
+    outside: Outside,
 ) -> Result<Reins, StartError> {
+    let transport = outside.transport;
     let me = storage.key.node_id();
     let boot = boot(settings, addresses.gossip, &mut storage)?;
     let first_index = storage.first_index;
     let (writer, view) = tidings_view::channel(view_settings(settings, me, first_index));
     let (commands, receiver) = tidings_view::commands(COMMANDS);
     let checks = start_checks(&commands, &view);
-    let definitions = definition_files(settings, &commands, &checks);
+    let reload = Reload {
+        definitions: definition_files(settings, &commands, &checks),
+        certificates: outside.certificates,
+    };
     let stop = watch::Sender::new(None);
     let (seeds_found, seeds) = watch::channel(Vec::new());
     let pulse = Pulse::default();
     let watchdog = Watchdog::start(pulse.clone()).map_err(StartError::Thread)?;
     let dns = Dns::new(view.clone(), DnsSettings::default());
     let figures = FigureBoard::default();
-    let keyring = Keyring::new(settings.keys.clone(), link.transport.clone(), view.clone());
-    let counting = counting(&checks, &dns, &link.transport, &figures, &pulse);
+    let keyring = Keyring::new(settings.keys.clone(), transport.clone(), view.clone());
+    let counting = counting(&checks, &dns, &transport, &figures, &pulse, &reload);
     let looking = Looking::new(settings, addresses, view.clone());
-    let front_door = FrontDoor::new(settings, &keyring, counting, &stop, &definitions, looking);
+    let front_door = FrontDoor::new(settings, &keyring, counting, &stop, &reload, looking);
     let inheritance = Inheritance::new(storage.inherited, storage.dir.clone(), commands.clone());
     let info = info(settings, addresses);
     let http = HttpState::new(view.clone(), commands, info, front_door, Limits::default());
@@ -91,7 +98,7 @@ pub(crate) fn wire(
         stop: stop.subscribe(),
         feed_saved: storage.feed_saved,
         registry_saved: storage.registry_saved,
-        events: link.events,
+        events: outside.events,
         seeds,
         commands: receiver,
     };
@@ -100,7 +107,7 @@ pub(crate) fn wire(
         node: Node::new(config(settings, addresses.gossip), boot, clock.now()),
         me,
         clock,
-        transport: link.transport.clone(),
+        transport: transport.clone(),
         writer,
         view: view.clone(),
         checks,
@@ -116,19 +123,20 @@ pub(crate) fn wire(
         driver: Driver::new(parts, sources),
         http,
         dns,
-        doors,
+        doors: outside.doors,
+        certificates: reload.certificates.clone(),
         seeds: settings.seeds.clone(),
         seeds_found,
         view,
         identity,
-        transport: link.transport,
+        transport,
         watchdog,
         inheritance,
     });
     Ok(Reins {
         stop,
         stopped,
-        definitions,
+        reload,
     })
 }
 
@@ -138,6 +146,7 @@ fn counting(
     transport: &Transport,
     driver: &FigureBoard,
     pulse: &Pulse,
+    reload: &Reload,
 ) -> Counting {
     Counting {
         checks: Arc::clone(checks),
@@ -145,6 +154,7 @@ fn counting(
         transport: transport.clone(),
         driver: driver.clone(),
         pulse: pulse.clone(),
+        certificates: reload.certificates.clone(),
     }
 }
 
@@ -210,6 +220,7 @@ fn info(settings: &Settings, addresses: Addresses) -> AgentInfo {
             .to_owned(),
         gossip: addresses.gossip,
         http: addresses.http,
+        https: addresses.https,
         dns: addresses.dns,
         allowed_hosts: settings.allow_hosts.clone(),
         cluster: settings.cluster_name.clone(),
@@ -226,7 +237,7 @@ struct FrontDoor {
     stop: watch::Sender<Option<Departure>>,
     log: Option<LogTap>,
     programs: Programs,
-    definitions: DefinitionFiles,
+    reload: Reload,
     looking: Looking,
 }
 
@@ -236,7 +247,7 @@ impl FrontDoor {
         keyring: &Keyring,
         counting: Counting,
         stop: &watch::Sender<Option<Departure>>,
-        definitions: &DefinitionFiles,
+        reload: &Reload,
         looking: Looking,
     ) -> Self {
         Self {
@@ -245,7 +256,7 @@ impl FrontDoor {
             stop: stop.clone(),
             log: settings.log.clone(),
             programs: settings.programs,
-            definitions: definitions.clone(),
+            reload: reload.clone(),
             looking,
         }
     }
@@ -261,11 +272,11 @@ impl Hooks for FrontDoor {
     }
 
     fn definition_file(&self, what: Defined<'_>) -> Option<String> {
-        self.definitions.source(what)
+        self.reload.definitions.source(what)
     }
 
     fn reload(&self) -> ReloadFuture {
-        Box::pin(self.definitions.clone().reload())
+        Box::pin(self.reload.clone().run())
     }
 
     fn leave(&self) {

@@ -2,11 +2,13 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use anyhow::Context;
 use reqwest::{Client, Method, Response, StatusCode, Url};
 use serde::{Deserialize, Deserializer, Serialize, de::DeserializeOwned};
 
+pub(crate) use self::trust::Trust;
 use crate::exit::{Code, Failure};
+
+mod trust;
 
 /// An agent answers from memory; what takes longer is not one.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
@@ -33,15 +35,10 @@ impl Api {
     }
 
     /// The API of the agent at `addr`: `HOST:PORT` or a URL.
-    pub(crate) fn new(addr: &str) -> anyhow::Result<Self> {
-        let base = base_of(addr)?;
-        let client = Client::builder()
-            .no_proxy()
-            .build()
-            .context("the HTTP client cannot be made")?;
+    pub(crate) fn new(addr: &str, trust: &Trust<'_>) -> anyhow::Result<Self> {
         Ok(Self {
-            client,
-            base,
+            base: base_of(addr)?,
+            client: trust.client()?,
             answer_within: ANSWER_WITHIN,
         })
     }
@@ -187,7 +184,9 @@ impl Api {
 
     fn silent(&self, error: &reqwest::Error) -> anyhow::Error {
         let at = self.base.authority();
-        let text = if error.is_connect() {
+        let text = if let Some(reason) = trust::refusal(error) {
+            format!("the agent at {at} is not talked to over HTTPS: {reason}")
+        } else if error.is_connect() {
             format!(
                 "no agent answers at {at}; start one with `tidings dev`, or say where it is with --http"
             )
@@ -234,7 +233,7 @@ fn base_of(addr: &str) -> Result<Url, Failure> {
     };
     url.parse()
         .ok()
-        .filter(|base: &Url| base.scheme() == "http" && base.has_host())
+        .filter(|base: &Url| ["http", "https"].contains(&base.scheme()) && base.has_host())
         .ok_or_else(|| {
             let text = format!("{addr:?} is no HTTP address of an agent; give HOST:PORT");
             Failure::new(Code::Usage, text)
@@ -416,6 +415,7 @@ mod tests {
         for addr in [
             "127.0.0.1:8500",
             "http://node1:8500",
+            "https://node1:8501",
             "localhost:8500",
             "[::1]:8500",
         ] {

@@ -5,7 +5,7 @@
 //! | `cmd` | the commands, one file each |
 //! | `run` | an agent's life under signals, for `dev` and `agent` |
 //! | `options` | the agent's flags, which may also stand in a file |
-//! | `api`, `events` | the HTTP client of the commands that ask an agent; events that it sends |
+//! | `api`, `events` | the HTTP client of the commands that ask an agent, and whom it trusts; events that it sends |
 //! | `table`, `output`, `span` | what people and programs read, and spans of time that they write |
 //! | `logging` | the log |
 //! | `exit` | exit codes |

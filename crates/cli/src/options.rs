@@ -39,6 +39,22 @@ pub(crate) struct AgentOptions {
     /// The port for HTTP [default: 8500].
     #[arg(long, value_name = "PORT")]
     http_port: Option<u16>,
+    /// The address for HTTPS [default: that of --client].
+    #[arg(long, value_name = "IP")]
+    https_address: Option<IpAddr>,
+    /// The port for HTTPS [default: 8501 with --https-cert-file; none without].
+    #[arg(long, value_name = "PORT")]
+    https_port: Option<u16>,
+    /// The certificate for HTTPS, PEM, followed by those that lead to its authority. It is read anew
+    /// when it changes and on SIGHUP.
+    #[arg(long, value_name = "FILE")]
+    https_cert_file: Option<PathBuf>,
+    /// The private key of that certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    https_key_file: Option<PathBuf>,
+    /// Authorities of clients' certificates, PEM. With it a client over HTTPS has to show one.
+    #[arg(long, value_name = "FILE")]
+    https_ca_file: Option<PathBuf>,
     /// The port for DNS, UDP and TCP [default: 8600].
     #[arg(long, value_name = "PORT")]
     dns_port: Option<u16>,
@@ -104,6 +120,11 @@ impl AgentOptions {
             gossip_port: self.gossip_port.or(file.gossip_port),
             client: self.client.or(file.client),
             http_port: self.http_port.or(file.http_port),
+            https_address: self.https_address.or(file.https_address),
+            https_port: self.https_port.or(file.https_port),
+            https_cert_file: self.https_cert_file.or(file.https_cert_file),
+            https_key_file: self.https_key_file.or(file.https_key_file),
+            https_ca_file: self.https_ca_file.or(file.https_ca_file),
             dns_port: self.dns_port.or(file.dns_port),
             join: if self.join.is_empty() {
                 file.join
@@ -152,6 +173,11 @@ impl From<AgentOptions> for Options {
             gossip_port: options.gossip_port,
             client: options.client,
             http_port: options.http_port,
+            https_address: options.https_address,
+            https_port: options.https_port,
+            https_cert_file: options.https_cert_file,
+            https_key_file: options.https_key_file,
+            https_ca_file: options.https_ca_file,
             dns_port: options.dns_port,
             join: options.join,
             cluster: options.cluster,
@@ -192,6 +218,11 @@ mod tests {
         ("--gossip-port", "1", "gossip_port = 1"),
         ("--client", "::1", "client = '::1'"),
         ("--http-port", "2", "http_port = 2"),
+        ("--https-address", "::2", "https_address = '::2'"),
+        ("--https-port", "4", "https_port = 4"),
+        ("--https-cert-file", "c", "https_cert_file = 'c'"),
+        ("--https-key-file", "p", "https_key_file = 'p'"),
+        ("--https-ca-file", "r", "https_ca_file = 'r'"),
         ("--dns-port", "3", "dns_port = 3"),
         ("--join", "s:1", "join = ['s:1']"),
         ("--cluster", "c", "cluster = 'c'"),

@@ -5,7 +5,7 @@
 //! | SIGTERM, SIGINT | leaves at once and for good, and stops | its instances go at once |
 //! | the same, with `--leave-on-terminate false` | says that it restarts, and stops | its instances are served as stale for 30 s |
 //! | one of them again | ends at once | as far as the goodbye was said |
-//! | SIGHUP | reads the definition files anew | |
+//! | SIGHUP | reads the definition files and the certificate of HTTPS anew | |
 //! | SIGKILL | ends without a word | its instances go once it is taken to be down, in seconds |
 //!
 //! None of them waits for clients to go elsewhere: `tidings drain` does, before.
@@ -21,13 +21,14 @@ pub(crate) const SIGNALS: &str = "\
 Signals:
   SIGTERM, SIGINT  leave at once and for good (see --leave-on-terminate), and stop; a second one ends
                    the process at once; `tidings drain` first lets clients go elsewhere
-  SIGHUP           read the definition files anew
+  SIGHUP           read the definition files and the certificate of HTTPS anew
   SIGKILL          end without a word: the others take the agent to be down after some seconds";
 
 /// Runs the agent that `start` starts until it stops by itself or a signal ends it. An agent that
 /// gave its identity up to another one is started again, under its new one.
 ///
-/// SIGHUP reads the definition files anew. The first SIGTERM or SIGINT says goodbye to the cluster; a second one ends the process at once.
+/// SIGHUP reads files anew. The first SIGTERM or SIGINT says goodbye to the cluster; a second one ends
+/// the process at once.
 ///
 /// # Errors
 /// If the agent cannot be started, or stopped because a part of it failed. A clean goodbye is none.
@@ -85,8 +86,8 @@ async fn live(agent: Agent, signals: &mut Signals) -> Stop {
 
 async fn reload(agent: &Agent) {
     match agent.reload().await {
-        Ok(()) => tracing::info!("the definition files have been read anew"),
-        Err(reason) => tracing::error!(reason, "the definition files stay as they were"),
+        Ok(()) => tracing::info!("definition files and certificates have been read anew"),
+        Err(reason) => tracing::error!("not all files were taken: {reason}"),
     }
 }
 

@@ -43,7 +43,7 @@ pub(crate) fn itself(call: &Call) -> Answer {
             http_port: info.http.port(),
             grpc_port: -1,
             grpc_tls_port: -1,
-            https_port: -1,
+            https_port: info.https.map_or(-1, |https| https.port().into()),
             node_id: me.to_uuid(),
             node_name: name,
             serf_advertise_addr_lan: format!("tcp://{}", info.gossip),

@@ -8,7 +8,7 @@ use axum::http::{
     header::{HOST, ORIGIN},
 };
 
-use crate::{failure::Failure, state::HttpState};
+use crate::{failure::Failure, routes::Channel, state::HttpState};
 
 /// Refuses what only a browser sends that was turned against the agent.
 ///
@@ -16,15 +16,21 @@ use crate::{failure::Failure, state::HttpState};
 /// rebinding); to the browser the agent is that page's own site then, and the page may read and
 /// write here. The name stays in the request's `Host`, and in the `Origin` of every write. So an
 /// agent that listens on loopback answers no name that a stranger can own, and no agent answers a
-/// page of another site. Programs that are no browser send no `Origin`.
-pub(crate) fn check_browser(state: &HttpState, headers: &HeaderMap) -> Result<(), Failure> {
+/// page of another site. Programs that are no browser send no `Origin`. Over TLS a name needs no
+/// look: a browser comes only with one that this agent's certificate bears.
+pub(crate) fn check_browser(
+    state: &HttpState,
+    channel: Channel,
+    headers: &HeaderMap,
+) -> Result<(), Failure> {
     let host = text(headers, &HOST).map(name_of);
     let is_private = |name: &str| {
         let allowed = &state.info().allowed_hosts;
         is_private(name, state.view().my_name().as_str())
             || allowed.iter().any(|host| host.eq_ignore_ascii_case(name))
     };
-    if let (true, Some(host)) = (state.info().http.ip().is_loopback(), host)
+    let is_local = channel == Channel::Plain && state.info().http.ip().is_loopback();
+    if let (true, Some(host)) = (is_local, host)
         && !is_private(host)
     {
         return Err(Failure::new(

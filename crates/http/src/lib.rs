@@ -14,6 +14,7 @@
 //! | Module | Holds |
 //! |---|---|
 //! | [`server`] | [`serve`]: connections and their limits |
+//! | [`tls`] | [`serve_tls`]: handshakes, and certificates that are replaced meanwhile |
 //! | [`state`] | [`HttpState`]: what the endpoints answer from |
 //! | `routes` | which path and method is which endpoint |
 //! | `front` | what is refused or sent elsewhere before any endpoint |
@@ -75,6 +76,7 @@ pub mod state;
 mod status;
 mod stream;
 mod tidings;
+pub mod tls;
 mod watch;
 
 #[cfg(test)]
@@ -87,6 +89,7 @@ pub use keyring::{
 pub use metrics::Metrics;
 pub use monitor::{LogLine, LogTap};
 pub use routes::router;
-pub use server::serve;
+pub use server::{serve, serve_tls};
 pub use setup::{DataSetup, SeedSetup, Setup, SetupFuture};
 pub use state::{AgentInfo, Defined, Hooks, HttpState, Limits, ReloadFuture};
+pub use tls::Tls;

@@ -15,6 +15,7 @@
 //! | `tidings_index`, `tidings_watches` | the read view: its counter, and what is waited for |
 //! | `tidings_commands_waiting`, `tidings_commands_busy_total` | writes on their way to the node |
 //! | `tidings_http_*` | requests by class of status, connections, blocking queries, and what the limits refused |
+//! | `tidings_https_*` | with HTTPS: handshakes, and the certificate in force; alert before it expires |
 //! | `tidings_dns_*` | queries and answers, and what the limits refused |
 //! | `tidings_checks`, `tidings_checks_*` | the runners of this agent's checks |
 //! | `tidings_transport_*` | packets and sessions, and each reason for which one was refused |

@@ -26,15 +26,30 @@ use crate::{
 /// Consul decodes a path before it matches it, lets ids contain slashes, and has its own texts for
 /// what it does not know; so the table below is searched here rather than by the router.
 pub fn router(state: HttpState) -> Router {
-    let any = async |State(state): State<HttpState>, request| answer(&state, request).await;
+    let any = async |State(state): State<HttpState>, request| {
+        answer(&state, Channel::Plain, request).await
+    };
     Router::new().fallback(any).with_state(state)
 }
 
+/// How a request came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Channel {
+    /// As it was sent.
+    Plain,
+    /// Over TLS, from a client that took this agent's certificate.
+    Tls,
+}
+
 /// Answers one request.
-pub(crate) async fn answer(state: &HttpState, request: Request<Body>) -> Response {
+pub(crate) async fn answer(
+    state: &HttpState,
+    channel: Channel,
+    request: Request<Body>,
+) -> Response {
     let accepted = request.headers().get_all(header::ACCEPT_ENCODING).iter();
     let accepted: Vec<_> = accepted.cloned().collect();
-    let mut response = match front::check_browser(state, request.headers())
+    let mut response = match front::check_browser(state, channel, request.headers())
         .map_err(|failure| Box::new(failure.into_response()))
         .and_then(|()| route(&request))
     {

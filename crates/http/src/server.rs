@@ -6,64 +6,103 @@ use axum::body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     sync::OwnedSemaphorePermit,
     task::JoinSet,
     time::{sleep, timeout},
 };
 
-use crate::{routes, state::HttpState};
+use crate::{
+    routes::{self, Channel},
+    state::HttpState,
+    tls::Tls,
+};
 
 /// Answers HTTP on `listener` until `shutdown` completes.
 ///
 /// Then blocking queries are answered with what there is, requests under way get a second to end,
 /// and every connection is closed. A connection that fails concerns nobody but its client.
 pub async fn serve(listener: TcpListener, state: HttpState, shutdown: impl Future<Output = ()>) {
-    let server = Server { state };
-    let mut connections = JoinSet::new();
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        tokio::select! {
-            () = &mut shutdown => break,
-            accepted = listener.accept() => {
-                let stream = match accepted {
-                    Ok((stream, _)) => stream,
-                    Err(error) => {
-                        server.state.figures().accepts_failed.add();
-                        pause_after(&error).await;
-                        continue;
-                    }
-                };
-                match server.state.place() {
-                    Some(place) => {
-                        connections.spawn(server.clone().connection(stream, place));
-                    }
-                    None => turn_away(stream),
-                }
-            }
-            // Ended connections are taken off, so that the set is as large as the open ones.
-            Some(_) = connections.join_next() => {}
-        }
-    }
-    server.state.close();
-    let ended = async { while connections.join_next().await.is_some() {} };
-    if timeout(GRACE, ended).await.is_err() {
-        tracing::debug!("some HTTP connections did not end in time and are cut");
-    }
-    connections.shutdown().await;
+    let server = Server { state, tls: None };
+    server.run(listener, shutdown).await;
+}
+
+/// As [`serve`], over TLS: connections count towards the same limits.
+pub async fn serve_tls(
+    listener: TcpListener,
+    tls: Tls,
+    state: HttpState,
+    shutdown: impl Future<Output = ()>,
+) {
+    let tls = Some(tls);
+    let server = Server { state, tls };
+    server.run(listener, shutdown).await;
 }
 
 #[derive(Clone)]
 struct Server {
     state: HttpState,
+    tls: Option<Tls>,
 }
 
 impl Server {
+    async fn run(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let mut connections = JoinSet::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                accepted = listener.accept() => {
+                    let stream = match accepted {
+                        Ok((stream, _)) => stream,
+                        Err(error) => {
+                            self.state.figures().accepts_failed.add();
+                            pause_after(&error).await;
+                            continue;
+                        }
+                    };
+                    match self.state.place() {
+                        Some(place) => {
+                            connections.spawn(self.clone().connection(stream, place));
+                        }
+                        None if self.tls.is_none() => turn_away(stream),
+                        // Over TLS a word would cost a handshake.
+                        None => {}
+                    }
+                }
+                // Ended connections are taken off, so that the set is as large as the open ones.
+                Some(_) = connections.join_next() => {}
+            }
+        }
+        self.state.close();
+        let ended = async { while connections.join_next().await.is_some() {} };
+        if timeout(GRACE, ended).await.is_err() {
+            tracing::debug!("some HTTP connections did not end in time and are cut");
+        }
+        connections.shutdown().await;
+    }
+
     async fn connection(self, stream: TcpStream, _place: OwnedSemaphorePermit) {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "a connection was gone before it was served");
             return;
         }
+        let Some(tls) = &self.tls else {
+            return self.answer(stream, Channel::Plain).await;
+        };
+        let within = self.state.limits().handshake_timeout;
+        tokio::select! {
+            secured = tls.secure(stream, within) => if let Some(stream) = secured {
+                self.answer(stream, Channel::Tls).await;
+            },
+            // Who has not finished a handshake by now has asked for nothing.
+            () = self.state.closed() => {}
+        }
+    }
+
+    /// Answers the requests that come on `stream`.
+    async fn answer(&self, stream: impl AsyncRead + AsyncWrite + Unpin, channel: Channel) {
         let limits = self.state.limits();
         let mut builder = http1::Builder::new();
         builder
@@ -75,7 +114,7 @@ impl Server {
             .max_headers(HEADERS);
         // Not by way of the router, which clones itself and puts its answers into boxes for each request.
         let service = service_fn(async |request: hyper::Request<Incoming>| {
-            let answer = routes::answer(&self.state, request.map(Body::new)).await;
+            let answer = routes::answer(&self.state, channel, request.map(Body::new)).await;
             Ok::<_, Infallible>(answer)
         });
         let served = builder.serve_connection(TokioIo::new(stream), service);

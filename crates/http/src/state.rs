@@ -50,6 +50,8 @@ pub struct AgentInfo {
     pub gossip: SocketAddr,
     /// Where this API listens.
     pub http: SocketAddr,
+    /// Where it listens for HTTPS, if it does.
+    pub https: Option<SocketAddr>,
     /// Where DNS listens.
     pub dns: SocketAddr,
     /// Host names by which clients may call an agent that listens on loopback, beside those that
@@ -72,7 +74,7 @@ pub enum Defined<'a> {
     Check(&'a CheckId),
 }
 
-/// The outcome of reading the definition files anew, once it is there.
+/// The outcome of reading files anew, once it is there.
 pub type ReloadFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 
 /// What an endpoint needs of the agent beside view and commands.
@@ -93,7 +95,8 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
         None
     }
 
-    /// Reads the definition files anew; an error is a reason for people, and nothing has changed.
+    /// Reads the definition files and certificates anew; an error is a reason for people, and what it
+    /// speaks of stays as it was.
     fn reload(&self) -> ReloadFuture {
         Box::pin(std::future::ready(Ok(())))
     }
@@ -133,6 +136,8 @@ pub struct Limits {
     pub head_bytes: usize,
     /// How long a request's head, and its body, may take to arrive; 30 s by default.
     pub read_timeout: Duration,
+    /// How long a TLS handshake may take; 10 s by default.
+    pub handshake_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -144,6 +149,7 @@ impl Default for Limits {
             body_bytes: 1 << 20,
             head_bytes: 64 << 10,
             read_timeout: Duration::from_secs(30),
+            handshake_timeout: Duration::from_secs(10),
         }
     }
 }

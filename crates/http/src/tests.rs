@@ -22,4 +22,5 @@ mod rules;
 mod server;
 mod split;
 mod stream;
+mod tls;
 mod watch;

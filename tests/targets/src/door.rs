@@ -50,6 +50,7 @@ impl Door {
             revision: String::new(),
             gossip: addr,
             http: addr,
+            https: None,
             dns: addr,
             cluster: "test".to_owned(),
             dev: false,

@@ -157,6 +157,7 @@ mod tests {
         let at = |port: u16| SocketAddr::from(([127, 0, 0, 1], port + moves * STEP));
         Addresses {
             http: at(HTTP_PORT),
+            https: None,
             dns: at(DNS_PORT),
             gossip: at(GOSSIP_PORT),
         }

@@ -334,10 +334,7 @@ mod tests {
             service: "web".to_owned(),
             id: Some("a&b".to_owned()),
             tags: vec!["x y".to_owned()],
-            asking: Asking {
-                http: String::new(),
-                json: false,
-            },
+            asking: Asking::default(),
         };
         assert_eq!(explain.query().as_deref(), Some("id=a%26b&tag=x+y"));
     }

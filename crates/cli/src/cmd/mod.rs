@@ -16,9 +16,14 @@ mod services;
 mod status;
 mod watch;
 
+use std::path::PathBuf;
+
 use clap::{Args, Parser, Subcommand};
 
-use crate::{api::Api, exit};
+use crate::{
+    api::{Api, Trust},
+    exit,
+};
 
 /// tidings: a service registry without a leader.
 ///
@@ -88,9 +93,9 @@ impl Cli {
 }
 
 /// Where the agent is that is asked, and how its answer is shown.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 struct Asking {
-    /// The agent's HTTP address.
+    /// The agent's HTTP address, or https://HOST:PORT.
     #[arg(
         long,
         value_name = "HOST:PORT",
@@ -98,6 +103,25 @@ struct Asking {
         default_value = "127.0.0.1:8500"
     )]
     http: String,
+    /// With https:// in --http: the authorities to trust, PEM [default: the system's].
+    #[arg(long, value_name = "FILE", env = "TIDINGS_CACERT")]
+    ca_file: Option<PathBuf>,
+    /// With https://: the certificate to show to an agent that wants one, PEM.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TIDINGS_CLIENT_CERT",
+        requires = "client_key"
+    )]
+    client_cert: Option<PathBuf>,
+    /// The private key of that certificate, PEM.
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "TIDINGS_CLIENT_KEY",
+        requires = "client_cert"
+    )]
+    client_key: Option<PathBuf>,
     /// Print JSON.
     #[arg(long)]
     json: bool,
@@ -105,7 +129,11 @@ struct Asking {
 
 impl Asking {
     fn api(&self) -> anyhow::Result<Api> {
-        Api::new(&self.http)
+        let trust = Trust {
+            ca_file: self.ca_file.as_deref(),
+            client: self.client_cert.as_deref().zip(self.client_key.as_deref()),
+        };
+        Api::new(&self.http, &trust)
     }
 }
 

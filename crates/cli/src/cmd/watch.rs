@@ -258,10 +258,7 @@ mod tests {
             services: vec!["web".to_owned(), "a&b".to_owned()],
             passing: true,
             tags: vec!["x y".to_owned()],
-            asking: Asking {
-                http: String::new(),
-                json: false,
-            },
+            asking: Asking::default(),
         };
         let query = "service=web&service=a%26b&tag=x+y&passing=true";
         assert_eq!(watch.query(), query);

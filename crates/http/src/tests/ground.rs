@@ -84,6 +84,7 @@ impl Ground {
             revision: "abc".to_owned(),
             gossip: "10.0.0.1:8301".parse().unwrap(),
             http: "127.0.0.1:8500".parse().unwrap(),
+            https: None,
             dns: "127.0.0.1:8600".parse().unwrap(),
             allowed_hosts: vec!["registry.example".to_owned()],
             cluster: "test".to_owned(),

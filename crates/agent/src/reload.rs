@@ -1,0 +1,28 @@
+//! What is read anew on SIGHUP and by `PUT /v1/agent/reload`.
+
+use crate::{certificates::Certificates, definitions::DefinitionFiles};
+
+/// The files that an agent follows. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Reload {
+    pub(crate) definitions: DefinitionFiles,
+    pub(crate) certificates: Option<Certificates>,
+}
+
+impl Reload {
+    /// Reads all of them, also if some cannot be used. An error is a reason for people; what it speaks
+    /// of stays as it was.
+    pub(crate) async fn run(self) -> Result<(), String> {
+        let definitions = self.definitions.reload().await;
+        let definitions = definitions
+            .map_err(|reason| format!("the definition files stay as they were: {reason}"));
+        let certificates = match self.certificates {
+            Some(certificates) => certificates.reload().await,
+            None => Ok(()),
+        };
+        match (definitions, certificates) {
+            (Err(one), Err(other)) => Err(format!("{one}; {other}")),
+            (definitions, certificates) => definitions.and(certificates),
+        }
+    }
+}
