@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, fmt::Write as _, fs, path::PathBuf};
 
 use tidings_tests::{
     agent::Agent,
+    authority::{self, Authority},
     cluster,
     stage::{Needs, story},
 };
@@ -66,7 +67,10 @@ fn used(text: &str) -> BTreeSet<&str> {
 fn every_figure_is_described_and_alerts_and_dashboard_use_what_there_is() {
     let name = "every_figure_is_described_and_alerts_and_dashboard_use_what_there_is";
     story(name, Needs::Nothing, |stage| {
-        let agent = Agent::start(cluster::spec(stage, "a"));
+        Authority::new().pair().write(stage.dir());
+        let mut spec = cluster::spec(stage, "a");
+        spec.more = authority::flags(stage.free_addr(), stage.dir());
+        let agent = Agent::start(spec);
         let metrics = agent.http().get("/metrics").unwrap();
         let figures = figures(&metrics.body);
         assert!(figures.len() > 100, "{figures:?}");
