@@ -14,7 +14,7 @@ use tidings_http::{
     ReloadFuture, SetupFuture,
 };
 use tidings_node::{Boot, Config, Node};
-use tidings_types::{CheckId, CheckKind, Departure, NodeId};
+use tidings_types::{CheckId, CheckKind, CheckStatus, Departure, NodeId};
 use tidings_view::{Commands, View, ViewSettings};
 use tokio::sync::{mpsc, watch};
 
@@ -263,8 +263,13 @@ impl FrontDoor {
 }
 
 impl Hooks for FrontDoor {
-    fn check_reported(&self, check: &CheckId, output: &str) {
-        self.counting.checks.ttl_touched(check, output);
+    fn check_reported(
+        &self,
+        check: &CheckId,
+        status: CheckStatus,
+        output: String,
+    ) -> (CheckStatus, String) {
+        self.counting.checks.ttl_touched(check, status, output)
     }
 
     fn allow_program(&self, check: &CheckId, kind: &CheckKind) -> bool {

@@ -24,9 +24,11 @@ use crate::{
     alias::Alias,
     clock::{RunClock, RunTime},
     http::HttpClients,
-    interval, reaper,
+    interval,
+    observation::{Observation, held},
+    reaper,
     supervisor::supervise,
-    ttl,
+    ttl::{self, ttl_of},
 };
 
 /// Runs that may be under way at the same time, over all checks: each may hold a socket.
@@ -129,10 +131,21 @@ pub(crate) struct Facts {
     pub(crate) output: String,
     /// Since when the status in force is critical without a break.
     pub(crate) critical_since: Option<RunTime>,
-    /// Reports of a TTL check's client so far.
-    pub(crate) touches: u64,
-    /// The output of the last of them.
-    pub(crate) touched_output: String,
+    /// What the client of a TTL check reports.
+    pub(crate) touched: Touched,
+}
+
+/// The reports of a TTL check's client.
+#[derive(Clone, Debug)]
+pub(crate) struct Touched {
+    /// How many there were so far.
+    pub(crate) times: u64,
+    /// When the last one came.
+    pub(crate) last: RunTime,
+    /// What it said.
+    pub(crate) status: CheckStatus,
+    pub(crate) output: String,
+    pub(crate) observation: Observation,
 }
 
 /// One check and its tasks.
@@ -224,17 +237,29 @@ impl<S: Sink> Checks<S> {
         }
     }
 
-    /// Starts the time to live of the TTL check `id` again: its client has just said `output`.
+    /// Starts the time to live of the TTL check `id` again: its client has just reported this. Returns
+    /// what the node is to be told: a check under observation stays critical, until its time is over.
     ///
     /// Call it before the client's report goes to the node, so that an expiry at the same moment
     /// cannot overtake the report. Other checks are not affected.
-    pub fn ttl_touched(&self, id: &CheckId, output: &str) {
+    pub fn ttl_touched(
+        &self,
+        id: &CheckId,
+        status: CheckStatus,
+        output: String,
+    ) -> (CheckStatus, String) {
+        let now = self.shared.clock.now();
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(check) = running.get(id) {
-            check.facts.send_modify(|facts| {
-                facts.touches += 1;
-                facts.touched_output = output.to_owned();
-            });
+        let Some(check) = running.get(id) else {
+            return (status, output);
+        };
+        let mut left = None;
+        check.facts.send_modify(|facts| {
+            left = facts.touch(&check.definition, status, &output, now);
+        });
+        match left {
+            Some(_) => (CheckStatus::Critical, held(&check.definition, &output)),
+            None => (status, output),
         }
     }
 
@@ -338,6 +363,30 @@ impl Running {
     }
 }
 
+impl Facts {
+    /// Takes a report of a TTL check's client. Returns how long it is observed before it counts.
+    fn touch(
+        &mut self,
+        definition: &Check,
+        status: CheckStatus,
+        output: &str,
+        now: RunTime,
+    ) -> Option<Duration> {
+        let touched = &mut self.touched;
+        let silence = now.saturating_sub(touched.last);
+        if ttl_of(definition).is_some_and(|ttl| silence >= ttl) {
+            touched.observation.reset();
+        }
+        touched.times += 1;
+        touched.last = now;
+        touched.status = status;
+        output.clone_into(&mut touched.output);
+        touched
+            .observation
+            .left(definition, self.status, status, now)
+    }
+}
+
 /// The check without what it found, for comparing definitions.
 fn definition_of(check: &Check) -> Check {
     Check {
@@ -352,19 +401,27 @@ fn first_facts(check: &Check, now: RunTime) -> Facts {
         status: check.status,
         output: check.output.to_string(),
         critical_since: (check.status == CheckStatus::Critical).then_some(now),
-        touches: 0,
-        touched_output: check.output.to_string(),
+        touched: Touched {
+            times: 0,
+            last: now,
+            status: check.status,
+            output: check.output.to_string(),
+            observation: Observation::default(),
+        },
     }
 }
 
 /// The facts after `old` once `check` is in force: the time in critical state goes on.
 fn advanced(old: &Facts, check: &Check, now: RunTime) -> Facts {
+    let mut touched = old.touched.clone();
+    if check.status != CheckStatus::Critical {
+        touched.observation.reset();
+    }
     Facts {
         status: check.status,
         output: check.output.to_string(),
         critical_since: (check.status == CheckStatus::Critical)
             .then(|| old.critical_since.unwrap_or(now)),
-        touches: old.touches,
-        touched_output: old.touched_output.clone(),
+        touched,
     }
 }

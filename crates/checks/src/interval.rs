@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::{
     Sink,
     checks::{Facts, RETRY, Shared},
+    observation::{Observation, held},
     output::{cut, limit_of},
     probe::{Found, Probe, timeout_of},
     thresholds::Thresholds,
@@ -30,6 +31,7 @@ pub(crate) struct Interval<S> {
     timeout: Duration,
     output_bytes: usize,
     thresholds: Thresholds,
+    observation: Observation,
     /// The output that was passed on last; `None` if that may have failed.
     passed_on: Option<String>,
 }
@@ -50,6 +52,7 @@ impl<S: Sink> Interval<S> {
             timeout: timeout_of(check),
             output_bytes: limit_of(check),
             thresholds: Thresholds::new(check),
+            observation: Observation::default(),
             passed_on: Some(facts.borrow().output.clone()),
         }
     }
@@ -65,11 +68,10 @@ impl<S: Sink> Interval<S> {
                 // Somebody may have asked since, in a call that changed no record.
                 probe = self.probe().await;
             }
-            let settled = match self.run_once(&probe).await {
+            let pause = match self.run_once(&probe).await {
                 Some(found) => self.judge(found).await,
-                None => false,
+                None => RETRY,
             };
-            let pause = if settled { self.interval } else { RETRY };
             due = self.shared.clock.now() + pause;
         }
     }
@@ -100,19 +102,34 @@ impl<S: Sink> Interval<S> {
         (found.status != CheckStatus::Critical || !stalled).then_some(found)
     }
 
-    /// Counts a result and passes it on if it is news. Returns false if that was refused.
-    async fn judge(&mut self, found: Found) -> bool {
-        let Some(status) = self.thresholds.count(found.status) else {
-            return true;
-        };
-        let output = cut(&found.output, self.output_bytes).to_owned();
+    /// Counts a result and passes it on if it is news. Returns the pause before the next run.
+    async fn judge(&mut self, found: Found) -> Duration {
         let in_force = self.facts.borrow().status;
+        let now = self.shared.clock.now();
+        let left = self
+            .observation
+            .left(&self.check, in_force, found.status, now);
+        // What ends an observation is a run at its end.
+        let pause = left.map_or(self.interval, |left| left.min(self.interval));
+        let Some(status) = self.thresholds.count(found.status) else {
+            return pause;
+        };
+        let is_observed = self.check.observe_ms > 0 && in_force == CheckStatus::Critical;
+        let (status, output) = match left {
+            Some(_) => (CheckStatus::Critical, held(&self.check, &found.output)),
+            // Too few failures in a row for critical are no success yet.
+            None if is_observed && found.status == CheckStatus::Critical => {
+                (in_force, found.output)
+            }
+            None => (status, found.output),
+        };
+        let output = cut(&output, self.output_bytes).to_owned();
         if status == in_force && self.passed_on.as_deref() == Some(&*output) {
-            return true;
+            return pause;
         }
         let answer = self.shared.report(&self.id, status, output.clone()).await;
         self.passed_on = answer.then_some(output);
-        answer
+        if answer { pause } else { RETRY }
     }
 }
 
@@ -127,6 +144,7 @@ impl<S> Clone for Interval<S> {
             timeout: self.timeout,
             output_bytes: self.output_bytes,
             thresholds: self.thresholds.clone(),
+            observation: self.observation,
             passed_on: self.passed_on.clone(),
         }
     }

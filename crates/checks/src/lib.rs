@@ -17,6 +17,7 @@
 //! | `ttl` | the loop of a check that its client keeps alive |
 //! | `reaper` | deregistration of an instance whose check stays critical |
 //! | `thresholds` | how many results in a row make a status |
+//! | `observation` | how long a check that was critical has to succeed |
 //! | `alias` | the loop of a check that repeats what is known of another service or node |
 //! | `probe`, `http`, `tcp`, `udp`, `grpc`, `http2`, `program`, `docker` | one run of a check |
 //! | `tls` | TLS of the checks that are not HTTP |
@@ -34,6 +35,7 @@ mod grpc;
 mod http;
 mod http2;
 mod interval;
+mod observation;
 mod output;
 mod probe;
 mod program;

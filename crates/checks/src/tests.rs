@@ -109,7 +109,7 @@ async fn a_ttl_check_expires_once_and_says_what_it_last_heard() {
     let (checks, mut told) = checks();
     let start = Instant::now();
     checks.set(id(), ttl_check(TTL_MS));
-    checks.ttl_touched(&id(), "all is well");
+    checks.ttl_touched(&id(), CheckStatus::Passing, "all is well".to_owned());
     let expired = "TTL expired (last output before timeout follows): all is well";
     assert_eq!(
         next(&mut told).await,
@@ -126,7 +126,7 @@ async fn each_report_starts_the_time_to_live_again() {
     checks.set(id(), ttl_check(TTL_MS));
     for _ in 0..5 {
         silence(&mut told, Duration::from_secs(9)).await;
-        checks.ttl_touched(&id(), "");
+        checks.ttl_touched(&id(), CheckStatus::Passing, String::new());
     }
     let last = Instant::now();
     assert_eq!(
@@ -215,6 +215,98 @@ async fn a_status_that_changed_elsewhere_does_not_restart_the_timer() {
     checks.set(id(), check);
     next(&mut told).await;
     assert!(about(start.elapsed(), 10), "{:?}", start.elapsed());
+}
+
+/// A TTL check that is critical and has to succeed for 20 s.
+fn observed() -> Check {
+    Check {
+        status: CheckStatus::Critical,
+        observe_ms: 20_000,
+        ..ttl_check(TTL_MS)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_ttl_check_under_observation_passes_when_its_time_is_over() {
+    let (checks, mut told) = checks();
+    checks.set(id(), observed());
+    let start = Instant::now();
+    for second in 0..20 {
+        let (status, output) = checks.ttl_touched(&id(), CheckStatus::Passing, "up".to_owned());
+        assert_eq!(status, CheckStatus::Critical, "after {second} s");
+        assert!(output.ends_with("before that counts: up"), "{output}");
+        silence(&mut told, Duration::from_millis(990)).await;
+    }
+    let passes = Told::Report(CheckStatus::Passing, "up".to_owned());
+    assert_eq!(next(&mut told).await, passes);
+    assert!(about(start.elapsed(), 20), "{:?}", start.elapsed());
+    checks.set(
+        id(),
+        Check {
+            status: CheckStatus::Passing,
+            ..observed()
+        },
+    );
+    let said = checks.ttl_touched(&id(), CheckStatus::Warning, "busy".to_owned());
+    assert_eq!(said, (CheckStatus::Warning, "busy".to_owned()));
+    // That it is critical again, by whatever way, begins afresh.
+    assert!(matches!(
+        next(&mut told).await,
+        Told::Report(CheckStatus::Critical, _)
+    ));
+    checks.set(id(), observed());
+    silence(&mut told, Duration::from_secs(60)).await;
+    let (status, _) = checks.ttl_touched(&id(), CheckStatus::Passing, String::new());
+    assert_eq!(status, CheckStatus::Critical);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_or_silence_begins_the_observation_of_a_ttl_check_afresh() {
+    let (checks, mut told) = checks();
+    checks.set(id(), observed());
+    let touch = |status| checks.ttl_touched(&id(), status, String::new()).0;
+    assert_eq!(touch(CheckStatus::Passing), CheckStatus::Critical);
+    silence(&mut told, Duration::from_secs(9)).await;
+    assert_eq!(touch(CheckStatus::Critical), CheckStatus::Critical);
+    silence(&mut told, Duration::from_secs(9)).await;
+    assert_eq!(touch(CheckStatus::Passing), CheckStatus::Critical);
+    let expired = Told::Report(CheckStatus::Critical, "TTL expired".to_owned());
+    assert_eq!(next(&mut told).await, expired);
+    silence(&mut told, Duration::from_secs(60)).await;
+    let start = Instant::now();
+    for _ in 0..3 {
+        assert_eq!(touch(CheckStatus::Passing), CheckStatus::Critical);
+        sleep(Duration::from_secs(6)).await;
+    }
+    assert_eq!(touch(CheckStatus::Passing), CheckStatus::Critical);
+    assert!(matches!(
+        next(&mut told).await,
+        Told::Report(CheckStatus::Passing, _)
+    ));
+    assert!(about(start.elapsed(), 20), "{:?}", start.elapsed());
+}
+
+#[tokio::test]
+async fn a_check_under_observation_stays_critical_until_a_run_at_its_end() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let (checks, mut told) = checks();
+    let mut check = tcp_check(address);
+    check.observe_ms = 1_500;
+    let start = Instant::now();
+    checks.set(id(), check.clone());
+    let Told::Report(CheckStatus::Critical, held) = next(&mut told).await else {
+        panic!("it is observed first");
+    };
+    assert!(held.contains("observed for 1.5 s"), "{held}");
+    check.output = held.into();
+    checks.set(id(), check);
+    let passed = next(&mut told).await;
+    assert!(
+        matches!(passed, Told::Report(CheckStatus::Passing, _)),
+        "{passed:?}"
+    );
+    assert!(start.elapsed() >= Duration::from_millis(1_500));
 }
 
 #[tokio::test]

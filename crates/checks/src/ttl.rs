@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use crate::{
     Sink,
     checks::{Facts, RETRY, Shared},
+    clock::RunTime,
     output::{cut, limit_of},
 };
 
@@ -23,6 +24,7 @@ pub(crate) struct Ttl<S> {
     shared: Arc<Shared<S>>,
     facts: watch::Receiver<Facts>,
     ttl: Duration,
+    check: Check,
     output_bytes: usize,
 }
 
@@ -33,16 +35,12 @@ impl<S: Sink> Ttl<S> {
         shared: &Arc<Shared<S>>,
         facts: &watch::Receiver<Facts>,
     ) -> Self {
-        let ttl_ms = match check.kind {
-            CheckKind::Ttl { ttl_ms } => ttl_ms,
-            _ => check.interval_ms,
-        };
         Self {
             id: id.clone(),
             shared: Arc::clone(shared),
             facts: facts.clone(),
-            // A time to live of nothing would spin; one millisecond expires as surely.
-            ttl: Duration::from_millis(ttl_ms.max(1)),
+            ttl: ttl_of(check).unwrap_or(Duration::MAX),
+            check: check.clone(),
             output_bytes: limit_of(check),
         }
     }
@@ -51,21 +49,24 @@ impl<S: Sink> Ttl<S> {
     pub(crate) async fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let first = self.facts.borrow_and_update().clone();
-        let mut touches = first.touches;
+        let mut times = first.touched.times;
+        // The end of an observation that was refused is told again.
+        let mut again = Duration::ZERO;
         let mut due = shared.clock.now() + self.ttl;
         // An expiry from before a restart needs no second report.
         let mut expired =
             first.status == CheckStatus::Critical && first.output.starts_with(EXPIRED);
         loop {
+            let ends = self.observation_ends().map(|ends| ends.max(again));
             tokio::select! {
                 biased;
                 changed = self.facts.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    let seen = self.facts.borrow_and_update().touches;
-                    if seen != touches {
-                        touches = seen;
+                    let seen = self.facts.borrow_and_update().touched.times;
+                    if seen != times {
+                        times = seen;
                         due = shared.clock.now() + self.ttl;
                         expired = false;
                     }
@@ -74,13 +75,32 @@ impl<S: Sink> Ttl<S> {
                     expired = self.expire().await;
                     due = shared.clock.now() + RETRY;
                 }
+                () = shared.clock.reach(ends.unwrap_or(Duration::MAX)), if !expired && ends.is_some() => {
+                    self.pass_on().await;
+                    again = shared.clock.now() + RETRY;
+                }
             }
         }
     }
 
+    /// When what the client last said counts, if that is still to come.
+    fn observation_ends(&self) -> Option<RunTime> {
+        let facts = self.facts.borrow();
+        let is_held = facts.status == CheckStatus::Critical;
+        let ends = facts.touched.observation.ends(&self.check);
+        ends.filter(|_| is_held)
+    }
+
+    /// Reports what the client last said, once it counts.
+    async fn pass_on(&self) {
+        let touched = self.facts.borrow().touched.clone();
+        let output = cut(&touched.output, self.output_bytes).to_owned();
+        self.shared.report(&self.id, touched.status, output).await;
+    }
+
     /// Reports the expiry. Returns false if that was refused.
     async fn expire(&self) -> bool {
-        let last = self.facts.borrow().touched_output.clone();
+        let last = self.facts.borrow().touched.output.clone();
         let text = if last.is_empty() || last.starts_with(EXPIRED) {
             EXPIRED.to_owned()
         } else {
@@ -98,6 +118,15 @@ impl<S: Sink> Ttl<S> {
     }
 }
 
+/// The time to live of a TTL check.
+pub(crate) fn ttl_of(check: &Check) -> Option<Duration> {
+    match check.kind {
+        // A time to live of nothing would spin; one millisecond expires as surely.
+        CheckKind::Ttl { ttl_ms } => Some(Duration::from_millis(ttl_ms.max(1))),
+        _ => None,
+    }
+}
+
 impl<S> Clone for Ttl<S> {
     fn clone(&self) -> Self {
         Self {
@@ -105,6 +134,7 @@ impl<S> Clone for Ttl<S> {
             shared: Arc::clone(&self.shared),
             facts: self.facts.clone(),
             ttl: self.ttl,
+            check: self.check.clone(),
             output_bytes: self.output_bytes,
         }
     }

@@ -114,10 +114,12 @@ async fn found(call: Call, status: &str, output: String) -> Answer {
             id.as_str()
         )));
     }
-    let output = definition::cut_output(output, check.check.output_bytes_max);
+    let cut = |output| definition::cut_output(output, check.check.output_bytes_max);
     // The client is there, whatever becomes of its word: a disk that refuses it, or is slow to take
     // it, is no sign that the service is ill.
-    call.state.hooks().check_reported(&id, &output);
+    let hooks = call.state.hooks();
+    let (status, output) = hooks.check_reported(&id, status, cut(output));
+    let output = cut(output);
     let command = Command::UpdateCheck { id, status, output };
     ack::write(&call, command).await
 }

@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tidings_types::{CheckId, CheckKind, ServiceId};
+use tidings_types::{CheckId, CheckKind, CheckStatus, ServiceId};
 use tidings_view::{Commands, View};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
@@ -80,8 +80,14 @@ pub type ReloadFuture = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>
 /// What an endpoint needs of the agent beside view and commands.
 pub trait Hooks: fmt::Debug + Send + Sync + 'static {
     /// A client reports on the TTL check `check`: its time starts anew. Called before the node hears
-    /// of it, and whether or not the node takes it.
-    fn check_reported(&self, check: &CheckId, output: &str);
+    /// of it, and whether or not the node takes it. Returns what the node is to hear: a check that has
+    /// to succeed for a while before it passes stays critical until then.
+    fn check_reported(
+        &self,
+        check: &CheckId,
+        status: CheckStatus,
+        output: String,
+    ) -> (CheckStatus, String);
 
     /// Lets the check `check` run a program, because a remote caller asks for it. Returns false if
     /// the agent's settings do not allow that, or too many run already. Called before the node

@@ -170,6 +170,9 @@ pub struct Check {
     pub failures_before_warning: u32,
     /// Failures in a row before it is critical; 0 and 1 mean at once.
     pub failures_before_critical: u32,
+    /// Milliseconds for which a critical check must succeed without a break before it leaves that
+    /// state; 0 means at once.
+    pub observe_ms: u32,
     /// Milliseconds in critical state after which the owner deregisters its instance; 0 never.
     pub deregister_after_ms: u64,
     /// Bytes of output kept.
@@ -193,6 +196,7 @@ impl Check {
             success_before_passing: 0,
             failures_before_warning: 0,
             failures_before_critical: 0,
+            observe_ms: 0,
             deregister_after_ms: 0,
             output_bytes_max: 0,
             status: CheckStatus::Critical,

@@ -12,7 +12,7 @@ use tidings_http::{
     AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal, Limits, Metrics,
     Setup, SetupFuture, router,
 };
-use tidings_types::{CheckId, NodeName, Refusal};
+use tidings_types::{CheckId, CheckStatus, NodeName, Refusal};
 use tidings_view::{CommandReceiver, ViewSettings, ViewWriter, channel, commands};
 use tokio::{
     runtime::{Builder, Runtime},
@@ -167,7 +167,14 @@ impl Answer {
 struct Silent;
 
 impl Hooks for Silent {
-    fn check_reported(&self, _: &CheckId, _: &str) {}
+    fn check_reported(
+        &self,
+        _: &CheckId,
+        status: CheckStatus,
+        output: String,
+    ) -> (CheckStatus, String) {
+        (status, output)
+    }
     fn leave(&self) {}
     fn keyring(&self, _: KeyringCall, _: bool) -> KeyringFuture {
         Box::pin(ready(Err(KeyringRefusal::Misuse(String::new()))))

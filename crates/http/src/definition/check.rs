@@ -26,6 +26,7 @@ pub(crate) struct WrittenCheck {
     success_before_passing: i64,
     failures_before_warning: i64,
     failures_before_critical: i64,
+    observe_ms: u64,
     deregister_after_ms: u64,
     output_bytes_max: i64,
 }
@@ -50,6 +51,7 @@ impl WrittenCheck {
             success_before_passing: number(&mut object, "SuccessBeforePassing")?,
             failures_before_warning: number(&mut object, "FailuresBeforeWarning")?,
             failures_before_critical: number(&mut object, "FailuresBeforeCritical")?,
+            observe_ms: object.duration_ms(&["ObserveBeforePassing"])?,
             deregister_after_ms: object.duration_ms(DEREGISTER)?,
             output_bytes_max: number(&mut object, "OutputMaxSize")?,
             others: OtherKinds::decode(&mut object)?,
@@ -92,6 +94,7 @@ impl WrittenCheck {
             success_before_passing: count(self.success_before_passing),
             failures_before_warning: count(self.failures_before_warning),
             failures_before_critical: count(self.failures_before_critical),
+            observe_ms: u32::try_from(self.observe_ms).unwrap_or(OBSERVE_MS_MAX),
             deregister_after_ms: self.deregister_after_ms,
             output_bytes_max,
             status,
@@ -114,6 +117,12 @@ impl WrittenCheck {
             "TTL must be not be set for Alias checks"
         } else if !needs_interval && !is_alias && self.ttl_ms == 0 {
             "TTL must be > 0 for TTL checks"
+        } else if is_alias && self.observe_ms > 0 {
+            "ObserveBeforePassing cannot be set for Alias checks; set it where they point to"
+        } else if self.observe_ms > OBSERVE_MS_MAX.into() {
+            "ObserveBeforePassing can be 1h at most"
+        } else if (1..=self.observe_ms).contains(&self.deregister_after_ms) {
+            "ObserveBeforePassing must be shorter than DeregisterCriticalServiceAfter"
         } else if self.output_bytes_max < 0 {
             "MaxOutputMaxSize must be positive"
         } else if self.failures_before_warning > self.failures_before_critical {
@@ -200,6 +209,8 @@ pub(crate) const DEREGISTER: &[&str] = &[
     "deregister_critical_service_after",
 ];
 
+/// How long a check may be observed before it passes.
+const OBSERVE_MS_MAX: u32 = 3_600_000;
 /// A shorter interval is raised to this.
 const INTERVAL_MS_MIN: u64 = 1_000;
 /// How long one run of a check may take unless it says.

@@ -236,6 +236,14 @@ async fn checks_are_registered_and_reported_on() {
         *ground.calls.lock().unwrap(),
         ["reported disk: 50%", "reported disk: ", "reported disk: ok"]
     );
+    // What the node is told is the runner's word.
+    let observed = "/v1/agent/check/pass/disk?note=observed";
+    ground.done(observed, "").await;
+    let check = ground.get("/v1/agent/checks").await.json()["disk"].clone();
+    assert_eq!(
+        (&check["Status"], &check["Output"]),
+        (&"critical".into(), &"not yet: observed".into())
+    );
     let bad = r#"{"Status":"unknown"}"#;
     let text = "Invalid check status: 'unknown'";
     ground
@@ -248,7 +256,7 @@ async fn checks_are_registered_and_reported_on() {
         .await
         .is(500, text);
     ground.done("/v1/agent/check/deregister/disk", "").await;
-    assert_eq!(ground.calls.lock().unwrap().len(), 3);
+    assert_eq!(ground.calls.lock().unwrap().len(), 4);
 }
 
 #[tokio::test]
@@ -691,5 +699,17 @@ const BAD_CHECKS: &[(&str, &str)] = &[
     (
         r#""TTL":"1s","OutputMaxSize":-1"#,
         "Invalid check: MaxOutputMaxSize must be positive",
+    ),
+    (
+        r#""TTL":"1s","ObserveBeforePassing":"61m""#,
+        "Invalid check: ObserveBeforePassing can be 1h at most",
+    ),
+    (
+        r#""TTL":"1s","ObserveBeforePassing":"2m","DeregisterCriticalServiceAfter":"2m""#,
+        "Invalid check: ObserveBeforePassing must be shorter than DeregisterCriticalServiceAfter",
+    ),
+    (
+        r#""AliasService":"x","ObserveBeforePassing":"1s""#,
+        "Invalid check: ObserveBeforePassing cannot be set for Alias checks; set it where they point to",
     ),
 ];

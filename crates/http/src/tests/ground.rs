@@ -12,8 +12,8 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use tidings_types::{
-    Body as Record, CheckId, Key, Liveness, MemberStatus, Node, NodeId, NodeName, Roster,
-    RosterEntry, Timestamp, Update,
+    Body as Record, CheckId, CheckStatus, Key, Liveness, MemberStatus, Node, NodeId, NodeName,
+    Roster, RosterEntry, Timestamp, Update,
 };
 use tidings_view::{View, ViewSettings, channel, commands};
 use tower_service::Service;
@@ -219,9 +219,18 @@ fn web(n: u8) -> tidings_types::Instance {
 struct Recorder(Arc<Mutex<Vec<String>>>, LogTap);
 
 impl Hooks for Recorder {
-    fn check_reported(&self, check: &CheckId, output: &str) {
+    fn check_reported(
+        &self,
+        check: &CheckId,
+        status: CheckStatus,
+        output: String,
+    ) -> (CheckStatus, String) {
         let call = format!("reported {check}: {output}");
         self.0.lock().unwrap().push(call);
+        if output == "observed" {
+            return (CheckStatus::Critical, "not yet: observed".to_owned());
+        }
+        (status, output)
     }
 
     fn definition_file(&self, what: Defined<'_>) -> Option<String> {
