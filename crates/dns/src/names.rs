@@ -45,7 +45,7 @@ fn within<'a>(labels: impl IntoIterator<Item = &'a str>, zone: &Name) -> Option<
 
 #[cfg(test)]
 mod tests {
-    use tidings_types::Place;
+    use tidings_types::Address;
 
     use super::*;
 
@@ -77,7 +77,7 @@ mod tests {
         for tail in [60, 61, 62] {
             let text = format!("{longest}.{}", "t".repeat(tail));
             assert_eq!(
-                Place::of(&text).is_some(),
+                Address::of(&text).is_some(),
                 of_host(&text).is_some(),
                 "{tail}"
             );
@@ -85,10 +85,10 @@ mod tests {
         for text in [
             "db", "db.", "a b", "a..b", "", ".", "..", "x.\u{fc}", "_s", "-", "a/b",
         ] {
-            let is_host = matches!(Place::of(text), Some(Place::Host(_)));
+            let is_host = matches!(Address::of(text), Some(Address::Host(_)));
             assert_eq!(is_host, of_host(text).is_some(), "{text:?}");
         }
         let label = "x".repeat(64);
-        assert_eq!((Place::of(&label), of_host(&label)), (None, None));
+        assert_eq!((Address::of(&label), of_host(&label)), (None, None));
     }
 }

@@ -179,9 +179,9 @@ enum Place {
 impl Place {
     /// `None` if the text is neither an IP address nor a host name.
     fn of(address: &str) -> Option<Self> {
-        match tidings_types::Place::of(address)? {
-            tidings_types::Place::Ip(ip) => Some(Self::Ip(ip)),
-            tidings_types::Place::Host(host) => names::of_host(host).map(Self::Host),
+        match tidings_types::Address::of(address)? {
+            tidings_types::Address::Ip(ip) => Some(Self::Ip(ip)),
+            tidings_types::Address::Host(host) => names::of_host(host).map(Self::Host),
         }
     }
 }

@@ -12,7 +12,7 @@ mod reason;
 mod removed;
 
 use serde::Serialize;
-use tidings_types::{CheckStatus, NodeId, Place, ServiceId, Texts};
+use tidings_types::{Address, CheckStatus, NodeId, ServiceId, Texts};
 use tidings_view::{InstanceView, Listed, NodeKey, View};
 
 use self::{
@@ -168,7 +168,7 @@ impl<'a> Explained<'a> {
             in_health,
             in_passing: in_health && status == CheckStatus::Passing,
             // DNS knows tags, and neither filters nor metadata of nodes.
-            in_dns: listed.is_some_and(|listed| Place::of(listed.address()).is_some())
+            in_dns: listed.is_some_and(|listed| Address::of(listed.address()).is_some())
                 && question.selection.takes_tags(&instance.instance.tags)
                 && status <= CheckStatus::Warning,
             reasons: reasons.done(),

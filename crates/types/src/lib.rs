@@ -21,10 +21,11 @@
 //! | [`liveness`] | [`Liveness`] and [`Roster`]: what this agent knows of its members |
 //! | [`command`] | [`Command`], [`Registration`] and [`Outcome`]: what a client asks of the node |
 //! | [`update`] | [`Update`]: what the node tells the read view |
-//! | [`place`] | [`Place`]: what an address in a record is |
+//! | [`address`] | [`Address`]: what an address in a record is |
 //! | [`probe`] | [`Probe`]: rare states that a simulation wants to know it has met |
 //! | [`limits`] | every named limit that more than one crate needs |
 
+pub mod address;
 pub mod cluster_key;
 pub mod command;
 pub mod event;
@@ -36,7 +37,6 @@ pub mod lineage;
 pub mod liveness;
 pub mod name;
 pub mod packed;
-pub mod place;
 pub mod probe;
 pub mod record;
 pub mod text;
@@ -44,6 +44,7 @@ pub mod time;
 pub mod update;
 pub mod version;
 
+pub use address::Address;
 pub use cluster_key::{ClusterKey, ClusterKeyId, ParseClusterKeyIdError};
 pub use command::{Command, Outcome, Refusal, Registration};
 pub use event::{Event, EventId};
@@ -54,7 +55,6 @@ pub use lineage::Lineage;
 pub use liveness::{Liveness, MemberStatus, Roster, RosterEntry};
 pub use name::{CheckId, NameError, NodeName, ServiceId, ServiceName};
 pub use packed::{Headers, TaggedAddresses, TextMap, Texts};
-pub use place::Place;
 pub use probe::{Probe, Probes};
 pub use record::{
     AliasCheck, Body, Check, CheckKind, CheckStatus, Departure, DockerCheck, Endpoint,

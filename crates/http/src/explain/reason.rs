@@ -1,7 +1,7 @@
 //! Why an instance is handed out, or is not.
 
 use serde::Serialize;
-use tidings_types::{CheckKind, CheckStatus, Departure, MemberStatus, Place};
+use tidings_types::{Address, CheckKind, CheckStatus, Departure, MemberStatus};
 use tidings_view::{CheckView, InstanceView, Listed, NodeKey, Overlay, Standing, View};
 
 use super::Question;
@@ -229,7 +229,7 @@ impl Reasons {
 
     /// Whether DNS can say where it is.
     pub(super) fn of_place(&mut self, listed: &Listed) {
-        if Place::of(listed.address()).is_none() {
+        if Address::of(listed.address()).is_none() {
             let text = format!(
                 "its address {:?} is neither an IP address nor a host name: DNS cannot say it; \
                  register it with one that is",

@@ -5,14 +5,14 @@ use std::net::IpAddr;
 /// Where an address leads, as DNS can say it. HTTP hands any address out as it stands; DNS leaves
 /// out what is no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place<'a> {
+pub enum Address<'a> {
     /// An IP address.
     Ip(IpAddr),
     /// A host name: labels of 1 to 63 bytes, together no more than a name may have.
     Host(&'a str),
 }
 
-impl<'a> Place<'a> {
+impl<'a> Address<'a> {
     /// `None` if the text is neither.
     pub fn of(address: &'a str) -> Option<Self> {
         if let Ok(ip) = address.parse() {
@@ -41,12 +41,12 @@ mod tests {
     #[test]
     fn addresses_are_told_from_hosts_and_both_from_nonsense() {
         let ip = "2001:db8::1".parse().unwrap();
-        assert_eq!(Place::of("2001:db8::1"), Some(Place::Ip(ip)));
+        assert_eq!(Address::of("2001:db8::1"), Some(Address::Ip(ip)));
         for host in ["db", "db.example", "db.example.", &"x".repeat(63)] {
-            assert_eq!(Place::of(host), Some(Place::Host(host)));
+            assert_eq!(Address::of(host), Some(Address::Host(host)));
         }
         for none in ["", ".", "a..b", ".a", &"x".repeat(64), &"a.".repeat(128)] {
-            assert_eq!(Place::of(none), None, "{none:?}");
+            assert_eq!(Address::of(none), None, "{none:?}");
         }
     }
 }
