@@ -10,6 +10,7 @@ use tidings_tests::{
     agent::Agent,
     cluster,
     lab::{Cut, Lab},
+    programs::told,
     stage::{Needs, Stage, story},
     stats::{Spans, times},
     wait::{self, ensure},
@@ -131,6 +132,9 @@ fn partition(stage: &Stage, shape: &Shape, removal: Removal) {
             });
             noticed.push(span);
         }
+        if round == 0 {
+            dig_shows_the_age(&lab, shape);
+        }
         write_on_each_side(&lab, shape, round);
         let lasts = if round == 0 {
             remove(&lab, shape, removal);
@@ -246,6 +250,37 @@ fn ensure_cut_off(lab: &Lab, side: &[usize]) -> Result<(), String> {
         })?;
     }
     Ok(())
+}
+
+/// Expects `dig` to show how old what an island serves is, and nobody to keep it.
+fn dig_shows_the_age(lab: &Lab, shape: &Shape) {
+    let count = lab.agents.len();
+    let islands = shape.sides.iter().filter(|side| 2 * side.len() <= count);
+    for side in islands {
+        let dns = lab.agents[side[0]].spec().dns;
+        let (at, port) = (format!("@{}", dns.ip()), dns.port().to_string());
+        let shown = told("dig", &[&at, "-p", &port, "web.service.consul", "SRV"]);
+        let Some(shown) = shown else {
+            return;
+        };
+        let stale = count - side.len();
+        let remark = format!("{stale} of {count} instances are stale, oldest word ");
+        for part in ["EDE: 3 (Stale Answer)", &remark] {
+            assert!(shown.contains(part), "{part} is not in {shown}");
+        }
+        let answers: Vec<_> = shown
+            .lines()
+            .filter(|line| line.contains("\tSRV\t"))
+            .collect();
+        assert_eq!(answers.len(), count, "{shown}");
+        let kept_s = |line: &&str| line.split_whitespace().nth(1).map(str::to_owned);
+        assert!(
+            answers
+                .iter()
+                .all(|line| kept_s(line).as_deref() == Some("0")),
+            "{shown}"
+        );
+    }
 }
 
 /// What must hold once all agree.

@@ -4,12 +4,15 @@ use std::iter;
 
 use hickory_proto::{
     ProtoError,
-    op::{EmitAndCount, emit_message_parts},
+    op::{Edns, EmitAndCount, emit_message_parts},
     rr::{Name, Record},
     serialize::binary::{BinEncodable, BinEncoder},
 };
 
-use crate::{message::Question, reply::Reply};
+use crate::{
+    message::{self, Question},
+    reply::Reply,
+};
 
 /// Bytes that every client can take over UDP.
 const UDP_BYTES_MIN: u16 = 512;
@@ -52,17 +55,40 @@ impl Room {
 
 /// Writes the answer, with as many records as fit, first ones first, each with what it needs in the
 /// additional section. Returns it and whether records were left out; `None` if not even an empty answer can be written.
+///
+/// A remark that the answer is stale gives way if there would be no record left beside it.
 pub(crate) fn write(question: &Question, reply: &Reply, room: Room) -> Option<(Vec<u8>, bool)> {
+    let plain = question.edns.as_ref();
+    let stale = reply.stale.as_ref().zip(plain);
+    let stale = stale.map(|(text, edns)| message::stale(edns, text));
+    let written = stale
+        .and_then(|edns| write_with(question, reply, room, Some(&edns)))
+        .filter(|written| written.answers > 0)
+        .or_else(|| write_with(question, reply, room, plain))?;
+    Some((written.bytes, written.left_out))
+}
+
+struct Written {
+    bytes: Vec<u8>,
+    answers: usize,
+    left_out: bool,
+}
+
+fn write_with(
+    question: &Question,
+    reply: &Reply,
+    room: Room,
+    edns: Option<&Edns>,
+) -> Option<Written> {
     let attempt = |part: Part<'_>| {
-        let left_out = reply.cut || part.answers.len() < reply.answers.len();
-        let bytes = encode(
-            question,
-            reply,
-            &part,
-            room,
-            left_out && room.flag_truncation,
-        )?;
-        Some((bytes, left_out))
+        let answers = part.answers.len();
+        let left_out = reply.cut || answers < reply.answers.len();
+        let truncated = left_out && room.flag_truncation;
+        Some(Written {
+            bytes: encode(question, reply, &part, room, edns, truncated)?,
+            answers,
+            left_out,
+        })
     };
     attempt(Part::whole(reply)).or_else(|| {
         let fit = greatest(reply.answers.len(), |answers| {
@@ -130,6 +156,7 @@ fn encode(
     reply: &Reply,
     part: &Part<'_>,
     room: Room,
+    edns: Option<&Edns>,
     truncated: bool,
 ) -> Option<Vec<u8>> {
     let mut metadata = question.metadata;
@@ -148,7 +175,7 @@ fn encode(
         &mut section(part.answers),
         &mut section(part.authorities),
         &mut section(part.additionals),
-        question.edns.as_ref(),
+        edns,
         None,
         &mut encoder,
     )

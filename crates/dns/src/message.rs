@@ -96,6 +96,21 @@ impl Question {
     }
 }
 
+/// `edns` with the remark that the answer is stale (RFC 8914), which `dig` shows and resolvers pass over.
+pub(crate) fn stale(edns: &Edns, text: &str) -> Edns {
+    let mut option = STALE_ANSWER.to_be_bytes().to_vec();
+    option.extend_from_slice(text.as_bytes());
+    let mut edns = edns.clone();
+    edns.options_mut()
+        .insert(EdnsOption::Unknown(EXTENDED_ERROR, option));
+    edns
+}
+
+/// The option of an extended DNS error, which the codec does not know by name.
+pub(crate) const EXTENDED_ERROR: u16 = 15;
+/// The code of its "Stale Answer".
+pub(crate) const STALE_ANSWER: u16 = 3;
+
 /// The answer to a packet that cannot be read: its header, with `code` and no content.
 pub(crate) fn failure(packet: &[u8], code: ResponseCode) -> Option<Vec<u8>> {
     let header = packet.get(..HEADER_BYTES)?;

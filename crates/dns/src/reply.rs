@@ -20,6 +20,8 @@ pub(crate) struct Reply {
     pub(crate) needs: Vec<usize>,
     /// Whether there would have been more answers than any packet holds.
     pub(crate) cut: bool,
+    /// What is said of stale instances among the answers, if there are any.
+    pub(crate) stale: Option<String>,
     /// The owners of the additional records.
     owners: BTreeSet<Name>,
 }
@@ -34,6 +36,7 @@ impl Reply {
             additionals: Vec::new(),
             needs: Vec::new(),
             cut: false,
+            stale: None,
             owners: BTreeSet::new(),
         }
     }

@@ -1,5 +1,7 @@
 //! What clients of services see.
 
+use hickory_proto::rr::rdata::opt::{EdnsCode, EdnsOption};
+
 use super::*;
 
 /// web: two on n1 (one with an address of its own), one on n2 at a host name.
@@ -267,4 +269,60 @@ fn times_to_live_are_those_of_the_settings() {
     assert_eq!(answer("n1.node.consul.", RecordType::A).answers[0].ttl, 7);
     let negative = answer("x.service.consul.", RecordType::A);
     assert_eq!(negative.authorities[0].ttl, 9);
+}
+
+#[test]
+fn a_stale_answer_says_how_old_it_is_and_is_not_kept() {
+    let mut world = World::new();
+    for n in 2..=3 {
+        world.node(n, &format!("n{n}"), &format!("10.0.0.{n}"));
+        world.instance(n, &format!("web-{n}"), |_| {});
+    }
+    let dns = world.dns_with(|settings| settings.service_ttl_s = 30);
+    let asked = |edns| {
+        let asked = query("web.service.consul.", RecordType::SRV, edns);
+        ask(&dns, &asked, Transport::Udp)
+    };
+    let remark = |answer: &Message| {
+        let option = answer.edns.as_ref()?.option(EdnsCode::Unknown(15)).cloned();
+        match option? {
+            EdnsOption::Unknown(_, bytes) => Some(bytes),
+            other => panic!("not {other:?}"),
+        }
+    };
+    let live = asked(Some(1_232));
+    assert_eq!((remark(&live), live.answers[0].ttl), (None, 30));
+    world.liveness(3, Liveness::Stale);
+    let stale = asked(Some(1_232));
+    let text = b"1 of 2 instances are stale, oldest word 60 s ago";
+    assert_eq!(remark(&stale), Some([&[0, 3][..], text].concat()));
+    assert_eq!(stale.answers.len(), 2);
+    let of_services = stale.answers.iter().chain(&stale.additionals);
+    assert!(
+        of_services.clone().all(|record| record.ttl == 0),
+        "{stale:?}"
+    );
+    // Without EDNS there is no place for it.
+    let plain = asked(None);
+    assert!(
+        plain.edns.is_none() && plain.answers.len() == 2,
+        "{plain:?}"
+    );
+}
+
+#[test]
+fn a_record_comes_before_the_remark_that_it_is_stale() {
+    let mut world = World::new();
+    world.node(2, "n2", "10.0.0.2");
+    // As long as a name may be, thrice: no room is left for a remark in 512 bytes.
+    let label = "a".repeat(60);
+    let host = format!("{label}.{label}.{label}.{}", "b".repeat(40));
+    world.instance(2, "web-2", |instance| instance.address = host.into());
+    world.liveness(2, Liveness::Stale);
+    let dns = world.dns();
+    for bytes in 512..700 {
+        let asked = query("web.service.consul.", RecordType::SRV, Some(bytes));
+        let answer = ask(&dns, &asked, Transport::Udp);
+        assert_eq!(answer.answers.len(), 1, "{bytes}: {answer:?}");
+    }
 }

@@ -35,10 +35,16 @@ impl Zone<'_> {
             return None;
         }
         let mut reply = Reply::new(ResponseCode::NoError);
+        reply.stale = staleness(&usable);
+        // What is stale is to be asked for again as soon as the agent knows better.
+        let ttl_s = match reply.stale {
+            None => self.settings.service_ttl_s,
+            Some(_) => STALE_TTL_S,
+        };
         if query.kind == RecordType::SRV {
-            self.push_srv(&mut reply, query, &usable);
+            self.push_srv(&mut reply, query, &usable, ttl_s);
         } else {
-            self.push_addresses(&mut reply, query, &usable);
+            self.push_addresses(&mut reply, query, &usable, ttl_s);
         }
         Some(reply)
     }
@@ -73,8 +79,7 @@ impl Zone<'_> {
     }
 
     /// Each address once. A host name is answered by one alias, and only if there is no address.
-    fn push_addresses(&self, reply: &mut Reply, query: &Query<'_>, usable: &[Usable]) {
-        let ttl_s = self.settings.service_ttl_s;
+    fn push_addresses(&self, reply: &mut Reply, query: &Query<'_>, usable: &[Usable], ttl_s: u32) {
         let mut seen = BTreeSet::new();
         let mut host = None;
         for one in usable {
@@ -101,8 +106,7 @@ impl Zone<'_> {
     }
 
     /// Each target and port once.
-    fn push_srv(&self, reply: &mut Reply, query: &Query<'_>, usable: &[Usable]) {
-        let ttl_s = self.settings.service_ttl_s;
+    fn push_srv(&self, reply: &mut Reply, query: &Query<'_>, usable: &[Usable], ttl_s: u32) {
         let mut seen = BTreeSet::new();
         let mut hosts = 0;
         for one in usable {
@@ -162,6 +166,20 @@ impl Zone<'_> {
     }
 }
 
+/// How many of them are stale, and how old the oldest word is, if any is.
+fn staleness(usable: &[Usable]) -> Option<String> {
+    let stale = usable.iter().filter_map(|one| one.listed.stale_for);
+    let oldest = stale.clone().max()?;
+    Some(format!(
+        "{} of {} instances are stale, oldest word {} s ago",
+        stale.count(),
+        usable.len(),
+        oldest.as_secs()
+    ))
+}
+
+/// Seconds for which an answer with stale instances may be kept.
+const STALE_TTL_S: u32 = 0;
 /// All instances are equal but for their weight.
 const PRIORITY: u16 = 1;
 /// Host names in one answer whose addresses are looked up and added: each lookup may be as large as
