@@ -326,3 +326,39 @@ fn a_record_comes_before_the_remark_that_it_is_stale() {
         assert_eq!(answer.answers.len(), 1, "{bytes}: {answer:?}");
     }
 }
+
+#[test]
+fn a_standby_is_answered_by_address_only_if_nothing_else_is_live() {
+    let mut world = World::new();
+    for n in 2..=3 {
+        world.node(n, &format!("n{n}"), &format!("10.0.0.{n}"));
+        world.instance(n, &format!("web-{n}"), |web| web.weights.warning = 0);
+    }
+    let asked = |world: &World| {
+        let weights = world.ask("web.service.consul.", RecordType::SRV).answers;
+        let weights = weights.iter().map(|record| match &record.data {
+            RData::SRV(srv) => srv.weight,
+            other => panic!("not {other:?}"),
+        });
+        let mut weights: Vec<_> = weights.collect();
+        weights.sort_unstable();
+        let mut addresses = addresses(&world.ask("web.service.consul.", RecordType::A));
+        addresses.sort_unstable();
+        let last_bytes = addresses.iter().map(|address| match address {
+            IpAddr::V4(v4) => v4.octets()[3],
+            IpAddr::V6(_) => 0,
+        });
+        (weights, last_bytes.collect::<Vec<_>>())
+    };
+    assert_eq!(asked(&world), (vec![1, 1], vec![2, 3]));
+    world.check(3, "web-3", Some("web-3"), CheckStatus::Warning);
+    assert_eq!(asked(&world), (vec![0, 1], vec![2]));
+    // Nobody knows whether the active one is still there.
+    world.liveness(2, Liveness::Stale);
+    assert_eq!(asked(&world), (vec![0, 1], vec![2, 3]));
+    world.liveness(2, Liveness::Hidden);
+    assert_eq!(asked(&world), (vec![0], vec![3]));
+    world.liveness(2, Liveness::Live);
+    world.check(2, "web-2", Some("web-2"), CheckStatus::Warning);
+    assert_eq!(asked(&world), (vec![0, 0], vec![2, 3]));
+}

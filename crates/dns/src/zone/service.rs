@@ -22,6 +22,17 @@ struct Usable {
     status: CheckStatus,
 }
 
+impl Usable {
+    /// Its share of traffic, by its health; 0 is a standby.
+    fn weight(&self) -> u16 {
+        let weights = self.listed.instance.instance.weights;
+        match self.status {
+            CheckStatus::Warning => weights.warning,
+            CheckStatus::Passing | CheckStatus::Critical => weights.passing,
+        }
+    }
+}
+
 impl Zone<'_> {
     /// `None` if no instance can be used.
     pub(super) fn service(
@@ -44,7 +55,14 @@ impl Zone<'_> {
         if query.kind == RecordType::SRV {
             self.push_srv(&mut reply, query, &usable, ttl_s);
         } else {
-            self.push_addresses(&mut reply, query, &usable, ttl_s);
+            // An address bears no weight, so one of weight 0 would get as much as any other.
+            let (active, standby): (Vec<_>, Vec<_>) =
+                usable.into_iter().partition(|one| one.weight() > 0);
+            self.push_addresses(&mut reply, query, &active, ttl_s);
+            let is_live = |one: &Usable| one.listed.stale_for.is_none();
+            if reply.answers.is_empty() || !active.iter().any(is_live) {
+                self.push_addresses(&mut reply, query, &standby, ttl_s);
+            }
         }
         Some(reply)
     }
@@ -121,10 +139,6 @@ impl Zone<'_> {
                 reply.cut = true;
                 return;
             }
-            let weight = match one.status {
-                CheckStatus::Warning => instance.weights.warning,
-                CheckStatus::Passing | CheckStatus::Critical => instance.weights.passing,
-            };
             let known = match &place {
                 Place::Host(host) if *host == target => {
                     hosts += 1;
@@ -136,7 +150,12 @@ impl Zone<'_> {
                 }
                 place => records_of(place, &target, ttl_s),
             };
-            let data = RData::SRV(SRV::new(PRIORITY, weight, instance.port, target.clone()));
+            let data = RData::SRV(SRV::new(
+                PRIORITY,
+                one.weight(),
+                instance.port,
+                target.clone(),
+            ));
             let answer = Record::from_rdata(query.name.clone(), ttl_s, data);
             reply.push_with(answer, &target, known);
         }
