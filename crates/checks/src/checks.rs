@@ -13,11 +13,7 @@ use std::{
 
 use tidings_types::{Check, CheckId, CheckKind, CheckStatus, Text};
 use tidings_view::View;
-use tokio::{
-    runtime::Handle,
-    sync::{Semaphore, watch},
-    task::JoinHandle,
-};
+use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 use crate::{
     Sink,
@@ -26,13 +22,12 @@ use crate::{
     http::HttpClients,
     interval,
     observation::{Observation, held},
+    places::Places,
     reaper,
     supervisor::supervise,
     ttl::{self, ttl_of},
 };
 
-/// Runs that may be under way at the same time, over all checks: each may hold a socket.
-pub const RUNS_AT_ONCE: usize = 256;
 /// Programs that checks may be allowed to run.
 pub const PROGRAMS_MAX: usize = 10_000;
 /// How long a refused report or request waits before it is made again.
@@ -52,7 +47,7 @@ pub struct Checks<S> {
 pub(crate) struct Shared<S> {
     pub(crate) sink: S,
     pub(crate) clock: RunClock,
-    pub(crate) permits: Semaphore,
+    pub(crate) places: Places,
     pub(crate) clients: HttpClients,
     pub(crate) counters: Counters,
     pub(crate) setup: Setup,
@@ -164,7 +159,7 @@ impl<S: Sink> Checks<S> {
         let shared = Arc::new(Shared {
             sink,
             clock: RunClock::new(),
-            permits: Semaphore::new(RUNS_AT_ONCE),
+            places: Places::default(),
             clients: HttpClients::default(),
             counters: Counters::default(),
             setup,

@@ -16,6 +16,7 @@
 //! | `interval` | the loop of a check that is run every so often |
 //! | `ttl` | the loop of a check that its client keeps alive |
 //! | `reaper` | deregistration of an instance whose check stays critical |
+//! | `places` | how many runs may be under way |
 //! | `thresholds` | how many results in a row make a status |
 //! | `observation` | how long a check that was critical has to succeed |
 //! | `alias` | the loop of a check that repeats what is known of another service or node |
@@ -37,6 +38,7 @@ mod http2;
 mod interval;
 mod observation;
 mod output;
+mod places;
 mod probe;
 mod program;
 mod reaper;
@@ -48,7 +50,8 @@ mod tls;
 mod ttl;
 mod udp;
 
-pub use checks::{Checks, Figures, PROGRAMS_MAX, RUNS_AT_ONCE, Setup};
+pub use checks::{Checks, Figures, PROGRAMS_MAX, Setup};
+pub use places::{RUNS_AT_ONCE, SLOW_RUNS_AT_ONCE};
 pub use sink::Sink;
 
 #[cfg(test)]

@@ -9,8 +9,9 @@ use super::{
 const FREE_PROBLEM: u64 = 64 << 20;
 /// Less than this is worth a look.
 const FREE_WARNING: u64 = 1 << 30;
-/// Files that an agent needs at most: its HTTP connections, and some for DNS, disk and checks.
-const OPEN_FILES: u64 = 16_384 + 1_024;
+/// Files that an agent needs at most: its HTTP connections, checks that wait for a silent target, and some
+/// for DNS, disk and other checks.
+const OPEN_FILES: u64 = 16_384 + 4_096 + 1_024;
 
 /// Whether DNS is answered, over both transports.
 pub(super) fn dns(facts: &Facts) -> Vec<Finding> {
