@@ -7,6 +7,7 @@
 //! | `options` | the agent's flags, which may also stand in a file |
 //! | `api`, `events` | the HTTP client of the commands that ask an agent, and whom it trusts; events that it sends |
 //! | `table`, `output`, `span` | what people and programs read, and spans of time that they write |
+//! | `wanted` | metadata that is asked for |
 //! | `logging` | the log |
 //! | `exit` | exit codes |
 
@@ -21,6 +22,7 @@ mod output;
 mod run;
 mod span;
 mod table;
+mod wanted;
 
 use std::process::ExitCode;
 

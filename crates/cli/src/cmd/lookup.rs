@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use reqwest::Url;
 use serde::Serialize;
 
 use super::Asking;
@@ -11,6 +12,7 @@ use crate::{
     exit::{Code, Failure},
     output::{self, age},
     table::{Table, Tone, at},
+    wanted::Wanted,
 };
 
 /// Shows where a service is served.
@@ -21,6 +23,9 @@ use crate::{
 pub(super) struct Lookup {
     /// The service's name.
     name: String,
+    /// Only instances with this metadata, where * stands for any characters; may be repeated.
+    #[arg(long = "meta", value_name = "KEY=GLOB")]
+    meta: Vec<Wanted>,
     #[command(flatten)]
     asking: Asking,
 }
@@ -43,7 +48,9 @@ struct Line {
 impl Lookup {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let api = self.asking.api()?;
-        let entries: Vec<ServiceEntry> = api.get(&Api::health_of(&self.name)).await?;
+        let query = query(&self.meta);
+        let path = Api::health_of(&self.name);
+        let entries: Vec<ServiceEntry> = api.get_with(&path, query.as_deref()).await?;
         let status: Status = api.get(&Api::STATUS).await?;
         let mut lines = lines(&entries, &status.members);
         lines.sort_by_key(|line| (line.health, line.stale_for_ms.is_some()));
@@ -55,7 +62,12 @@ impl Lookup {
         if lines.iter().any(|line| line.health != Health::Critical) {
             return Ok(());
         }
-        let text = if lines.is_empty() {
+        let text = if lines.is_empty() && !self.meta.is_empty() {
+            format!(
+                "no instance of {:?} with this metadata is served",
+                self.name
+            )
+        } else if lines.is_empty() {
             format!(
                 "no instance of {0:?} is served; `tidings explain {0}` tells why, `tidings services` lists \
                  what is",
@@ -66,6 +78,13 @@ impl Lookup {
         };
         Err(Failure::new(Code::NotFound, text).into())
     }
+}
+
+fn query(meta: &[Wanted]) -> Option<String> {
+    let filter = Wanted::filter(meta)?;
+    let mut url = Url::parse("http://agent").ok()?;
+    url.query_pairs_mut().append_pair("filter", &filter);
+    url.query().map(str::to_owned)
 }
 
 fn lines(entries: &[ServiceEntry], members: &[Member]) -> Vec<Line> {

@@ -251,3 +251,34 @@ fn say_what_holds(name: &str, shape: Shape, truths: &mut Vec<String>) {
         }
     }
 }
+
+/// Environments in one registry: globs as patterns, and both must hold.
+#[tokio::test]
+async fn instances_of_one_environment_are_found_by_patterns_of_their_metadata() {
+    let ground = Ground::new();
+    for (id, meta) in [
+        ("a", r#"{"env":"production","version":"v2.1"}"#),
+        ("b", r#"{"env":"prod-eu","version":"v1.9"}"#),
+        ("c", r#"{"env":"test","version":"v2.1"}"#),
+        ("d", "{}"),
+    ] {
+        let body = format!(r#"{{"ID":"{id}","Name":"app","Port":1,"Meta":{meta}}}"#);
+        ground.done("/v1/agent/service/register", &body).await;
+    }
+    let prod = r#"Meta.env matches "^prod.*$""#;
+    let listed: &[(&str, &[&str])] = &[
+        // As Consul has it: a pattern takes what lacks the key.
+        (&format!("Service.{prod}"), &["a", "b", "d"]),
+        (
+            &format!("env in Service.Meta and Service.{prod}"),
+            &["a", "b"],
+        ),
+        (
+            r#""env" in Service.Meta and Service.Meta["env"] matches "^prod.*$" and "version" in Service.Meta and Service.Meta["version"] matches "^v2\\..*$""#,
+            &["a"],
+        ),
+    ];
+    all(&ground, "/v1/health/service/app", "/Service/ID", listed).await;
+    let listed: &[(&str, &[&str])] = &[("ServiceMeta.env == \"test\"", &["c"])];
+    all(&ground, "/v1/catalog/service/app", "/ServiceID", listed).await;
+}
