@@ -81,14 +81,17 @@ fn conflicts(agent: &Agent) -> Result<Value, String> {
 
 fn shown_by_the_command(agent: &Agent) {
     let at = agent.spec().http.to_string();
-    let told = binary::run(&["conflicts", "--service", "database", "--http", &at]);
-    assert_eq!(told.code, Some(0), "{told:?}");
-    for part in [
-        "service db (database) on mainframe",
-        "port=5432",
-        "port=5433",
-        "write the record again",
-    ] {
-        assert!(told.out.contains(part), "{part} is not in {}", told.out);
+    let asked: [&[&str]; 2] = [&["conflicts", "--service"], &["explain"]];
+    for words in asked {
+        let told = binary::run(&[words, &["database", "--http", &at]].concat());
+        assert_eq!(told.code, Some(0), "{told:?}");
+        for part in [
+            "service db (database) on mainframe",
+            "port=5432",
+            "port=5433",
+            "write the record again",
+        ] {
+            assert!(told.out.contains(part), "{part} is not in {}", told.out);
+        }
     }
 }

@@ -7,7 +7,7 @@
 use serde::Serialize;
 use serde_json::Value;
 use tidings_types::{Body, Conflict, Key, NodeId, Written};
-use tidings_view::{NodeKey, View};
+use tidings_view::{InstanceView, NodeKey, View};
 
 use crate::{
     reply::{self, Answer},
@@ -27,7 +27,7 @@ struct Conflicts {
 /// One record.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Conflicted {
+pub(crate) struct Conflicted {
     /// What kind of record: node, service, check or tags.
     kind: &'static str,
     node: String,
@@ -82,6 +82,29 @@ pub(crate) fn list(call: &Call) -> Answer {
     let total = conflicts.len();
     conflicts.truncate(SHOWN);
     Ok(reply::json(call, &Conflicts { total, conflicts }))
+}
+
+/// The conflicts that touch what is answered about an instance: its own record, its node's, its checks'
+/// and that of its tags.
+pub(crate) fn of_instance(view: &View, instance: &InstanceView) -> Vec<Conflicted> {
+    let id = instance.id.clone();
+    let keys = match &instance.node.key {
+        NodeKey::Agent(node) => vec![Key::Tags(*node, id)],
+        NodeKey::External(node) => {
+            let checks = instance.checks().iter().chain(instance.node_checks());
+            let checks = checks.map(|check| Key::ExternalCheck(node.clone(), check.id.clone()));
+            let own = [
+                Key::ExternalNode(node.clone()),
+                Key::ExternalInstance(node.clone(), id),
+            ];
+            own.into_iter().chain(checks).collect()
+        }
+    };
+    let found = keys.iter().filter_map(|key| {
+        let conflict = view.conflict(key)?;
+        Conflicted::of(view, key, &conflict)
+    });
+    found.collect()
 }
 
 impl Conflicted {

@@ -23,6 +23,7 @@ use self::{
 };
 use crate::{
     aggregate::Aggregate,
+    conflicts::{self, Conflicted},
     duration::millis,
     failure::Failure,
     filtering::Filtering,
@@ -122,6 +123,8 @@ struct Explained<'a> {
     /// `None` for an external node, which nobody has to hear.
     owner: Option<Owner>,
     copies: Copies,
+    /// What lost to the records behind it though their writers had not seen it.
+    conflicts: Vec<Conflicted>,
 }
 
 /// The member that speaks for the instance.
@@ -174,6 +177,7 @@ impl<'a> Explained<'a> {
             reasons: reasons.done(),
             owner: key.agent().map(|id| Owner::of(view, id)),
             copies: Copies::of(view, instance),
+            conflicts: conflicts::of_instance(view, instance),
         }
     }
 }

@@ -134,6 +134,12 @@ impl View {
         service.map_or_else(Vec::new, |service| overlay.list(&service, self.now()))
     }
 
+    /// What the write in force of a shared record beat, if its writer had not seen it.
+    pub fn conflict(&self, key: &Key) -> Option<Arc<Conflict>> {
+        let found = self.shared.conflicts.get(key)?;
+        Some(Arc::clone(&found))
+    }
+
     /// The shared records whose write in force beat others that its writer had not seen, in the order of
     /// their keys.
     pub fn conflicts(&self) -> Vec<(Key, Arc<Conflict>)> {

@@ -1,5 +1,7 @@
 //! `tidings conflicts`
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
@@ -37,7 +39,7 @@ struct Told {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Conflict {
+pub(super) struct Conflict {
     kind: String,
     node: String,
     #[serde(rename = "ID")]
@@ -88,8 +90,34 @@ fn text(told: &Told, coloured: bool) -> String {
     let Some(first) = told.conflicts.first() else {
         return "no record is in conflict\n".to_owned();
     };
+    let more = match told.total - told.conflicts.len().min(told.total) {
+        0 => String::new(),
+        more => format!("{more} more are in conflict; ask with --service or --node\n"),
+    };
+    let table = table(&told.conflicts).render(coloured);
+    format!("{table}{more}{}\n", first.remedy)
+}
+
+/// Those that touch what is answered about a service, each once, and what to do; nothing if there are none.
+pub(super) fn among<'a>(found: impl Iterator<Item = &'a Conflict>, coloured: bool) -> String {
+    // Instances on one node share what is told of the node.
+    let mut seen = BTreeSet::new();
+    let conflicts: Vec<_> = found
+        .filter(|conflict| seen.insert(record(conflict)))
+        .collect();
+    match conflicts.first() {
+        None => String::new(),
+        Some(first) => {
+            let remedy = &first.remedy;
+            let table = table(conflicts.iter().copied()).render(coloured);
+            format!("{table}{remedy}\n")
+        }
+    }
+}
+
+fn table<'a>(conflicts: impl IntoIterator<Item = &'a Conflict>) -> Table {
     let mut table = Table::new(["record", "", "written at", "what differs"]);
-    for conflict in &told.conflicts {
+    for conflict in conflicts {
         let differs = |write: &Write| differs(&conflict.differ, &write.value);
         let record = record(conflict);
         let cells = |record, word: &str, write: &Write| {
@@ -105,11 +133,7 @@ fn text(told: &Told, coloured: bool) -> String {
             table.row(Tone::Plain, ["".into(), more, "".into(), "".into()]);
         }
     }
-    let more = match told.total - told.conflicts.len().min(told.total) {
-        0 => String::new(),
-        more => format!("{more} more are in conflict; ask with --service or --node\n"),
-    };
-    format!("{}{more}{}\n", table.render(coloured), first.remedy)
+    table
 }
 
 fn record(conflict: &Conflict) -> String {

@@ -4,7 +4,10 @@ use clap::Args;
 use reqwest::Url;
 use serde::{Deserialize, Serialize};
 
-use super::Asking;
+use super::{
+    Asking,
+    conflicts::{self, Conflict},
+};
 use crate::{
     exit::{Code, Failure},
     output::{self, age},
@@ -66,6 +69,7 @@ struct Instance {
     reasons: Vec<Reason>,
     owner: Option<Owner>,
     copies: String,
+    conflicts: Vec<Conflict>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -148,6 +152,11 @@ fn text(told: &Explanation, coloured: bool) -> String {
             text.push('\n');
         }
         text.push_str(&removed(&told.removed).render(coloured));
+    }
+    let conflicts = told.instances.iter().flat_map(|told| &told.conflicts);
+    let conflicts = conflicts::among(conflicts, coloured);
+    if !conflicts.is_empty() {
+        text.push_str(&format!("\n{conflicts}"));
     }
     if let Some(doubt) = doubt(&told.agent) {
         text.push_str(&format!("\n{doubt}\n"));
@@ -283,7 +292,7 @@ mod tests {
             "health":"critical","in_health":true,"in_passing":false,"in_dns":false,
             "reasons":[{"code":"check-critical","text":"its check \"disk\" is critical",
                         "hidden_from":["passing","dns"],"check":"c","output":"full\n"}],
-            "owner":{"status":"alive","since_ms":1,"heard_ms":65000},"copies":"all-reachable"}],
+            "owner":{"status":"alive","since_ms":1,"heard_ms":65000},"copies":"all-reachable","conflicts":[]}],
         "removed":[{"id":"w0","node":"b","ago_ms":5000,"code":"deregistered","text":"deregistered at its own agent"}]}"#;
 
     fn told() -> Explanation {
