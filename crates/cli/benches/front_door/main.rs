@@ -11,7 +11,9 @@
 //! | [`writing`] | registrations that are on disk when they are acknowledged |
 //! | [`waiting`] | ten thousand blocking queries, and one change |
 //! | [`many`] | ten thousand services of one agent: its start, lists, answers |
+//! | [`checking`] | thousands of health checks: cost, evenness, lateness |
 //! | `agent`, `constant` | the two servers |
+//! | `target` | what the health checks ask |
 //! | `client`, `cost`, `table` | who asks them, what they cost, and what comes of it |
 
 #![expect(
@@ -21,12 +23,14 @@
 )]
 
 mod agent;
+mod checking;
 mod client;
 mod constant;
 mod cost;
 mod many;
 mod reading;
 mod table;
+mod target;
 mod waiting;
 mod writing;
 
@@ -35,11 +39,12 @@ use table::Table;
 /// What is measured, by the name under which it can be asked for.
 type Measured = (&'static str, fn(rounds: usize, table: &mut Table));
 
-const MEASURED: [Measured; 4] = [
+const MEASURED: [Measured; 5] = [
     ("reading", reading::measure),
     ("writing", writing::measure),
     ("waiting", waiting::measure),
     ("many", many::measure),
+    ("checking", checking::measure),
 ];
 
 /// Rounds of each figure.
@@ -67,7 +72,7 @@ fn main() {
         let is_known = MEASURED.iter().any(|(known, _)| known == name);
         assert!(
             is_known,
-            "{name} is not measured here; reading, writing, waiting and many are"
+            "{name} is not measured here; reading, writing, waiting, many and checking are"
         );
     }
     let mut table = Table::default();
