@@ -18,6 +18,7 @@
 //! | `socket`, `pump` | the shared socket as quinn sees it; who reads it |
 //! | `tls`, `quic`, `handshake` | raw public keys, QUIC's settings, the proof of membership |
 //! | `session`, `serve`, `frame`, `peers` | requests out, requests in, frames, open connections |
+//! | `knock` | who answers at an address, without a session coming of it |
 //! | `shares`, `sources` | what one peer may take of us at once, in sessions and in datagrams |
 //! | `shut_out` | addresses that flood, dropped by the system |
 //! | `counters` | [`Counter`]: what was sent, received and refused, by name |
@@ -31,6 +32,7 @@ mod handshake;
 mod heard;
 mod key;
 mod keyring;
+mod knock;
 mod open;
 mod peers;
 mod port;
@@ -51,6 +53,7 @@ mod tls;
 pub use counters::{Counter, Counts};
 pub use key::{KeyError, NodeKey};
 pub use keyring::{KeyRing, KeyRingError};
+pub(crate) use knock::{Knock, Met};
 pub use port::{Event, SendError, Settings, Transport, TransportError};
 pub use seal::NoRandomness;
 pub use serve::Responder;

@@ -351,6 +351,10 @@ impl Transport {
         self.0.tally.counts()
     }
 
+    pub(super) fn sessions(&self) -> &Arc<Sessions> {
+        &self.0.sessions
+    }
+
     #[cfg(test)]
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.0.sessions.endpoint

@@ -56,8 +56,8 @@ impl Quic {
         Ok(config)
     }
 
-    /// The dialing side of one connection, pinned to `wanted`.
-    pub(super) fn client(&self, wanted: NodeId) -> Result<ClientConfig, rustls::Error> {
+    /// The dialing side of one connection, pinned to `wanted` if a node is.
+    pub(super) fn client(&self, wanted: Option<NodeId>) -> Result<ClientConfig, rustls::Error> {
         let tls = QuicClientConfig::try_from(self.tls.client(wanted)?).map_err(no_suite)?;
         let mut config = ClientConfig::new(Arc::new(tls));
         config.transport_config(Arc::clone(&self.dialing));

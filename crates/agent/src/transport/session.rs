@@ -147,8 +147,8 @@ impl Drop for ResponseStream {
 #[derive(Debug)]
 pub(super) struct Sessions {
     pub(super) endpoint: Endpoint,
-    quic: Quic,
-    credentials: Arc<Credentials>,
+    pub(super) quic: Quic,
+    pub(super) credentials: Arc<Credentials>,
     peers: Arc<Peers>,
     tally: Arc<Tally>,
     slots: Mutex<BTreeMap<Peer, watch::Receiver<Dial>>>,
@@ -336,7 +336,7 @@ impl Sessions {
         let unreachable = |cause: String| SessionError::Unreachable { addr, cause };
         let config = self
             .quic
-            .client(node)
+            .client(Some(node))
             .map_err(|error| unreachable(error.to_string()))?;
         let connecting = self
             .endpoint
@@ -514,4 +514,4 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 /// quinn wants a name; it is not sent and nobody checks it, since the key is pinned.
-const SERVER_NAME: &str = "node.invalid";
+pub(super) const SERVER_NAME: &str = "node.invalid";

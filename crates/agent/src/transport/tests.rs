@@ -1,6 +1,7 @@
 //! The transport over loopback: real sockets, real handshakes.
 
 mod datagrams;
+mod knocks;
 mod restart;
 mod rogue;
 mod rotation;

@@ -62,9 +62,9 @@ impl Tls {
         Ok(config)
     }
 
-    /// The dialing side: only `wanted` will do.
-    pub(super) fn client(&self, wanted: NodeId) -> Result<rustls::ClientConfig, Error> {
-        let verifier = OneNode {
+    /// The dialing side: only `wanted` will do, or any node to learn who is there.
+    pub(super) fn client(&self, wanted: Option<NodeId>) -> Result<rustls::ClientConfig, Error> {
+        let verifier = WantedNode {
             provider: Arc::clone(&self.provider),
             wanted,
         };
@@ -97,11 +97,11 @@ pub(super) fn peer_of(connection: &quinn::Connection) -> Option<NodeId> {
 #[derive(Debug)]
 struct AnyNode(Arc<CryptoProvider>);
 
-/// Takes the key of one node only.
+/// Takes the key of one node only, if one is named.
 #[derive(Debug)]
-struct OneNode {
+struct WantedNode {
     provider: Arc<CryptoProvider>,
-    wanted: NodeId,
+    wanted: Option<NodeId>,
 }
 
 fn presented(
@@ -131,7 +131,7 @@ fn refuse_tls12() -> Error {
     Error::PeerIncompatible(rustls::PeerIncompatible::Tls12NotOfferedOrEnabled)
 }
 
-impl ServerCertVerifier for OneNode {
+impl ServerCertVerifier for WantedNode {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -140,7 +140,8 @@ impl ServerCertVerifier for OneNode {
         _ocsp_response: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        if presented(end_entity, intermediates)? == self.wanted {
+        let node = presented(end_entity, intermediates)?;
+        if self.wanted.is_none_or(|wanted| wanted == node) {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(Error::InvalidCertificate(CertificateError::NotValidForName))

@@ -32,7 +32,7 @@ impl Rogue {
     /// A connection on which it says that it is `node`.
     async fn connect_as(&self, node: NodeId, victim: (NodeId, SocketAddr)) -> Connection {
         let quic = Quic::new(&self.key, 1 << 20).unwrap();
-        let config = quic.client(victim.0).unwrap();
+        let config = quic.client(Some(victim.0)).unwrap();
         let endpoint = self.port.port.endpoint();
         let dialing = endpoint.connect_with(config, victim.1, "x.invalid");
         let connection = dialing.unwrap().await.unwrap();

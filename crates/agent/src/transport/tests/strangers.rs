@@ -17,7 +17,7 @@ async fn connect(from: &Agent, agent: &Agent) -> (Connection, NodeKey) {
     let key = NodeKey::generate().unwrap();
     let config = Quic::new(&key, 1 << 20)
         .unwrap()
-        .client(agent.node)
+        .client(Some(agent.node))
         .unwrap();
     let dialing = from
         .port
