@@ -68,7 +68,39 @@ fn doctor_names_an_agent_with_another_key() {
             "strangers",
             "under a key that is not accepted",
         );
-        expect(&agents[0], 1, "problem", "seed", "no member answers at");
+        expect(
+            &agents[0],
+            1,
+            "problem",
+            "seed",
+            "another cluster key answers at",
+        );
+    });
+}
+
+#[test]
+fn doctor_names_who_answers_at_each_seed() {
+    let name = "doctor_names_who_answers_at_each_seed";
+    story(name, Needs::Nothing, |stage| {
+        let mut specs = cluster::specs(stage, 2);
+        specs[1].more = ["--cluster", "elsewhere"].map(str::to_owned).to_vec();
+        let nobody = stage.free_addr().to_string();
+        specs[0].join.push(nobody.clone());
+        let agents: Vec<_> = specs.into_iter().map(Agent::start).collect();
+        expect(
+            &agents[0],
+            1,
+            "problem",
+            "seed",
+            "another cluster answers at",
+        );
+        expect(
+            &agents[0],
+            1,
+            "problem",
+            "seed",
+            &format!("no member answers at {nobody}"),
+        );
     });
 }
 

@@ -1,13 +1,34 @@
 //! Looks at what the agent was set up with, for `tidings doctor`.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+};
 
 use rustix::process::{Resource, getrlimit};
-use tidings_http::{DataSetup, SeedSetup, Setup};
+use tidings_http::{DataSetup, SeedAnswer, SeedAnswerKind, SeedSetup, Setup};
 use tidings_view::{NodeKey, View};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::{
+    sync::Semaphore,
+    task::{JoinSet, spawn_blocking},
+};
 
-use crate::{agent::Addresses, seeds::Seed, settings::Settings};
+use crate::{
+    agent::Addresses,
+    seeds::Seed,
+    settings::Settings,
+    transport::{Knock, Met, Transport},
+};
+
+/// Addresses of seeds at which one look knocks.
+const KNOCKS: usize = 64;
+/// Knocks at once, of all who look: each is a handshake of both sides.
+const KNOCKS_AT_ONCE: usize = 16;
+
+/// A seed with its place in the settings and what its name stands for.
+type Resolved = (usize, Result<Vec<SocketAddr>, String>, Seed);
 
 /// What stays as it was at the start, and the view of the members.
 #[derive(Clone, Debug)]
@@ -17,20 +38,29 @@ pub(crate) struct Looking {
     data_dir: Option<PathBuf>,
     addresses: Addresses,
     view: View,
+    transport: Transport,
+    knocking: Arc<Semaphore>,
 }
 
 impl Looking {
-    pub(crate) fn new(settings: &Settings, addresses: Addresses, view: View) -> Self {
+    pub(crate) fn new(
+        settings: &Settings,
+        addresses: Addresses,
+        view: View,
+        transport: Transport,
+    ) -> Self {
         Self {
             seeds: settings.seeds.clone(),
             warnings: settings.warnings(),
             data_dir: settings.data_dir.clone(),
             addresses,
             view,
+            transport,
+            knocking: Arc::new(Semaphore::new(KNOCKS_AT_ONCE)),
         }
     }
 
-    /// Looks at it now. Takes as long as the slowest name, which has its limit.
+    /// Looks at it now. Takes as long as the slowest name and the slowest knock, which have limits.
     pub(crate) async fn look(self) -> Setup {
         let mut resolving = JoinSet::new();
         for (place, seed) in self.seeds.iter().cloned().enumerate() {
@@ -38,8 +68,9 @@ impl Looking {
         }
         let mut seeds = resolving.join_all().await;
         seeds.sort_by_key(|(place, ..)| *place);
+        let answers = self.knock_at_strangers(&seeds).await;
         let seeds = seeds.into_iter();
-        let seeds = seeds.map(|(_, found, seed)| self.seed(&seed, found));
+        let seeds = seeds.map(|(_, found, seed)| self.seed(&seed, found, &answers));
         Setup {
             http: self.addresses.http,
             dns: self.addresses.dns,
@@ -51,16 +82,86 @@ impl Looking {
         }
     }
 
-    fn seed(&self, seed: &Seed, found: Result<Vec<SocketAddr>, String>) -> SeedSetup {
+    fn seed(
+        &self,
+        seed: &Seed,
+        found: Result<Vec<SocketAddr>, String>,
+        answers: &BTreeMap<SocketAddr, SeedAnswer>,
+    ) -> SeedSetup {
         let (addresses, error) = match found {
             Ok(addresses) => (addresses, None),
             Err(reason) => (Vec::new(), Some(reason)),
         };
+        let answers = addresses.iter().filter_map(|addr| answers.get(addr));
         SeedSetup {
             seed: seed.to_string(),
             members: self.members_at(&addresses),
+            answers: answers.cloned().collect(),
             addresses,
             error,
+        }
+    }
+
+    /// Who is at the addresses at which no reachable member is: each is asked once.
+    async fn knock_at_strangers(&self, seeds: &[Resolved]) -> BTreeMap<SocketAddr, SeedAnswer> {
+        let found = seeds.iter().filter_map(|(_, found, _)| found.as_ref().ok());
+        let strange = found.flatten().copied();
+        let strange: BTreeSet<SocketAddr> = strange
+            .filter(|&addr| self.members_at(&[addr]).is_empty())
+            .collect();
+        let mut knocking = JoinSet::new();
+        let mut answers = BTreeMap::new();
+        for (place, address) in strange.into_iter().enumerate() {
+            if place >= KNOCKS {
+                let (answer, detail) = (SeedAnswerKind::NotAsked, String::new());
+                let answer = SeedAnswer {
+                    address,
+                    answer,
+                    detail,
+                };
+                answers.insert(address, answer);
+                continue;
+            }
+            let looking = self.clone();
+            knocking.spawn(async move {
+                // The semaphore is never closed.
+                let _place = looking.knocking.acquire().await;
+                let knock = looking.transport.knock(address).await;
+                (address, looking.answer(address, knock))
+            });
+        }
+        answers.extend(knocking.join_all().await);
+        answers
+    }
+
+    fn answer(&self, address: SocketAddr, knock: Knock) -> SeedAnswer {
+        let is_me = knock.node == Some(self.view.me());
+        let (answer, detail) = match knock.met {
+            Met::Member(_) if is_me => (SeedAnswerKind::Myself, String::new()),
+            Met::Member(key) => (
+                SeedAnswerKind::Member,
+                format!("under the cluster key {key}"),
+            ),
+            Met::OtherKey(Some(key)) => (
+                SeedAnswerKind::OtherKey,
+                format!("it proves itself under the key {key}, which is not accepted here"),
+            ),
+            Met::OtherKey(None) => {
+                let ours = self.transport.keys().first().map(ToString::to_string);
+                let ours = ours.unwrap_or_default();
+                let text =
+                    format!("it does not accept the key {ours}, under which this agent sends");
+                (SeedAnswerKind::OtherKey, text)
+            }
+            Met::OtherCluster => (SeedAnswerKind::OtherCluster, String::new()),
+            Met::Busy => (SeedAnswerKind::Busy, String::new()),
+            Met::Strange(why) => (SeedAnswerKind::Strange, why),
+            Met::Silent(why) => (SeedAnswerKind::Silent, why),
+        };
+        SeedAnswer {
+            address,
+            answer,
+            detail,
         }
     }
 

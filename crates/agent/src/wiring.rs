@@ -88,7 +88,7 @@ pub(crate) fn wire(
     let figures = FigureBoard::default();
     let keyring = Keyring::new(settings.keys.clone(), transport.clone(), view.clone());
     let counting = counting(&checks, &dns, &transport, &figures, &pulse, &reload);
-    let looking = Looking::new(settings, addresses, view.clone());
+    let looking = Looking::new(settings, addresses, view.clone(), transport.clone());
     let front_door = FrontDoor::new(settings, &keyring, counting, &stop, &reload, looking);
     let inheritance = Inheritance::new(storage.inherited, storage.dir.clone(), commands.clone());
     let info = info(settings, addresses);

@@ -42,6 +42,41 @@ pub struct SeedSetup {
     pub error: Option<String>,
     /// The reachable members that are at one of these addresses; this agent may be among them.
     pub members: Vec<String>,
+    /// What answers at those of its addresses where no reachable member is.
+    pub answers: Vec<SeedAnswer>,
+}
+
+/// What a knock met at one address of a seed.
+#[derive(Clone, Debug, Serialize)]
+pub struct SeedAnswer {
+    /// Where.
+    pub address: SocketAddr,
+    /// What.
+    pub answer: SeedAnswerKind,
+    /// More about it, in words; empty if there is no more.
+    pub detail: String,
+}
+
+/// Who is at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeedAnswerKind {
+    /// This agent itself.
+    Myself,
+    /// An agent of this cluster under a key that both accept.
+    Member,
+    /// An agent under a cluster key that one of the two does not accept.
+    OtherKey,
+    /// An agent of another cluster.
+    OtherCluster,
+    /// Something that has no time now.
+    Busy,
+    /// Something that does not end the handshake as an agent of this version does.
+    Strange,
+    /// Nobody.
+    Silent,
+    /// It was not knocked there: the seeds have too many addresses.
+    NotAsked,
 }
 
 /// The data directory.

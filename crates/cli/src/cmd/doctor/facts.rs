@@ -44,6 +44,29 @@ pub(super) struct Seed {
     pub(super) addresses: Vec<SocketAddr>,
     pub(super) error: Option<String>,
     pub(super) members: Vec<String>,
+    pub(super) answers: Vec<SeedAnswer>,
+}
+
+/// What answers at an address of a seed where no reachable member is.
+#[derive(Debug, Deserialize)]
+pub(super) struct SeedAnswer {
+    pub(super) address: SocketAddr,
+    pub(super) answer: AnswerKind,
+    pub(super) detail: String,
+}
+
+/// Who is at an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum AnswerKind {
+    Myself,
+    Member,
+    OtherKey,
+    OtherCluster,
+    Busy,
+    Strange,
+    Silent,
+    NotAsked,
 }
 
 /// The data directory.

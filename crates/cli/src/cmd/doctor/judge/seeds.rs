@@ -3,7 +3,7 @@
 use super::{
     super::{
         Finding, Level,
-        facts::{Facts, Seed},
+        facts::{AnswerKind, Facts, Seed, SeedAnswer},
     },
     finding, ok,
 };
@@ -27,8 +27,58 @@ pub(super) fn judge(facts: &Facts) -> Vec<Finding> {
     }
     let seeds = facts.setup.seeds.iter();
     seeds
-        .map(|seed| one(seed, &facts.status.name, has_others))
+        .flat_map(|seed| {
+            let answers = seed.answers.iter();
+            let answers = answers.filter_map(|answer| stranger(seed, answer));
+            let strangers: Vec<Finding> = answers.collect();
+            // Who answers in place of a member says more than that no member does.
+            let is_told = seed.members.is_empty() && !strangers.is_empty();
+            let own = (!is_told).then(|| one(seed, &facts.status.name, has_others));
+            own.into_iter().chain(strangers)
+        })
         .collect()
+}
+
+/// Somebody answers at a seed's address who is no reachable member; nothing is told of silence, which
+/// is why no member is there.
+fn stranger(seed: &Seed, answer: &SeedAnswer) -> Option<Finding> {
+    let (name, address, detail) = (&seed.seed, answer.address, &answer.detail);
+    let (level, found, remedy) = match answer.answer {
+        AnswerKind::Myself | AnswerKind::Silent => return None,
+        AnswerKind::Member => (
+            Level::Warning,
+            format!(
+                "an agent of this cluster answers at {name} ({address}), {detail}, and is not a member yet"
+            ),
+            "look again in ten seconds; if it stays so, see that UDP passes both ways between the two",
+        ),
+        AnswerKind::OtherKey => (
+            Level::Problem,
+            format!("an agent with another cluster key answers at {name} ({address}): {detail}"),
+            "give both the same key file, or add this agent's key there with `tidings keyring add`",
+        ),
+        AnswerKind::OtherCluster => (
+            Level::Problem,
+            format!("an agent of another cluster answers at {name} ({address})"),
+            "take it off --join, or start both with the same --cluster",
+        ),
+        AnswerKind::Strange => (
+            Level::Problem,
+            format!("what answers at {name} ({address}) is no agent of this version: {detail}"),
+            "see that the port is the gossip port of an agent, and that both run the same version",
+        ),
+        AnswerKind::Busy => (
+            Level::Unknown,
+            format!("who answers at {name} ({address}) had no time"),
+            "ask again",
+        ),
+        AnswerKind::NotAsked => (
+            Level::Unknown,
+            format!("{name} ({address}) was not asked: the seeds have too many addresses"),
+            "name fewer seeds",
+        ),
+    };
+    Some(finding(ABOUT, level, found, remedy))
 }
 
 fn one(seed: &Seed, me: &str, has_others: bool) -> Finding {

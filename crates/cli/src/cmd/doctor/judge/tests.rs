@@ -23,7 +23,7 @@ fn facts(change: impl FnOnce(&mut Value)) -> Facts {
         "setup": {
             "dns": "127.0.0.1:8600", "advertised": "10.0.0.1:8301", "warnings": [],
             "seeds": [{"seed": "seed.example:8301", "addresses": ["10.0.0.2:8301"], "error": null,
-                       "members": ["two"]}],
+                       "members": ["two"], "answers": []}],
             "data": {"directory": "/var/lib/tidings", "free_bytes": 8_u64 << 30},
             "open_files": 524_288,
         },
@@ -118,6 +118,49 @@ fn a_seed_that_is_not_there_is_worse_when_there_is_no_other_way() {
         told["status"]["expected"] = json!(1);
     };
     expect(alone, Problem, "seed", "no member answers");
+}
+
+#[test]
+fn who_answers_at_a_seed_in_place_of_a_member_is_told() {
+    let answers = |answer: &'static str, detail: &'static str| {
+        move |told: &mut Value| {
+            let seed = &mut told["setup"]["seeds"][0];
+            seed["members"] = json!([]);
+            seed["answers"] =
+                json!([{"address": "10.0.0.2:8301", "answer": answer, "detail": detail}]);
+        }
+    };
+    let other_key = answers("other-key", "it does not accept k1");
+    expect(
+        other_key,
+        Problem,
+        "seed",
+        "10.0.0.2:8301): it does not accept k1",
+    );
+    let found = "another cluster answers";
+    expect(answers("other-cluster", ""), Problem, "seed", found);
+    expect(answers("strange", "odd"), Problem, "seed", "odd");
+    expect(
+        answers("member", "under k1"),
+        Warning,
+        "seed",
+        "not a member yet",
+    );
+    expect(answers("busy", ""), Unknown, "seed", "had no time");
+    expect(answers("not-asked", ""), Unknown, "seed", "not asked");
+    let found = "no member answers at";
+    expect(
+        answers("silent", "no answer within 3 s"),
+        Warning,
+        "seed",
+        found,
+    );
+    // A seed of several addresses: one is a member, one is a stranger.
+    let both = |told: &mut Value| {
+        answers("other-key", "")(told);
+        told["setup"]["seeds"][0]["members"] = json!(["two"]);
+    };
+    expect(both, Problem, "seed", "another cluster key");
 }
 
 #[test]
