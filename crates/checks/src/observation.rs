@@ -29,7 +29,8 @@ impl Observation {
         found: CheckStatus,
         now: RunTime,
     ) -> Option<Duration> {
-        if in_force != CheckStatus::Critical || found == CheckStatus::Critical {
+        let counts = check.observe_ms == 0 || in_force != CheckStatus::Critical;
+        if counts || found == CheckStatus::Critical {
             self.begun = None;
             return None;
         }

@@ -261,6 +261,20 @@ async fn a_ttl_check_under_observation_passes_when_its_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_report_that_counts_at_once_is_left_to_its_client() {
+    let (checks, mut told) = checks();
+    let check = Check {
+        status: CheckStatus::Critical,
+        ..ttl_check(TTL_MS)
+    };
+    checks.set(id(), check);
+    let said = checks.ttl_touched(&id(), CheckStatus::Passing, "up".to_owned());
+    assert_eq!(said, (CheckStatus::Passing, "up".to_owned()));
+    // A second report could overtake what the client says next.
+    silence(&mut told, Duration::from_millis(TTL_MS / 2)).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_failure_or_silence_begins_the_observation_of_a_ttl_check_afresh() {
     let (checks, mut told) = checks();
     checks.set(id(), observed());
