@@ -2,6 +2,7 @@
 
 mod ack;
 mod agent;
+mod bad_definitions;
 mod blocking;
 mod catalog;
 mod conflicts;
