@@ -63,20 +63,22 @@ mod tests {
 
     const TIMEOUT: Duration = Duration::from_secs(10);
 
-    /// Starts runs that are never answered.
-    fn silent(places: &Arc<Places>, count: usize, is_light: bool) {
-        for _ in 0..count {
+    /// Starts as many runs as there are places, which are never answered.
+    async fn silent(places: &Arc<Places>, is_light: bool) {
+        for _ in 0..RUNS_AT_ONCE {
             let places = Arc::clone(places);
             tokio::spawn(async move {
                 let run = timeout(TIMEOUT, pending::<()>());
                 let _ = places.carry_out(is_light, run).await;
             });
         }
+        while places.quick.available_permits() > 0 {
+            tokio::task::yield_now().await;
+        }
     }
 
     /// How long a run that ends at once has to wait.
     async fn wait(places: &Places) -> Duration {
-        tokio::task::yield_now().await;
         let begin = Instant::now();
         places.carry_out(true, async {}).await;
         begin.elapsed()
@@ -85,7 +87,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn silent_targets_hold_up_the_others_for_a_second_at_most() {
         let places = Arc::new(Places::default());
-        silent(&places, RUNS_AT_ONCE, true);
+        silent(&places, true).await;
         let waited = wait(&places).await;
         assert!(
             waited <= SLOW_AFTER + Duration::from_millis(2),
@@ -99,11 +101,11 @@ mod tests {
     async fn there_is_an_end_to_silent_runs_and_programs_do_not_move() {
         let places = Arc::new(Places::default());
         let _full = places.slow.acquire_many(4_096).await;
-        silent(&places, RUNS_AT_ONCE, true);
+        silent(&places, true).await;
         let waited = wait(&places).await;
         assert!(waited >= TIMEOUT - SLOW_AFTER, "{waited:?}");
         let places = Arc::new(Places::default());
-        silent(&places, RUNS_AT_ONCE, false);
+        silent(&places, false).await;
         let waited = wait(&places).await;
         assert!(waited >= TIMEOUT, "{waited:?}");
     }

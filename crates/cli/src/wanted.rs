@@ -53,7 +53,8 @@ fn pattern(glob: &str) -> String {
             '*' => pattern.push_str(".*"),
             '?' => pattern.push('.'),
             char => {
-                if char.is_ascii_punctuation() {
+                // Those that a pattern gives a meaning; before others a backslash may have one itself.
+                if r"\.+()|[]{}^$#&-~".contains(char) {
                     pattern.push('\\');
                 }
                 pattern.push(char);
@@ -87,6 +88,11 @@ mod tests {
             r#""version" in Service.Meta and Service.Meta["version"] matches "^v2\\..*$" and "env" in Service.Meta and Service.Meta["env"] matches "^prod$""#
         );
         assert_eq!(pattern("a?b*"), "^a.b.*$");
+        assert_eq!(
+            pattern("<1.2>"),
+            r"^<1\.2>$",
+            "\\< would be a word's beginning"
+        );
         assert_eq!(quoted(r#"a"b\"#), r#""a\"b\\""#);
     }
 

@@ -87,7 +87,7 @@ async fn a_healthy_instance_is_everywhere_and_needs_no_reason() {
         json!({
             "id": "web", "node": "one", "node_id": "01010101-0101-0101-0101-010101010101", "address": "10.0.0.1", "port": 80, "tags": ["a"],
             "health": "passing", "in_health": true, "in_passing": true, "in_dns": true,
-            "reasons": [],
+            "reasons": [], "conflicts": [],
             "owner": {"status": "alive", "since_ms": 1000, "heard_ms": 0},
             "copies": "this-agent-only",
         })
