@@ -176,10 +176,15 @@ fn found(agent: &Agent) -> Found {
 fn warnings(log: &str) -> Vec<String> {
     let warned = log.lines().filter_map(|line| line.split_once(" WARN "));
     let texts = warned.map(|(_, text)| text.trim().to_owned());
-    texts.filter(|text| !text.starts_with(GIVEN_BACK)).collect()
+    let is_known = |text: &String| EXPECTED.iter().any(|known| text.starts_with(known));
+    texts.filter(|text| !is_known(text)).collect()
 }
 
-const GIVEN_BACK: &str = "a peer gave back what this node had once written";
+/// What says nothing about the disk: what peers hold comes back, and the system's limit may be low.
+const EXPECTED: [&str; 2] = [
+    "a peer gave back what this node had once written",
+    "few files may be open",
+];
 
 /// What became of all cases.
 #[derive(Debug, Default)]

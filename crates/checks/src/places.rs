@@ -11,7 +11,7 @@ use tokio::{sync::Semaphore, time::timeout};
 /// Runs that may be under way at the same time, over all checks: each may hold a socket.
 pub const RUNS_AT_ONCE: usize = 256;
 /// Runs beside those that wait for a target that is silent.
-pub const SLOW_RUNS_AT_ONCE: usize = 4_096;
+pub const SLOW_RUNS_AT_ONCE: usize = 2_048;
 /// A run that takes longer waits for a target that is silent. Most answer in milliseconds.
 const SLOW_AFTER: Duration = Duration::from_secs(1);
 
@@ -100,7 +100,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn there_is_an_end_to_silent_runs_and_programs_do_not_move() {
         let places = Arc::new(Places::default());
-        let _full = places.slow.acquire_many(4_096).await;
+        let _full = places.slow.acquire_many(2_048).await;
         silent(&places, true).await;
         let waited = wait(&places).await;
         assert!(waited >= TIMEOUT - SLOW_AFTER, "{waited:?}");

@@ -4,7 +4,7 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 /// What an agent needs: a file for each HTTP connection that it permits and for each check that waits for
 /// a silent target, and some for DNS, disk and other checks.
-const WANTED: u64 = 16_384 + 4_096 + 1_024;
+pub(crate) const WANTED: u64 = 16_384 + 2_048 + 1_024;
 
 /// Takes as many as the system gives without being asked for more rights. Shells and service managers
 /// begin with 1,024, which a thousand clients with a blocking query each use up.

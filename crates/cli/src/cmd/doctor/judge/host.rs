@@ -4,14 +4,12 @@ use super::{
     super::{Finding, Level, facts::Facts},
     finding, ok,
 };
+use crate::open_files::WANTED;
 
 /// Less than this soon is nothing: the largest feed and its copy.
 const FREE_PROBLEM: u64 = 64 << 20;
 /// Less than this is worth a look.
 const FREE_WARNING: u64 = 1 << 30;
-/// Files that an agent needs at most: its HTTP connections, checks that wait for a silent target, and some
-/// for DNS, disk and other checks.
-const OPEN_FILES: u64 = 16_384 + 4_096 + 1_024;
 
 /// Whether DNS is answered, over both transports.
 pub(super) fn dns(facts: &Facts) -> Vec<Finding> {
@@ -116,12 +114,10 @@ pub(super) fn disk(facts: &Facts) -> Vec<Finding> {
 pub(super) fn open_files(facts: &Facts) -> Finding {
     const ABOUT: &str = "limits";
     match facts.setup.open_files {
-        Some(limit) if limit < OPEN_FILES => finding(
+        Some(limit) if limit < WANTED => finding(
             ABOUT,
             Level::Warning,
-            format!(
-                "the agent may have {limit} files and connections open; it could use {OPEN_FILES}"
-            ),
+            format!("the agent may have {limit} files and connections open; it could use {WANTED}"),
             "raise the hard limit: LimitNOFILE in its systemd unit, or ulimit -Hn",
         ),
         Some(limit) => ok(ABOUT, format!("the agent may have {limit} files open")),
