@@ -23,11 +23,11 @@ struct Agent {
 
 impl Agent {
     fn new(number: usize) -> Self {
-        let me = NodeId::from_bytes([u8::try_from(number).unwrap(); 16]);
+        let me = NodeId::from_bytes([u8::try_from(number).expect("few agents"); 16]);
         let mut registry = Registry::new(me, ClusterId::from_bytes([9; 16]));
         let epoch = Epoch::from_bits(1);
         registry.set_own_epoch(epoch);
-        let name = NodeName::new(format!("n{number}")).unwrap();
+        let name = NodeName::new(format!("n{number}")).expect("a letter and a number are a name");
         let (shown, view) = channel(ViewSettings::new(me, name, "dc1", 1));
         Self {
             registry,
@@ -39,7 +39,7 @@ impl Agent {
 
     /// Writes `port` under a shared key, or takes the record away.
     fn write(&mut self, key: u8, port: u16, wall_ms: u64) {
-        let service = ServiceName::new("db").unwrap();
+        let service = ServiceName::new("db").expect("it is a name");
         let body = (port > 0).then(|| Body::Instance(Instance::new(service, port)));
         let key = shared(key);
         let _ = self
@@ -52,7 +52,10 @@ impl Agent {
     }
 
     fn hear(&mut self, transfer: Transfer) {
-        let applied = self.registry.apply(transfer).unwrap();
+        let applied = self
+            .registry
+            .apply(transfer)
+            .expect("it comes from a registry");
         self.show(applied.touched);
     }
 
@@ -99,8 +102,11 @@ impl Agent {
 }
 
 fn shared(key: u8) -> Key {
-    let node = NodeName::new("external").unwrap();
-    Key::ExternalInstance(node, ServiceId::new(format!("db-{key}")).unwrap())
+    let node = NodeName::new("external").expect("it is a name");
+    Key::ExternalInstance(
+        node,
+        ServiceId::new(format!("db-{key}")).expect("it is an id"),
+    )
 }
 
 #[derive(Clone, Debug)]
