@@ -3,12 +3,12 @@
 //! A forgery is well-formed: what a peer can see at a glance to be none of ours is the matter of
 //! the parsers and not of the cluster.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use tidings_registry::Registry;
 use tidings_types::{
-    Body, Change, ClusterId, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, NodeId, ServiceId,
-    Slot, Snapshot, Version,
+    Body, BodyKind, Change, ClusterId, Content, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage,
+    NodeId, ServiceId, Slot, Snapshot, Version,
 };
 use tidings_wire::{Datagram, FeedPart, Response, datagram};
 
@@ -113,9 +113,10 @@ fn alter_change(change: &mut Change) {
     if let Slot::Entry(Entry {
         body: Some(body), ..
     }) = &mut change.slot
-        && let Body::Instance(instance) = Arc::make_mut(body)
+        && let Some(mut instance) = body.instance()
     {
         instance.port ^= FORGED_BITS;
+        *body = Body::Instance(instance).into();
     }
 }
 
@@ -138,14 +139,11 @@ pub(crate) fn invented(of: &Snapshot) -> Option<Delta> {
         .find(|change| instance_of(change).is_some())?;
     let invented = Key::Instance(owner, ServiceId::new("invented").ok()?);
     let from = of.state.lineage.clone();
-    let entries = vec![
-        (invented, Arc::clone(&instance)),
-        (there.key.clone(), instance),
-    ];
+    let entries = vec![(invented, instance.clone()), (there.key.clone(), instance)];
     next(of.state.clone(), from, entries)
 }
 
-fn next(mut state: FeedState, from: Lineage, entries: Vec<(Key, Arc<Body>)>) -> Option<Delta> {
+fn next(mut state: FeedState, from: Lineage, entries: Vec<(Key, Content)>) -> Option<Delta> {
     let epoch = from.last_epoch()?;
     let mut seq = from.head(epoch);
     let owner = state.owner;
@@ -177,21 +175,21 @@ fn next(mut state: FeedState, from: Lineage, entries: Vec<(Key, Arc<Body>)>) -> 
 }
 
 /// A forged copy of the first instance in a feed.
-fn instance_in(feed: &Snapshot) -> Option<Arc<Body>> {
+fn instance_in(feed: &Snapshot) -> Option<Content> {
     let mut change = feed
         .changes
         .iter()
         .find(|change| instance_of(change).is_some())?
         .clone();
     alter_change(&mut change);
-    instance_of(&change).map(Arc::clone)
+    instance_of(&change).cloned()
 }
 
-fn instance_of(change: &Change) -> Option<&Arc<Body>> {
+fn instance_of(change: &Change) -> Option<&Content> {
     match &change.slot {
         Slot::Entry(Entry {
             body: Some(body), ..
-        }) if matches!(**body, Body::Instance(_)) => Some(body),
+        }) if body.kind() == BodyKind::Instance => Some(body),
         _ => None,
     }
 }

@@ -3,10 +3,10 @@
 
 mod moved;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use tidings_types::{
-    Body, CheckStatus, Dot, Instance, Key, NodeId, Slot, Timestamp, Version, version::Rank,
+    Body, CheckStatus, Content, Dot, Instance, Key, NodeId, Slot, Timestamp, Version, version::Rank,
 };
 
 use crate::{
@@ -106,7 +106,7 @@ impl Write {
     }
 
     /// The record that it put; `None` for a removal or a tombstone.
-    pub const fn body(&self) -> Option<&Arc<Body>> {
+    pub const fn body(&self) -> Option<&Content> {
         match &self.slot {
             Slot::Entry(entry) => entry.body.as_ref(),
             Slot::RemovalMark => None,

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use tidings_types::{Body, Dot, Key, Liveness, NodeId, Roster, Status, Update};
+use tidings_types::{Content, Dot, Key, Liveness, NodeId, Roster, Status, Update};
 
 use crate::trace::Fold;
 
@@ -25,7 +25,7 @@ pub struct Shown {
     /// The write in force.
     pub dot: Dot,
     /// The record; `None` for a tombstone.
-    pub body: Option<Arc<Body>>,
+    pub body: Option<Content>,
     /// How many writes are in conflict with it.
     pub conflicts: usize,
 }
@@ -111,12 +111,10 @@ impl Reads {
     pub fn serve(&self, me: NodeId, service: &str) -> Vec<Served> {
         let (mut served, mut last_resort) = (Vec::new(), Vec::new());
         for (key, shown) in &self.records {
-            let Some(Body::Instance(instance)) = shown.body.as_deref() else {
+            let body = shown.body.as_ref();
+            let Some(body) = body.filter(|body| body.service() == Some(service)) else {
                 continue;
             };
-            if instance.service.as_str() != service {
-                continue;
-            }
             let liveness = match key.owner() {
                 Some(owner) if owner != me => self.roster.liveness(owner),
                 _ => Liveness::Live,
@@ -128,7 +126,7 @@ impl Reads {
             };
             group.push(Served {
                 key: key.clone(),
-                port: instance.port,
+                port: body.instance().map_or(0, |instance| instance.port),
                 stale: liveness != Liveness::Live,
                 conflicts: shown.conflicts > 0,
             });
@@ -163,7 +161,7 @@ fn digest(key: &Key, shown: &Shown) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tidings_types::{Epoch, ServiceId, ServiceName, Timestamp};
+    use tidings_types::{Body, Epoch, ServiceId, ServiceName, Timestamp};
 
     use super::*;
     use crate::workload::Call;
@@ -186,7 +184,7 @@ mod tests {
         assert_eq!(instance.service, ServiceName::new("web").unwrap());
         Update::Record {
             key: Key::Instance(owner, id),
-            body: Some(Arc::new(Body::Instance(*instance))),
+            body: Some(Body::Instance(*instance).into()),
             dot: Some(Dot {
                 epoch: Epoch::from_bits(1),
                 seq: 1,

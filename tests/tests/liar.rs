@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeMap,
     path::Path,
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -187,7 +186,7 @@ fn next(mut state: FeedState, epoch: Epoch, entries: Vec<(Key, Instance)>) -> De
     let first = from.head(epoch) + 1;
     let changes = (first..).zip(entries).map(|(seq, (key, instance))| {
         let version = Version::Owner(Place { epoch, seq });
-        let body = Some(Arc::new(Body::Instance(instance)));
+        let body = Some(Body::Instance(instance).into());
         Change {
             epoch,
             seq,
@@ -212,10 +211,7 @@ fn forged(truth: &Snapshot) -> Instance {
     let mut changes = truth.changes.clone();
     changes.iter_mut().for_each(forge);
     let found = changes.into_iter().find_map(|change| match change.slot {
-        Slot::Entry(entry) => match entry.body.map(Arc::unwrap_or_clone) {
-            Some(Body::Instance(instance)) => Some(instance),
-            _ => None,
-        },
+        Slot::Entry(entry) => entry.body?.instance(),
         Slot::RemovalMark => None,
     });
     found.expect("it has registered one")
@@ -225,9 +221,10 @@ fn forge(change: &mut Change) {
     if let Slot::Entry(Entry {
         body: Some(body), ..
     }) = &mut change.slot
-        && let Body::Instance(instance) = Arc::make_mut(body)
+        && let Some(mut instance) = body.instance()
     {
         instance.port = FALSE;
+        *body = Body::Instance(instance).into();
     }
 }
 

@@ -439,7 +439,7 @@ impl Feed {
         let entry = |instance| {
             Slot::Entry(Entry {
                 version: Version::Owner(dot.into()),
-                body: Some(Arc::new(Body::Instance(instance))),
+                body: Some(Body::Instance(instance).into()),
             })
         };
         let slot = match self.content {

@@ -9,7 +9,7 @@
 use std::{
     error::Error,
     path::PathBuf,
-    sync::{Arc, mpsc::channel},
+    sync::mpsc::channel,
     time::{Duration, Instant},
 };
 
@@ -96,7 +96,7 @@ fn registration(seq: u64) -> Result<Transfer, Box<dyn Error>> {
     };
     change.slot = Slot::Entry(Entry {
         version: Version::Owner(change.dot(OWNER).into()),
-        body: Some(Arc::new(Body::Instance(instance))),
+        body: Some(Body::Instance(instance).into()),
     });
     let state = FeedState {
         owner: OWNER,

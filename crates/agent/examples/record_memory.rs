@@ -6,7 +6,7 @@
 //! `crates/registry/src/cost.rs` come from here. Linux only.
 #![expect(clippy::print_stdout, reason = "a measurement prints its figures")]
 
-use std::{env, error::Error, fs, sync::Arc};
+use std::{env, error::Error, fs};
 
 use tidings_registry::Registry;
 use tidings_types::{
@@ -99,7 +99,7 @@ fn slot(seq: u64, kind: &str) -> Result<(Key, Slot), Box<dyn Error>> {
     let entry = |version, body: Option<Body>| {
         Slot::Entry(Entry {
             version,
-            body: body.map(Arc::new),
+            body: body.map(Into::into),
         })
     };
     let instance_key = || ServiceId::new(&name).map(|id| Key::Instance(OWNER, id));

@@ -40,7 +40,7 @@ impl Agent {
     /// Writes `port` under a shared key, or takes the record away.
     fn write(&mut self, key: u8, port: u16, wall_ms: u64) {
         let service = ServiceName::new("db").expect("it is a name");
-        let body = (port > 0).then(|| Body::Instance(Instance::new(service, port)));
+        let body = (port > 0).then(|| Body::Instance(Instance::new(service, port)).into());
         let key = shared(key);
         let _ = self
             .writer

@@ -99,7 +99,7 @@ impl<S: Sink> Alias<S> {
         if matches!(standing, Standing::Down | Standing::Gone) {
             return Found::critical("Agent not live or unreachable");
         }
-        let of_node = node.checks.values().filter(|c| c.check.service.is_none());
+        let of_node = node.checks.values().filter(|c| c.service.is_none());
         if service.is_empty() {
             return self.worst(of_node);
         }
@@ -123,19 +123,20 @@ impl<S: Sink> Alias<S> {
     fn worst<'a>(&self, checks: impl Iterator<Item = &'a Arc<CheckView>>) -> Found {
         let worst = checks
             .filter(|check| check.id != self.id)
-            .max_by_key(|check| check.check.status);
+            .max_by_key(|check| check.status);
         match worst {
             None => passing("No checks found."),
-            Some(check) if check.check.status == CheckStatus::Passing => {
-                passing("All checks passing.")
+            Some(check) if check.status == CheckStatus::Passing => passing("All checks passing."),
+            Some(check) => {
+                let record = check.record();
+                Found {
+                    status: record.status,
+                    output: format!(
+                        "Aliased check {:?} failing: {}",
+                        &*record.name, record.output
+                    ),
+                }
             }
-            Some(check) => Found {
-                status: check.check.status,
-                output: format!(
-                    "Aliased check {:?} failing: {}",
-                    &*check.check.name, check.check.output
-                ),
-            },
         }
     }
 }

@@ -53,7 +53,7 @@ impl World {
             Timestamp::ZERO,
             Update::Record {
                 key,
-                body: Some(Arc::new(body)),
+                body: Some(body.into()),
                 dot: None,
                 conflict: None,
             },
@@ -127,7 +127,7 @@ impl World {
             });
             Update::Record {
                 key: Key::Instance(node_id(ME), ServiceId::new(id).unwrap()),
-                body: Some(Arc::new(Body::Instance(body))),
+                body: Some(Body::Instance(body).into()),
                 dot: None,
                 conflict: None,
             }

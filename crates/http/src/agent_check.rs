@@ -108,13 +108,14 @@ async fn found(call: Call, status: &str, output: String) -> Answer {
     let Some(check) = call.view().own_check(&id) else {
         return Err(Failure::unknown_check(&call.rest));
     };
-    if !matches!(check.check.kind, CheckKind::Ttl { .. }) {
+    let record = check.record();
+    if !matches!(record.kind, CheckKind::Ttl { .. }) {
         return Err(Failure::semantic(format_args!(
             "CheckID {:?} does not have associated TTL",
             id.as_str()
         )));
     }
-    let cut = |output| definition::cut_output(output, check.check.output_bytes_max);
+    let cut = |output| definition::cut_output(output, record.output_bytes_max);
     // The client is there, whatever becomes of its word: a disk that refuses it, or is slow to take
     // it, is no sign that the service is ill.
     let hooks = call.state.hooks();

@@ -53,10 +53,7 @@ pub(crate) fn by_name(call: &Call) -> Answer {
         return Err(Failure::bad("Missing service Name"));
     }
     let own = call.view().own();
-    let is_named = |instance: &&InstanceView| {
-        let name = instance.instance.service.as_str();
-        name.eq_ignore_ascii_case(&call.rest)
-    };
+    let is_named = |instance: &&InstanceView| instance.service().eq_ignore_ascii_case(&call.rest);
     let instances = own.instances.values().map(|instance| &**instance);
     let instances: Vec<&InstanceView> = instances.filter(is_named).collect();
     let health: Vec<_> = instances.iter().map(|i| Health::of(i)).collect();

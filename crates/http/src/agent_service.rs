@@ -67,7 +67,7 @@ fn with_hash(call: &Call, found: &InstanceView, hash: String) -> Response {
     service.content_hash = Some(hash.clone());
     let mut response = reply::json(call, &service);
     reply::set(&mut response, CONTENT_HASH, hash);
-    if let Some(dot) = found.origin.dot() {
+    if let Some(dot) = found.origin().dot() {
         let sync = match call.view().status().sync(dot) {
             Sync::Pending => "pending",
             Sync::Synced => "synced",

@@ -59,8 +59,10 @@ pub(crate) async fn services(call: &Call) -> Answer {
                 selection.takes(listed) && filter.takes(|| ServiceNode::of(listed))
             });
             if !listed.is_empty() {
-                let tags = listed.iter().flat_map(|l| &l.instance.instance.tags);
-                names.insert(service.name.as_str(), tags.map(str::to_owned).collect());
+                let tags: &mut BTreeSet<String> = names.entry(service.name.as_str()).or_default();
+                for listed in &listed {
+                    tags.extend(listed.instance.record().tags.iter().map(str::to_owned));
+                }
                 let of_this = Marks::of(&listed);
                 marks.stale += of_this.stale;
                 marks.conflicts += of_this.conflicts;
@@ -81,7 +83,7 @@ pub(crate) async fn service(call: &Call) -> Answer {
     let watch = |_: &View| Watch::service(&call.rest);
     read(call, watch, |view| {
         let mut listed = listed_service(view, &call.rest, &selection, false);
-        Near::of(call).sort(&mut listed, |listed| listed.instance.node.name.as_str());
+        Near::of(call).sort(&mut listed, |listed| listed.instance.node().name.as_str());
         listed.retain(|listed| filter.takes(|| ServiceNode::of(listed)));
         let nodes: Vec<_> = listed.iter().map(ServiceNode::of).collect();
         (reply::json(call, &nodes), Marks::of(&listed))
@@ -176,7 +178,7 @@ pub(crate) fn served_of(view: &View, found: &NodeView) -> NodeView {
     served.instances.retain(|_, instance| view.serves(instance));
     let instances = &served.instances;
     served.checks.retain(|_, check| {
-        let service = check.check.service.as_ref();
+        let service = check.service.as_ref();
         service.is_none_or(|id| instances.contains_key(id))
     });
     served

@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use tidings_types::{Body, Conflict, Key, NodeId, Written};
+use tidings_types::{Conflict, Content, Key, NodeId, Written};
 use tidings_view::{InstanceView, NodeKey, View};
 
 use crate::{
@@ -88,7 +88,7 @@ pub(crate) fn list(call: &Call) -> Answer {
 /// and that of its tags.
 pub(crate) fn of_instance(view: &View, instance: &InstanceView) -> Vec<Conflicted> {
     let id = instance.id.clone();
-    let keys = match &instance.node.key {
+    let keys = match &instance.node().key {
         NodeKey::Agent(node) => vec![Key::Tags(*node, id)],
         NodeKey::External(node) => {
             let checks = instance.checks().iter().chain(instance.node_checks());
@@ -118,9 +118,9 @@ impl Conflicted {
             Key::Node(_) | Key::Instance(..) | Key::Check(..) | Key::Event(..) => return None,
         };
         let writes = || [&conflict.winner].into_iter().chain(&conflict.beaten);
-        let service = writes().find_map(|write| match write.body.as_deref() {
-            Some(Body::Instance(instance)) => Some(instance.service.to_string()),
-            _ => None,
+        let service = writes().find_map(|write| {
+            let name = write.body.as_ref()?.service()?;
+            Some(name.to_owned())
         });
         let in_force = Told::of(view, &conflict.winner);
         let beaten: Vec<_> = conflict.beaten.iter().map(|b| Told::of(view, b)).collect();
@@ -144,7 +144,7 @@ impl Told {
             by: name_of(view, write.by),
             by_id: write.by.to_string(),
             at_ms: write.stamp.unix_ms(),
-            value: write.body.as_deref().map_or(Value::Null, value),
+            value: write.body.as_ref().map_or(Value::Null, value),
         }
     }
 }
@@ -155,7 +155,7 @@ fn name_of(view: &View, node: NodeId) -> String {
 }
 
 /// A record without the name of its kind, which the key tells.
-fn value(body: &Body) -> Value {
+fn value(body: &Content) -> Value {
     match serde_json::to_value(body) {
         Ok(Value::Object(kinds)) => kinds.into_iter().next().map_or(Value::Null, |(_, v)| v),
         // All of it is plain data, so that there is nothing that has no JSON.

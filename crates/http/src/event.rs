@@ -149,10 +149,12 @@ fn concerns(event: &Event, view: &View) -> bool {
     }
     event.service_filter.is_empty()
         || view.own().instances.values().any(|view| {
-            let instance = &view.instance;
-            fits(&event.service_filter, instance.service.as_str())
-                && (event.tag_filter.is_empty()
-                    || instance.tags.iter().any(|tag| fits(&event.tag_filter, tag)))
+            let has_tag = || {
+                let tags = view.record().tags;
+                tags.iter().any(|tag| fits(&event.tag_filter, tag))
+            };
+            fits(&event.service_filter, view.service())
+                && (event.tag_filter.is_empty() || has_tag())
         })
 }
 

@@ -63,7 +63,7 @@ pub(crate) fn service(call: &Call) -> Answer {
 }
 
 fn is_on(a: &InstanceView, b: &InstanceView) -> bool {
-    a.node.key == b.node.key
+    a.node().key == b.node().key
 }
 
 /// What is asked of a service.
@@ -111,7 +111,7 @@ struct Explained<'a> {
     node_id: &'a str,
     address: String,
     port: u16,
-    tags: &'a Texts,
+    tags: Texts,
     health: &'static str,
     /// Whether `/v1/health/service/` lists it.
     in_health: bool,
@@ -147,12 +147,24 @@ impl<'a> Explained<'a> {
         listed: Option<&Listed>,
     ) -> Self {
         let overlay = view.overlay();
-        let key = &instance.node.key;
+        let key = &instance.node().key;
+        let record = instance.record();
         let serf = || overlay.serf_health(key, view.now());
         let selected = listed.is_some_and(|listed| question.selection.takes(listed));
         let filtered = |l: &Listed| question.filter.takes(|| CheckServiceNode::of(l, serf()));
         let in_health = selected && listed.is_some_and(filtered);
         let status = instance.status();
+        let own = &*record.address;
+        let address = match listed {
+            Some(listed) => listed.address(&record),
+            None if own.is_empty() => &instance.node().address,
+            None => own,
+        };
+        // DNS knows tags, and neither filters nor metadata of nodes.
+        let in_dns = listed.is_some()
+            && Address::of(address).is_some()
+            && question.selection.takes_tags(&record.tags)
+            && status <= CheckStatus::Warning;
         let mut reasons = Reasons::default();
         reasons.of_node(view, &overlay, instance, listed.is_some());
         reasons.of_checks(instance);
@@ -162,35 +174,21 @@ impl<'a> Explained<'a> {
         }
         Self {
             id: instance.id.as_str(),
-            node: instance.node.name.as_str(),
-            node_id: &instance.node.id,
-            address: listed.map_or_else(|| own_address(instance), |l| l.address().to_owned()),
-            port: instance.instance.port,
-            tags: &instance.instance.tags,
+            node: instance.node().name.as_str(),
+            node_id: &instance.node().id,
+            address: address.to_owned(),
+            port: record.port,
+            tags: record.tags,
             health: Aggregate::of(instance).word(),
             in_health,
             in_passing: in_health && status == CheckStatus::Passing,
-            // DNS knows tags, and neither filters nor metadata of nodes.
-            in_dns: listed.is_some_and(|listed| Address::of(listed.address()).is_some())
-                && question.selection.takes_tags(&instance.instance.tags)
-                && status <= CheckStatus::Warning,
+            in_dns,
             reasons: reasons.done(),
             owner: key.agent().map(|id| Owner::of(view, id)),
             copies: Copies::of(view, instance),
             conflicts: conflicts::of_instance(view, instance),
         }
     }
-}
-
-/// Where it would be reached.
-fn own_address(instance: &InstanceView) -> String {
-    let own = &*instance.instance.address;
-    let address = if own.is_empty() {
-        &*instance.node.address
-    } else {
-        own
-    };
-    address.to_owned()
 }
 
 impl Owner {

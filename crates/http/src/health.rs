@@ -27,16 +27,16 @@ pub(crate) async fn service(call: &Call) -> Answer {
     let watch = |_: &View| Watch::service(&call.rest);
     read(call, watch, |view| {
         let mut listed = listed_service(view, &call.rest, &selection, passing);
-        Near::of(call).sort(&mut listed, |listed| listed.instance.node.name.as_str());
+        Near::of(call).sort(&mut listed, |listed| listed.instance.node().name.as_str());
         let overlay = view.overlay();
         let serf = |key: &NodeKey| overlay.serf_health(key, view.now());
         listed.retain(|listed| {
-            filter.takes(|| CheckServiceNode::of(listed, serf(&listed.instance.node.key)))
+            filter.takes(|| CheckServiceNode::of(listed, serf(&listed.instance.node().key)))
         });
         let response = if reply::is_pretty(call) {
             let nodes = listed.iter();
             let nodes =
-                nodes.map(|listed| CheckServiceNode::of(listed, serf(&listed.instance.node.key)));
+                nodes.map(|listed| CheckServiceNode::of(listed, serf(&listed.instance.node().key)));
             reply::json(call, &nodes.collect::<Vec<_>>())
         } else {
             reply::json_bytes(pieces::array(&listed, serf))

@@ -8,10 +8,10 @@
 //! instead of a list. So an island tells what it last knew, marked with `__meta_tidings_stale`; and
 //! an empty list is told only by an agent that has met its cluster and is not cut off.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
-use tidings_types::{Liveness, TextMap};
+use tidings_types::{Liveness, Text, TextMap};
 use tidings_view::{CONSUL, Listed, View};
 
 use crate::{
@@ -47,7 +47,7 @@ pub(crate) fn targets(call: &Call) -> Answer {
         .filter(has_socket)
         .collect();
     listed.retain(|listed| {
-        let serf = || overlay.serf_health(&listed.instance.node.key, now);
+        let serf = || overlay.serf_health(&listed.instance.node().key, now);
         filter.takes(|| CheckServiceNode::of(listed, serf()))
     });
     if listed.is_empty() {
@@ -76,7 +76,7 @@ fn asked_for(view: &View, names: &[&str]) -> Vec<String> {
 
 /// Whether there is anything to connect to over the network.
 fn has_socket(listed: &Listed) -> bool {
-    let instance = &listed.instance.instance;
+    let instance = listed.instance.record();
     instance.port != 0 || instance.socket_path.is_empty()
 }
 
@@ -99,17 +99,17 @@ fn check_that_nothing_is_known(view: &View) -> Result<(), Failure> {
 
 /// What Prometheus calls a target group.
 #[derive(Debug, Serialize)]
-struct Group<'a> {
+struct Group {
     targets: [String; 1],
-    labels: BTreeMap<Cow<'static, str>, Cow<'a, str>>,
+    labels: BTreeMap<String, Text>,
 }
 
-impl<'a> Group<'a> {
-    fn of(listed: &'a Listed) -> Self {
-        let (view, node) = (&*listed.instance, &*listed.instance.node);
-        let instance = &*view.instance;
+impl Group {
+    fn of(listed: &Listed) -> Self {
+        let (view, node) = (&*listed.instance, &**listed.instance.node());
+        let instance = view.record();
         let mut group = Self {
-            targets: [host_and_port(listed.address(), instance.port)],
+            targets: [host_and_port(listed.address(&instance), instance.port)],
             labels: BTreeMap::new(),
         };
         let stale = if listed.stale_for.is_some() {
@@ -118,18 +118,18 @@ impl<'a> Group<'a> {
             "false"
         };
         for (name, value) in [
-            ("address", Cow::Borrowed(listed.node_address())),
-            ("dc", (*node.datacenter).into()),
-            ("health", Aggregate::of(view).word().into()),
-            ("node", node.name.as_str().into()),
-            ("service", instance.service.as_str().into()),
-            ("service_address", (*instance.address).into()),
-            ("service_id", view.id.as_str().into()),
-            ("service_port", instance.port.to_string().into()),
-            ("stale", stale.into()),
-            ("tags", tags(instance.tags.iter()).into()),
+            ("address", listed.node_address()),
+            ("dc", &node.datacenter),
+            ("health", Aggregate::of(view).word()),
+            ("node", node.name.as_str()),
+            ("service", instance.service.as_str()),
+            ("service_address", &instance.address),
+            ("service_id", view.id.as_str()),
+            ("service_port", &instance.port.to_string()),
+            ("stale", stale),
+            ("tags", &tags(instance.tags.iter())),
         ] {
-            group.label(name, value);
+            group.labels.insert(format!("{PREFIX}{name}"), value.into());
         }
         group.label_each("metadata", &node.meta);
         group.label_each("service_metadata", &instance.meta);
@@ -137,16 +137,12 @@ impl<'a> Group<'a> {
         group
     }
 
-    fn label(&mut self, name: &str, value: Cow<'a, str>) {
-        self.labels.insert(format!("{PREFIX}{name}").into(), value);
-    }
-
     /// A label for each of `texts`. Where two keys make one name, the key that needed no change wins,
     /// else the first.
-    fn label_each(&mut self, name: &str, texts: &'a TextMap) {
+    fn label_each(&mut self, name: &str, texts: &TextMap) {
         for (key, value) in texts {
             let plain = as_label(key);
-            let label = format!("{PREFIX}{name}_{plain}").into();
+            let label = format!("{PREFIX}{name}_{plain}");
             if plain == key {
                 self.labels.insert(label, value.into());
             } else {

@@ -3,7 +3,9 @@
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::Serialize;
-use tidings_types::{CheckKind, CheckStatus, Headers, Instance, TextMap, Texts, Weights};
+use tidings_types::{
+    CheckKind, CheckStatus, Headers, Instance, ServiceName, Text, TextMap, Texts, Weights,
+};
 use tidings_view::{AWAITED, CheckView, InstanceView, Listed, NodeFacts, NodeKey, SerfHealth};
 
 use crate::duration::format_ms;
@@ -42,7 +44,7 @@ impl<'a> NodeObject<'a> {
     pub(crate) fn of_listed(listed: &'a Listed) -> Self {
         Self {
             address: listed.node_address(),
-            ..Self::of(&listed.instance.node)
+            ..Self::of(listed.instance.node())
         }
     }
 }
@@ -52,18 +54,18 @@ impl<'a> NodeObject<'a> {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct NodeService<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
-    kind: &'a str,
+    kind: Text,
     #[serde(rename = "ID")]
     id: &'a str,
-    service: &'a str,
-    tags: &'a Texts,
-    address: &'a str,
+    service: ServiceName,
+    tags: Texts,
+    address: Text,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    tagged_addresses: Tagged<'a>,
-    meta: &'a TextMap,
+    tagged_addresses: Tagged,
+    meta: TextMap,
     port: u16,
     #[serde(skip_serializing_if = "str::is_empty")]
-    socket_path: &'a str,
+    socket_path: Text,
     weights: WeightsObject,
     enable_tag_override: bool,
     proxy: Proxy,
@@ -75,24 +77,24 @@ pub(crate) struct NodeService<'a> {
 
 impl<'a> NodeService<'a> {
     pub(crate) fn of(view: &'a InstanceView) -> Self {
-        let instance = &*view.instance;
+        let (instance, origin) = (view.record(), view.origin());
         Self {
-            kind: &instance.kind,
+            tagged_addresses: tagged(view, &instance),
+            kind: instance.kind,
             id: view.id.as_str(),
-            service: instance.service.as_str(),
-            tags: &instance.tags,
-            address: &instance.address,
-            tagged_addresses: tagged(view),
-            meta: &instance.meta,
+            service: instance.service,
+            tags: instance.tags,
+            address: instance.address,
+            meta: instance.meta,
             port: instance.port,
-            socket_path: &instance.socket_path,
+            socket_path: instance.socket_path,
             weights: instance.weights.into(),
             enable_tag_override: instance.enable_tag_override,
             proxy: Proxy::default(),
             connect: Nothing {},
             peer_name: "",
-            create_index: view.origin.create_index,
-            modify_index: view.origin.modify_index,
+            create_index: origin.create_index,
+            modify_index: origin.modify_index,
         }
     }
 }
@@ -103,18 +105,18 @@ impl<'a> NodeService<'a> {
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct AgentService<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
-    kind: &'a str,
+    kind: Text,
     #[serde(rename = "ID")]
     id: &'a str,
-    service: &'a str,
-    tags: &'a Texts,
-    meta: &'a TextMap,
+    service: ServiceName,
+    tags: Texts,
+    meta: TextMap,
     port: u16,
-    address: &'a str,
+    address: Text,
     #[serde(skip_serializing_if = "str::is_empty")]
-    socket_path: &'a str,
+    socket_path: Text,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    tagged_addresses: Tagged<'a>,
+    tagged_addresses: Tagged,
     weights: WeightsObject,
     enable_tag_override: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -124,21 +126,21 @@ pub(crate) struct AgentService<'a> {
 
 impl<'a> AgentService<'a> {
     pub(crate) fn of(view: &'a InstanceView) -> Self {
-        let instance = &*view.instance;
+        let instance = view.record();
         Self {
-            kind: &instance.kind,
+            tagged_addresses: tagged(view, &instance),
+            kind: instance.kind,
             id: view.id.as_str(),
-            service: instance.service.as_str(),
-            tags: &instance.tags,
-            meta: &instance.meta,
+            service: instance.service,
+            tags: instance.tags,
+            meta: instance.meta,
             port: instance.port,
-            address: &instance.address,
-            socket_path: &instance.socket_path,
-            tagged_addresses: tagged(view),
+            address: instance.address,
+            socket_path: instance.socket_path,
             weights: instance.weights.into(),
             enable_tag_override: instance.enable_tag_override,
             content_hash: None,
-            datacenter: &view.node.datacenter,
+            datacenter: &view.node().datacenter,
         }
     }
 }
@@ -154,18 +156,18 @@ pub(crate) struct ServiceNode<'a> {
     datacenter: &'a str,
     tagged_addresses: Option<&'a TextMap>,
     node_meta: Option<&'a TextMap>,
-    service_kind: &'a str,
+    service_kind: Text,
     #[serde(rename = "ServiceID")]
     service_id: &'a str,
-    service_name: &'a str,
-    service_tags: &'a Texts,
-    service_address: &'a str,
+    service_name: ServiceName,
+    service_tags: Texts,
+    service_address: Text,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    service_tagged_addresses: Tagged<'a>,
+    service_tagged_addresses: Tagged,
     service_weights: WeightsObject,
-    service_meta: &'a TextMap,
+    service_meta: TextMap,
     service_port: u16,
-    service_socket_path: &'a str,
+    service_socket_path: Text,
     service_enable_tag_override: bool,
     service_proxy: Proxy,
     service_connect: Nothing,
@@ -175,30 +177,30 @@ pub(crate) struct ServiceNode<'a> {
 
 impl<'a> ServiceNode<'a> {
     pub(crate) fn of(listed: &'a Listed) -> Self {
-        let (view, node) = (&*listed.instance, &*listed.instance.node);
-        let instance = &*view.instance;
+        let (view, node) = (&*listed.instance, &**listed.instance.node());
+        let (instance, origin) = (view.record(), view.origin());
         Self {
+            service_tagged_addresses: tagged(view, &instance),
             id: &node.id,
             node: node.name.as_str(),
             address: listed.node_address(),
             datacenter: &node.datacenter,
             tagged_addresses: non_empty(&node.tagged_addresses),
             node_meta: non_empty(&node.meta),
-            service_kind: &instance.kind,
+            service_kind: instance.kind,
             service_id: view.id.as_str(),
-            service_name: instance.service.as_str(),
-            service_tags: &instance.tags,
-            service_address: &instance.address,
-            service_tagged_addresses: tagged(view),
+            service_name: instance.service,
+            service_tags: instance.tags,
+            service_address: instance.address,
             service_weights: instance.weights.into(),
-            service_meta: &instance.meta,
+            service_meta: instance.meta,
             service_port: instance.port,
-            service_socket_path: &instance.socket_path,
+            service_socket_path: instance.socket_path,
             service_enable_tag_override: instance.enable_tag_override,
             service_proxy: Proxy::default(),
             service_connect: Nothing {},
-            create_index: view.origin.create_index,
-            modify_index: view.origin.modify_index,
+            create_index: origin.create_index,
+            modify_index: origin.modify_index,
         }
     }
 }
@@ -232,25 +234,22 @@ pub(crate) struct HealthCheck<'a> {
     node: &'a str,
     #[serde(rename = "CheckID")]
     check_id: &'a str,
-    name: &'a str,
+    name: Text,
     status: &'static str,
-    notes: &'a str,
+    notes: Text,
     output: Arc<str>,
     #[serde(rename = "ServiceID")]
     service_id: &'a str,
-    service_name: &'a str,
-    service_tags: &'a Texts,
-    r#type: &'a str,
+    service_name: Text,
+    service_tags: Texts,
+    r#type: Text,
     interval: Cow<'static, str>,
     timeout: Cow<'static, str>,
     exposed_port: u16,
-    definition: Definition<'a>,
+    definition: Definition,
     create_index: u64,
     modify_index: u64,
 }
-
-/// The tags of no instance.
-const NO_TAGS: &Texts = &Texts::new();
 
 impl<'a> HealthCheck<'a> {
     /// A check of `node` that speaks for `instance`, or for the whole node.
@@ -259,7 +258,8 @@ impl<'a> HealthCheck<'a> {
         check: &'a CheckView,
         instance: Option<&'a InstanceView>,
     ) -> Self {
-        let record = &*check.check;
+        let record = check.record();
+        let about = instance.map(InstanceView::record);
         let runs = !matches!(record.kind, CheckKind::Manual { .. });
         // An external check is run by nobody here, and says how it could be; an agent's own says
         // how it is run, and keeps the rest to itself.
@@ -271,21 +271,23 @@ impl<'a> HealthCheck<'a> {
         Self {
             node: node.name.as_str(),
             check_id: check.id.as_str(),
-            name: &record.name,
             status: record.status.as_str(),
-            notes: &record.notes,
             output: check.output(),
             service_id: instance.map_or("", |instance| instance.id.as_str()),
-            service_name: instance.map_or("", |instance| instance.instance.service.as_str()),
-            service_tags: instance.map_or(NO_TAGS, |instance| &instance.instance.tags),
-            r#type: type_of(&record.kind),
+            service_name: about
+                .as_ref()
+                .map_or_else(Text::new, |i| i.service.as_str().into()),
+            service_tags: about.map_or_else(Texts::new, |instance| instance.tags),
+            r#type: type_of(&record.kind).into(),
             interval: span(record.interval_ms),
             timeout: span(record.timeout_ms),
             exposed_port: 0,
             definition: match is_external {
-                true => Definition::of(record),
+                true => Definition::of(&record),
                 false => Definition::default(),
             },
+            name: record.name,
+            notes: record.notes,
             create_index: check.origin.create_index,
             modify_index: check.origin.modify_index,
         }
@@ -296,16 +298,16 @@ impl<'a> HealthCheck<'a> {
         view: &'a InstanceView,
         serf_health: Option<SerfHealth>,
     ) -> impl Iterator<Item = Self> {
-        let serf_health = serf_health.map(|serf| Self::of_node(&view.node, serf));
+        let serf_health = serf_health.map(|serf| Self::of_node(view.node(), serf));
         let others = view.node_checks().iter();
-        let others = others.map(|check| Self::of(&view.node, check, None));
+        let others = others.map(|check| Self::of(view.node(), check, None));
         serf_health.into_iter().chain(others)
     }
 
     /// The instance's own checks, those that are not here included.
     pub(crate) fn of_instance(view: &'a InstanceView) -> impl Iterator<Item = Self> {
         let here = view.checks().iter();
-        let here = here.map(|check| Self::of(&view.node, check, Some(view)));
+        let here = here.map(|check| Self::of(view.node(), check, Some(view)));
         here.chain(Self::awaited_by(view))
     }
 
@@ -314,14 +316,14 @@ impl<'a> HealthCheck<'a> {
         Self {
             node: node.name.as_str(),
             check_id: "serfHealth",
-            name: "Serf Health Status",
+            name: "Serf Health Status".into(),
             status: serf.status.as_str(),
-            notes: "",
+            notes: Text::new(),
             output: serf.output.into(),
             service_id: "",
-            service_name: "",
-            service_tags: NO_TAGS,
-            r#type: "",
+            service_name: Text::new(),
+            service_tags: Texts::new(),
+            r#type: Text::new(),
             interval: Cow::Borrowed(""),
             timeout: Cow::Borrowed(""),
             exposed_port: 0,
@@ -334,16 +336,16 @@ impl<'a> HealthCheck<'a> {
     /// What stands for the checks that `instance` names and that are not here.
     pub(crate) fn awaited_by(instance: &'a InstanceView) -> impl Iterator<Item = Self> {
         instance.awaited().iter().map(|check| Self {
-            node: instance.node.name.as_str(),
+            node: instance.node().name.as_str(),
             check_id: check.as_str(),
-            name: check.as_str(),
+            name: check.as_str().into(),
             status: CheckStatus::Critical.as_str(),
-            notes: "",
+            notes: Text::new(),
             output: AWAITED.into(),
             service_id: instance.id.as_str(),
-            service_name: instance.instance.service.as_str(),
-            service_tags: &instance.instance.tags,
-            r#type: "",
+            service_name: instance.service().into(),
+            service_tags: instance.record().tags,
+            r#type: Text::new(),
             interval: Cow::Borrowed(""),
             timeout: Cow::Borrowed(""),
             exposed_port: 0,
@@ -370,23 +372,23 @@ impl<'a> HealthCheck<'a> {
 /// How a check that was registered through the catalog could be run.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Definition<'a> {
+struct Definition {
     #[serde(rename = "HTTP", skip_serializing_if = "str::is_empty")]
-    http: &'a str,
+    http: Text,
     #[serde(rename = "TLSServerName", skip_serializing_if = "str::is_empty")]
-    tls_server_name: &'a str,
+    tls_server_name: Text,
     #[serde(rename = "TLSSkipVerify", skip_serializing_if = "is_false")]
     tls_skip_verify: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<&'a Headers>,
+    header: Option<Headers>,
     #[serde(skip_serializing_if = "str::is_empty")]
-    method: &'a str,
+    method: Text,
     #[serde(skip_serializing_if = "str::is_empty")]
-    body: &'a str,
+    body: Text,
     #[serde(skip_serializing_if = "is_false")]
     disable_redirects: bool,
     #[serde(rename = "TCP", skip_serializing_if = "str::is_empty")]
-    tcp: &'a str,
+    tcp: Text,
     #[serde(skip_serializing_if = "Option::is_none")]
     interval: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -397,8 +399,8 @@ struct Definition<'a> {
     ttl: Option<String>,
 }
 
-impl<'a> Definition<'a> {
-    fn of(check: &'a tidings_types::Check) -> Self {
+impl Definition {
+    fn of(check: &tidings_types::Check) -> Self {
         let span = |ms: u64| (ms > 0).then(|| format_ms(ms));
         let common = Self {
             interval: span(check.interval_ms),
@@ -422,16 +424,16 @@ impl<'a> Definition<'a> {
                 ..common
             },
             CheckKind::Tcp { address } => Self {
-                tcp: address,
+                tcp: address.clone(),
                 ..common
             },
             CheckKind::Http(http) => Self {
-                http: &http.url,
-                tls_server_name: &http.tls_server_name,
+                http: http.url.clone(),
+                tls_server_name: http.tls_server_name.clone(),
                 tls_skip_verify: http.tls_skip_verify,
-                header: Some(&http.header).filter(|header| !header.is_empty()),
-                method: &http.method,
-                body: &http.body,
+                header: Some(http.header.clone()).filter(|header| !header.is_empty()),
+                method: http.method.clone(),
+                body: http.body.clone(),
                 disable_redirects: http.disable_redirects,
                 ..common
             },
@@ -468,30 +470,31 @@ struct Nothing {}
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct TaggedObject<'a> {
-    address: &'a str,
+struct TaggedObject {
+    address: Text,
     port: u16,
 }
 
-type Tagged<'a> = BTreeMap<&'a str, TaggedObject<'a>>;
+type Tagged = BTreeMap<Text, TaggedObject>;
 
 /// The instance's tagged addresses. An agent's instance whose address is an IP has it under four
 /// tags as well, unless it uses them itself; they follow from the record and are not in it.
-fn tagged(view: &InstanceView) -> Tagged<'_> {
-    let instance: &Instance = &view.instance;
-    let mut tagged: Tagged<'_> = instance
-        .tagged_addresses
-        .iter()
-        .map(|(tag, address, port)| (tag, TaggedObject { address, port }))
+fn tagged(view: &InstanceView, instance: &Instance) -> Tagged {
+    let stated = instance.tagged_addresses.iter();
+    let mut tagged: Tagged = stated
+        .map(|(tag, address, port)| {
+            let address = address.into();
+            (tag.into(), TaggedObject { address, port })
+        })
         .collect();
-    let tags = match (&view.node.key, instance.address.parse::<IpAddr>()) {
+    let tags = match (&view.node().key, instance.address.parse::<IpAddr>()) {
         (NodeKey::Agent(_), Ok(IpAddr::V4(_))) => ["lan_ipv4", "wan_ipv4"],
         (NodeKey::Agent(_), Ok(IpAddr::V6(_))) => ["lan_ipv6", "wan_ipv6"],
         _ => return tagged,
     };
     for tag in tags {
-        tagged.entry(tag).or_insert(TaggedObject {
-            address: &instance.address,
+        tagged.entry(tag.into()).or_insert_with(|| TaggedObject {
+            address: instance.address.clone(),
             port: instance.port,
         });
     }

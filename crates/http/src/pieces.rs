@@ -52,7 +52,7 @@ enum Pieces {
 impl Pieces {
     fn of(listed: &Listed, serf_health: impl Fn(&NodeKey) -> Option<SerfHealth>) -> Self {
         let view = &listed.instance;
-        let serf_health = || serf_health(&view.node.key);
+        let serf_health = || serf_health(&view.node().key);
         if listed.is_plain() {
             Self::Kept {
                 node: view.node_memo(|| node(listed, serf_health())),

@@ -103,7 +103,7 @@ pub(crate) struct Marks {
 
 impl Marks {
     pub(crate) fn of(listed: &[Listed]) -> Self {
-        let conflicts = |listed: &Listed| listed.instance.origin.conflicts;
+        let conflicts = |listed: &Listed| listed.instance.conflicts();
         Self {
             stale: listed.iter().filter(|l| l.stale_for.is_some()).count(),
             conflicts: listed.iter().map(conflicts).sum(),

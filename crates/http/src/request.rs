@@ -216,7 +216,8 @@ impl Selection {
 
     pub(crate) fn takes(&self, listed: &Listed) -> bool {
         let instance = &listed.instance;
-        self.takes_tags(&instance.instance.tags) && self.takes_node(&instance.node)
+        let takes_tags = || self.tags.is_empty() || self.takes_tags(&instance.record().tags);
+        self.takes_node(instance.node()) && takes_tags()
     }
 
     pub(crate) fn takes_tags(&self, tags: &Texts) -> bool {

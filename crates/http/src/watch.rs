@@ -104,7 +104,7 @@ impl Telling {
         let listed = listed_service(view, name, &self.selection, self.passing);
         let overlay = view.overlay();
         let instances = listed.iter().map(|listed| {
-            let serf = overlay.serf_health(&listed.instance.node.key, view.now());
+            let serf = overlay.serf_health(&listed.instance.node().key, view.now());
             CheckServiceNode::of(listed, serf)
         });
         let event = Event {

@@ -10,10 +10,9 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     mem,
-    sync::Arc,
 };
 
-use tidings_types::{Body, Key, Place, Slot};
+use tidings_types::{Content, Key, Place, Slot};
 
 use crate::{Event, Node, Output};
 
@@ -24,14 +23,14 @@ pub(crate) struct Calls {
     /// Own records that were overridden and still stand in the own feed.
     overridden: BTreeSet<Key>,
     /// What calls of this run asked for that was in force already.
-    equal: BTreeMap<Key, Arc<Body>>,
+    equal: BTreeMap<Key, Content>,
     /// What the command under way has to say about that: `None` if it changed the record.
-    noted: Vec<(Key, Option<Arc<Body>>)>,
+    noted: Vec<(Key, Option<Content>)>,
 }
 
 impl Calls {
     /// The command under way found `body` in force.
-    pub(crate) fn changed_nothing(&mut self, key: Key, body: Arc<Body>) {
+    pub(crate) fn changed_nothing(&mut self, key: Key, body: Content) {
         self.noted.push((key, Some(body)));
     }
 
@@ -135,7 +134,7 @@ impl Node {
         for (key, body) in mem::take(&mut self.calls.equal) {
             let again = self
                 .writer
-                .register(&self.registry, key.clone(), body.as_ref().clone());
+                .register(&self.registry, key.clone(), body.clone());
             if matches!(again, Ok(None)) {
                 self.calls.equal.insert(key, body);
             }

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use tidings_types::{
-    Body, Check, CheckId, ExternalNode, Instance, Key, NodeId, NodeName, Refusal, ServiceId, Slot,
-    Texts,
+    Body, Check, CheckId, Content, ExternalNode, Instance, Key, NodeId, NodeName, Refusal,
+    ServiceId, Slot, Texts,
 };
 
 use crate::{
     Node,
-    commands::{check_size, refusal},
+    commands::{content_of, refusal},
 };
 
 impl Node {
@@ -75,8 +75,8 @@ impl Node {
         the_same: Option<&Texts>,
     ) -> Result<bool, Refusal> {
         let key = Key::Tags(self.me, id.clone());
-        match self.live(&key).as_deref() {
-            Some(Body::Tags(set)) if Some(set) != the_same => self.bury(key),
+        match self.live(&key).as_ref().map(Content::body) {
+            Some(Body::Tags(set)) if Some(&set) != the_same => self.bury(key),
             _ => Ok(false),
         }
     }
@@ -170,14 +170,11 @@ impl Node {
     /// Takes a check off the list of its external instance, so that it is not awaited there.
     fn unname_external_check(&mut self, node: &NodeName, id: &CheckId) -> Result<(), Refusal> {
         let live = self.live(&Key::ExternalCheck(node.clone(), id.clone()));
-        let Some(Body::Check(Check {
-            service: Some(service),
-            ..
-        })) = live.as_deref()
-        else {
+        let check = live.and_then(|live| live.check());
+        let Some(service) = check.and_then(|check| check.service) else {
             return Ok(());
         };
-        let key = Key::ExternalInstance(node.clone(), service.clone());
+        let key = Key::ExternalInstance(node.clone(), service);
         if let Some(mut instance) = self.instance(&key)
             && instance.unname_check(id)
         {
@@ -230,10 +227,7 @@ impl Node {
         key_of: impl Fn(CheckId) -> Key,
     ) -> BTreeSet<Key> {
         let entries = self.registry.entries_for(instance);
-        let held = entries.filter_map(|entry| match entry.body.as_deref() {
-            Some(Body::Instance(instance)) => Some(instance.checks.clone()),
-            _ => None,
-        });
+        let held = entries.filter_map(|entry| Some(entry.body.as_ref()?.instance()?.checks));
         let written = self.instance(instance).map(|instance| instance.checks);
         let named = held.chain(written).flatten();
         named
@@ -244,15 +238,15 @@ impl Node {
 
     /// Whether a check is, or was when it was last heard of, one of that instance.
     fn speaks_for(&self, check: &Key, service: &ServiceId) -> bool {
-        let speaks = |body: &Body| match body {
-            Body::Check(check) => check.service.as_ref() == Some(service),
-            _ => false,
+        let speaks = |body: &Content| {
+            let check = body.check();
+            check.is_some_and(|check| check.service.as_ref() == Some(service))
         };
         match self.live(check) {
             Some(body) => speaks(&body),
             None => {
                 let mut entries = self.registry.entries_for(check);
-                entries.any(|entry| entry.body.as_deref().is_some_and(speaks))
+                entries.any(|entry| entry.body.as_ref().is_some_and(speaks))
             }
         }
     }
@@ -297,9 +291,7 @@ impl Node {
     }
 
     fn write_shared(&mut self, key: Key, body: Option<Body>) -> Result<(), Refusal> {
-        if let Some(body) = &body {
-            check_size(body)?;
-        }
+        let body = body.as_ref().map(content_of).transpose()?;
         let written = self
             .writer
             .write_shared(&self.registry, self.wall_ms, key, body);
@@ -319,9 +311,9 @@ impl Node {
     }
 
     /// What a node says of itself.
-    pub(crate) fn own_word(&self, node: NodeId) -> Option<&Body> {
+    pub(crate) fn own_word(&self, node: NodeId) -> Option<Body> {
         match &self.registry.slot(node, &Key::Node(node))?.slot {
-            Slot::Entry(entry) => entry.body.as_deref(),
+            Slot::Entry(entry) => entry.body.as_ref().map(Content::body),
             Slot::RemovalMark => None,
         }
     }

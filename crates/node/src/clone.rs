@@ -15,12 +15,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    sync::Arc,
     time::Duration,
 };
 
 use tidings_types::{
-    Body, CheckId, Command, Epoch, Hlc, Key, NodeId, Registration, Timestamp, limits::FEEDS,
+    Body, CheckId, Command, Content, Epoch, Hlc, Key, NodeId, Registration, Timestamp,
+    limits::FEEDS,
 };
 use tidings_wire::{Request, Response, datagram};
 
@@ -47,7 +47,7 @@ pub(crate) struct Twin {
     /// When each node with an older run was told so.
     told: BTreeMap<NodeId, Timestamp>,
     /// What this run replaced of what stood when it began.
-    overwritten: BTreeMap<Key, Arc<Body>>,
+    overwritten: BTreeMap<Key, Content>,
     yielding: Yielding,
 }
 
@@ -82,7 +82,7 @@ impl Twin {
 
     /// Takes note of what this run put something else in place of, if that is older than the run.
     /// Bounded as the own feed is.
-    pub(crate) fn overwrote(&mut self, key: Key, inherited: Option<Arc<Body>>) {
+    pub(crate) fn overwrote(&mut self, key: Key, inherited: Option<Content>) {
         if let Some(body) = inherited {
             self.overwritten.entry(key).or_insert(body);
         }
@@ -246,7 +246,7 @@ impl Node {
         for key in keys {
             // What cannot be removed stays with the other holder, who may remove it.
             let _ = match self.twin.overwritten.remove(&key) {
-                Some(body) => self.put(key, Arc::unwrap_or_clone(body)),
+                Some(body) => self.put(key, body.body()),
                 None => self.take_away(&key),
             };
         }

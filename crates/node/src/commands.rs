@@ -1,14 +1,13 @@
 //! What a client's command changes in this node's own records.
 
-use std::{mem, sync::Arc};
+use std::mem;
 
 use tidings_registry::{FEED_BYTES_WRITTEN, WriteError};
 use tidings_types::{
-    Body, Check, CheckId, CheckStatus, Command, Instance, Key, Outcome, Refusal, Registration,
-    ServiceId, Slot, Update,
+    Body, Check, CheckId, CheckStatus, Command, Content, Instance, Key, Outcome, Refusal,
+    Registration, ServiceId, Slot, Update,
     limits::{CHECKS_PER_INSTANCE, FEED_RECORDS, RECORD_BYTES},
 };
-use tidings_wire::codec::encoded_len;
 
 use crate::{CommandId, Node, Output};
 
@@ -223,7 +222,7 @@ impl Node {
 
     /// Stages an own record; whether that is a change.
     pub(crate) fn put(&mut self, key: Key, body: Body) -> Result<bool, Refusal> {
-        check_size(&body)?;
+        let body = content_of(&body)?;
         let inherited = self.writer.inherited(&self.registry, &key);
         let dot = self.writer.register(&self.registry, key.clone(), body);
         let changed = dot.map_err(refusal)?.is_some();
@@ -247,7 +246,7 @@ impl Node {
     }
 
     /// The live record in force for a key, own writes on their way to the disk counted.
-    pub(crate) fn live(&self, key: &Key) -> Option<Arc<Body>> {
+    pub(crate) fn live(&self, key: &Key) -> Option<Content> {
         self.writer
             .in_force(&self.registry, key)?
             .entry
@@ -263,17 +262,11 @@ impl Node {
 
     /// The live instance under a key, likewise.
     pub(crate) fn instance(&self, key: &Key) -> Option<Instance> {
-        match self.live(key)?.as_ref() {
-            Body::Instance(instance) => Some(instance.clone()),
-            _ => None,
-        }
+        self.live(key)?.instance()
     }
 
     pub(crate) fn check(&self, id: &CheckId) -> Option<Check> {
-        match self.live(&Key::Check(self.me, id.clone()))?.as_ref() {
-            Body::Check(check) => Some(check.clone()),
-            _ => None,
-        }
+        self.live(&Key::Check(self.me, id.clone()))?.check()
     }
 
     /// The checks of this node that speak for the instance, those first that it names.
@@ -294,18 +287,16 @@ impl Node {
     /// outlives the override.
     fn named_before(&self, key: &Key) -> Option<Box<[CheckId]>> {
         match &self.registry.slot(self.me, key)?.slot {
-            Slot::Entry(entry) => match entry.body.as_deref()? {
-                Body::Instance(instance) => Some(instance.checks.clone()),
-                _ => None,
-            },
+            Slot::Entry(entry) => Some(entry.body.as_ref()?.instance()?.checks),
             Slot::RemovalMark => None,
         }
     }
 }
 
 /// Refuses a body that no feed would take, before anything is staged.
-pub(crate) fn check_size(body: &Body) -> Result<(), Refusal> {
-    let bytes = encoded_len(body).unwrap_or(usize::MAX);
+pub(crate) fn content_of(body: &Body) -> Result<Content, Refusal> {
+    let content = Content::of(body);
+    let bytes = content.bytes().len();
     if bytes > RECORD_BYTES {
         return Err(Refusal::RecordTooLarge {
             bytes,
@@ -317,7 +308,7 @@ pub(crate) fn check_size(body: &Body) -> Result<(), Refusal> {
         Body::Instance(instance) if instance.checks.len() > max => {
             Err(Refusal::TooManyChecks { max })
         }
-        _ => Ok(()),
+        _ => Ok(content),
     }
 }
 

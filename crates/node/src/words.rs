@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tidings_types::{Body, Departure, Key, NodeId};
+use tidings_types::{Body, Content, Departure, Key, NodeId};
 
 use crate::Node;
 
@@ -77,7 +77,10 @@ impl Node {
     /// What a node's own record says of its going.
     fn fate(&self, node: NodeId) -> Fate {
         let found = self.registry.in_force(&Key::Node(node));
-        let body = found.as_ref().and_then(|found| found.entry.body.as_deref());
+        let body = found
+            .as_ref()
+            .and_then(|found| found.entry.body.as_ref())
+            .map(Content::body);
         match body {
             Some(Body::Node(record)) => Fate {
                 departure: record.departure,

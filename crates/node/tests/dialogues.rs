@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use tidings_node::{Event, Input};
 use tidings_types::{
-    Body, CheckId, CheckStatus, Command, Departure, EventId, ExternalNode, Instance, Key, Liveness,
-    MemberStatus, NodeName, Refusal, Registration, Snapshot, Sync, Text, TextMap, Transfer,
+    Body, CheckId, CheckStatus, Command, Content, Departure, EventId, ExternalNode, Instance, Key,
+    Liveness, MemberStatus, NodeName, Refusal, Registration, Snapshot, Sync, Text, TextMap,
+    Transfer,
 };
 use world::{START_MS, World, id, instance, name, register, service, ttl_check};
 
@@ -19,8 +20,8 @@ fn web(owner: u8) -> Key {
 }
 
 fn port(world: &World, at: u8, key: &Key) -> Option<u16> {
-    match world.peers[&at].records.get(key).map(AsRef::as_ref) {
-        Some(Body::Instance(Instance { port, .. })) => Some(*port),
+    match world.peers[&at].records.get(key).map(Content::body) {
+        Some(Body::Instance(Instance { port, .. })) => Some(port),
         _ => None,
     }
 }

@@ -18,8 +18,8 @@ use rand_chacha::{
 use tidings_node::{CommandId, Input};
 use tidings_registry::Registry;
 use tidings_types::{
-    Body, Change, ClusterId, Command, Departure, ExternalNode, Key, NodeName, Registration,
-    ServiceId, Snapshot, Text, TextMap, Transfer,
+    Body, Change, ClusterId, Command, Content, Departure, ExternalNode, Key, NodeName,
+    Registration, ServiceId, Snapshot, Text, TextMap, Transfer,
 };
 use world::{World, id, instance, service};
 
@@ -411,7 +411,7 @@ impl Run {
         assert!(self.open.is_empty(), "never answered: {:?}", self.open);
         for (key, values) in &self.possible {
             for (n, peer) in &self.world.peers {
-                let found = match peer.records.get(key).map(AsRef::as_ref) {
+                let found = match peer.records.get(key).map(Content::body) {
                     Some(Body::Instance(instance)) => Some(instance.port),
                     _ => None,
                 };

@@ -7,7 +7,7 @@
 //! bytes twice: once as they stand, and once as they come, since a feed that is replaced stands here
 //! until its successor has come whole.
 
-use tidings_types::{Body, Key, Slot};
+use tidings_types::{BodyKind, Content, Key, Slot};
 
 /// A removal mark: a change in the feed.
 const MARK: usize = 650;
@@ -32,12 +32,10 @@ pub(crate) fn cost(key: &Key, slot: &Slot, encoded_bytes: usize) -> usize {
     bookkeeping + 2 * encoded_bytes
 }
 
-fn record(key: &Key, body: &Body) -> usize {
-    let named = match body {
-        Body::Instance(instance) => instance.checks.len(),
-        Body::Node(_) | Body::Check(_) | Body::ExternalNode(_) | Body::Event(_) | Body::Tags(_) => {
-            0
-        }
+fn record(key: &Key, body: &Content) -> usize {
+    let named = match body.kind() {
+        BodyKind::Instance => body.instance().map_or(0, |instance| instance.checks.len()),
+        _ => 0,
     };
     let fixed = if key.is_shared() {
         SHARED_RECORD

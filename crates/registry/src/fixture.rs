@@ -1,10 +1,8 @@
 //! What the unit tests share: ids, keys, bodies, and an agent whose disk answers at once.
 
-use std::sync::Arc;
-
 use tidings_types::{
-    Body, ClusterId, Dot, Entry, Epoch, Instance, Key, NodeId, NodeName, ServiceId, ServiceName,
-    Slot, Version,
+    Body, ClusterId, Content, Dot, Entry, Epoch, Instance, Key, NodeId, NodeName, ServiceId,
+    ServiceName, Slot, Version,
 };
 
 use crate::{Applied, Registry, Writer};
@@ -47,7 +45,12 @@ impl Agent {
     pub(crate) fn write_shared(&mut self, name: &str, wall_ms: u64, port: u16) {
         let body = Some(instance(port));
         self.writer
-            .write_shared(&self.registry, wall_ms, shared_key(name), body)
+            .write_shared(
+                &self.registry,
+                wall_ms,
+                shared_key(name),
+                body.map(Content::from),
+            )
             .unwrap();
         self.commit();
     }
@@ -82,7 +85,7 @@ impl Agent {
 
     /// The port in force under a key.
     pub(crate) fn port(&self, key: &Key) -> Option<u16> {
-        match self.registry.in_force(key)?.entry.body.as_deref()? {
+        match self.registry.in_force(key)?.entry.body.as_ref()?.body() {
             Body::Instance(instance) => Some(instance.port),
             other => panic!("{other:?} is no instance"),
         }
@@ -119,7 +122,7 @@ pub(crate) fn shared_key(name: &str) -> Key {
 }
 
 pub(crate) fn entry(version: Version, body: Option<Body>) -> Slot {
-    let body = body.map(Arc::new);
+    let body = body.map(Content::from);
     Slot::Entry(Entry { version, body })
 }
 

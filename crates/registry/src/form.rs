@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use tidings_types::{
-    Body, Change, Delta, Entry, Epoch, FeedState, Hlc, Key, Lineage, Place, Slot, Snapshot,
+    BodyKind, Change, Delta, Entry, Epoch, FeedState, Hlc, Key, Lineage, Place, Slot, Snapshot,
     Version,
     limits::{FEED_BYTES, FEED_RECORDS, RECORD_BYTES},
 };
@@ -135,18 +135,18 @@ pub(crate) fn trust(hasher: &ContentHasher, delta: Delta) -> Checked {
 }
 
 /// Whether a record of this kind may stand under the key.
-pub(crate) const fn fits(key: &Key, body: &Body) -> bool {
+pub(crate) const fn fits(key: &Key, kind: BodyKind) -> bool {
     matches!(
-        (key, body),
-        (Key::Node(_), Body::Node(_))
+        (key, kind),
+        (Key::Node(_), BodyKind::Node)
             | (
                 Key::Instance(..) | Key::ExternalInstance(..),
-                Body::Instance(_)
+                BodyKind::Instance
             )
-            | (Key::Check(..) | Key::ExternalCheck(..), Body::Check(_))
-            | (Key::ExternalNode(_), Body::ExternalNode(_))
-            | (Key::Event(..), Body::Event(_))
-            | (Key::Tags(..), Body::Tags(_))
+            | (Key::Check(..) | Key::ExternalCheck(..), BodyKind::Check)
+            | (Key::ExternalNode(_), BodyKind::ExternalNode)
+            | (Key::Event(..), BodyKind::Event)
+            | (Key::Tags(..), BodyKind::Tags)
     )
 }
 
@@ -254,8 +254,8 @@ fn check_change(state: &FeedState, from: &Lineage, change: &Change) -> Result<()
 }
 
 fn check_entry(state: &FeedState, change: &Change, entry: &Entry) -> Result<(), ChangeFault> {
-    let body = entry.body.as_deref();
-    if body.is_some_and(|body| !fits(&change.key, body)) {
+    let body = entry.body.as_ref();
+    if body.is_some_and(|body| !fits(&change.key, body.kind())) {
         return Err(ChangeFault::Kind);
     }
     // A restamp keeps the version, so the write may be older than the change, never newer.

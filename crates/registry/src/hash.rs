@@ -7,7 +7,7 @@
 
 use bincode::config;
 use serde::Serialize;
-use tidings_types::{ClusterId, Dot, FeedState, Key, Slot};
+use tidings_types::{ClusterId, Content, Dot, Entry, FeedState, Key, Slot, Version};
 
 #[derive(Clone, Debug)]
 pub(crate) struct ContentHasher {
@@ -34,7 +34,14 @@ impl ContentHasher {
         let mut encoded = tagged(SLOT);
         encode(&mut encoded, &dot);
         let before = encoded.len();
-        encode(&mut encoded, &(key, slot));
+        encode(&mut encoded, key);
+        match slot {
+            Slot::RemovalMark => encode(&mut encoded, &Start::RemovalMark),
+            Slot::Entry(Entry { version, body }) => {
+                encode(&mut encoded, &Start::Entry(version, body.is_some()));
+                encoded.extend_from_slice(body.as_ref().map_or(&[], Content::bytes));
+            }
+        }
         SlotHash {
             hash: self.first_128_bits(&encoded),
             bytes: encoded.len() - before,
@@ -54,6 +61,13 @@ impl ContentHasher {
         bytes.copy_from_slice(&hash.as_bytes()[..16]);
         u128::from_le_bytes(bytes)
     }
+}
+
+/// The encoding of a slot, up to where its body begins, which is encoded already.
+#[derive(Serialize)]
+enum Start<'a> {
+    Entry(&'a Version, bool),
+    RemovalMark,
 }
 
 /// Most slots and states fit this, so that they are written without taking memory again and again.

@@ -15,13 +15,10 @@ mod runs;
 pub use burial::{Keeps, MARKS_KEPT, RESTAMP_ENTRIES};
 pub use outbid::SEQ_FOLLOWED;
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidings_types::{
-    Body, Change, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, SharedWrite, Slot, VectorClock,
+    Change, Content, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, SharedWrite, Slot, VectorClock,
     Version,
     limits::{FEED_BYTES, FEED_RECORDS, LINEAGE_EPOCHS, RECORD_BYTES},
 };
@@ -128,15 +125,16 @@ impl Writer {
         &mut self,
         registry: &Registry,
         key: Key,
-        body: Body,
+        body: impl Into<Content>,
     ) -> Result<Option<Dot>, WriteError> {
         if key.owner() != Some(self.me) {
             return Err(WriteError::NotOwned(Box::new(key)));
         }
-        if !fits(&key, &body) {
+        let body = body.into();
+        if !fits(&key, body.kind()) {
             return Err(WriteError::Kind(Box::new(key)));
         }
-        let equal = |entry: &Entry| entry.body.as_deref() == Some(&body);
+        let equal = |entry: &Entry| entry.body.as_ref() == Some(&body);
         if self
             .in_force(registry, &key)
             .is_some_and(|value| equal(value.entry))
@@ -146,7 +144,7 @@ impl Writer {
         self.check_room(registry, &key, true)?;
         let entry = Entry {
             version: Version::Owner(self.next_dot().into()),
-            body: Some(Arc::new(body)),
+            body: Some(body),
         };
         self.stage(registry, key, Slot::Entry(entry)).map(Some)
     }
@@ -210,12 +208,12 @@ impl Writer {
         registry: &Registry,
         wall_ms: u64,
         key: Key,
-        body: Option<Body>,
+        body: Option<Content>,
     ) -> Result<Dot, WriteError> {
         if !key.is_shared() {
             return Err(WriteError::NotShared(Box::new(key)));
         }
-        if body.as_ref().is_some_and(|body| !fits(&key, body)) {
+        if body.as_ref().is_some_and(|body| !fits(&key, body.kind())) {
             return Err(WriteError::Kind(Box::new(key)));
         }
         self.check_room(registry, &key, body.is_some())?;
@@ -231,7 +229,6 @@ impl Writer {
             dot: self.next_dot(),
             clock: self.everything_seen(registry, &key),
         }));
-        let body = body.map(Arc::new);
         let dot = self.stage(registry, key, Slot::Entry(Entry { version, body }))?;
         self.clock.observe(stamp, wall_ms);
         Ok(dot)

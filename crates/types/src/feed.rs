@@ -1,10 +1,10 @@
 //! A feed's content on its way: what one node publishes, as changes, deltas and snapshots.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Body, Dot, Epoch, Key, Lineage, NodeId, Place, Version};
+use crate::{Content, Dot, Epoch, Key, Lineage, NodeId, Place, Version};
 
 /// What a feed holds for one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Entry {
     /// Its place among the writes to its key.
     pub version: Version,
     /// The record, or `None` for a tombstone.
-    pub body: Option<Arc<Body>>,
+    pub body: Option<Content>,
 }
 
 /// Of one key, the greatest change in a feed: the slot and the dot that put it there.

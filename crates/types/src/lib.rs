@@ -15,6 +15,7 @@
 //! | [`text`] | [`Text`]: what all of them are made of, short ones without memory of their own |
 //! | [`key`] | [`Key`]: what a record is filed under, and who owns it |
 //! | [`record`] | [`Body`]: node, instance and check records |
+//! | [`content`] | [`Content`]: a body as an agent keeps it, in the bytes of its encoding |
 //! | [`event`] | [`Event`] and [`EventId`]: short messages that are shown for a while |
 //! | [`packed`] | [`Texts`], [`TextMap`]: a record's lists and maps, each in one piece of memory |
 //! | [`feed`] | [`Slot`], [`Change`], [`Delta`], [`Snapshot`]: a feed's content on its way |
@@ -28,6 +29,7 @@
 pub mod address;
 pub mod cluster_key;
 pub mod command;
+pub mod content;
 pub mod event;
 pub mod feed;
 pub mod id;
@@ -47,6 +49,7 @@ pub mod version;
 pub use address::Address;
 pub use cluster_key::{ClusterKey, ClusterKeyId, ParseClusterKeyIdError};
 pub use command::{Command, Outcome, Refusal, Registration};
+pub use content::Content;
 pub use event::{Event, EventId};
 pub use feed::{Change, Delta, Entry, FeedState, Needs, Slot, Snapshot, Transfer};
 pub use id::{ClusterId, Dot, Epoch, NodeId};
@@ -57,7 +60,7 @@ pub use name::{CheckId, NameError, NodeName, ServiceId, ServiceName};
 pub use packed::{Headers, TaggedAddresses, TextMap, Texts};
 pub use probe::{Probe, Probes};
 pub use record::{
-    AliasCheck, Body, Check, CheckKind, CheckStatus, Departure, DockerCheck, Endpoint,
+    AliasCheck, Body, BodyKind, Check, CheckKind, CheckStatus, Departure, DockerCheck, Endpoint,
     ExternalNode, HttpCheck, Instance, Node, TaggedAddress, Weights,
 };
 pub use text::Text;

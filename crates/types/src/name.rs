@@ -54,7 +54,7 @@ macro_rules! name {
         ///
         /// Cheap to clone. 1 to [`NAME_BYTES`] bytes of UTF-8 without control characters.
         #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[serde(try_from = "Text", into = "Text")]
         pub struct $name(Text);
 
         impl $name {
@@ -74,17 +74,18 @@ macro_rules! name {
             }
         }
 
-        impl TryFrom<String> for $name {
+        impl TryFrom<Text> for $name {
             type Error = NameError;
 
-            fn try_from(text: String) -> Result<Self, NameError> {
-                Self::new(text)
+            fn try_from(text: Text) -> Result<Self, NameError> {
+                check($kind, &text)?;
+                Ok(Self(text))
             }
         }
 
-        impl From<$name> for String {
+        impl From<$name> for Text {
             fn from(name: $name) -> Self {
-                name.0.into()
+                name.0
             }
         }
 
@@ -132,14 +133,14 @@ name! {
 }
 
 impl ServiceName {
-    /// The form in which lookups compare names. Most names are written in it already, and share their
-    /// memory with it.
+    /// The form in which lookups compare names.
     pub fn folded(&self) -> Text {
-        if self.0.bytes().any(|byte| byte.is_ascii_uppercase()) {
-            self.0.to_ascii_lowercase()
-        } else {
-            self.0.clone()
-        }
+        Self::fold(&self.0)
+    }
+
+    /// The form in which lookups compare this name.
+    pub fn fold(name: &str) -> Text {
+        name.chars().map(|c| c.to_ascii_lowercase()).collect()
     }
 }
 

@@ -27,6 +27,23 @@ pub enum Body {
     Tags(Texts),
 }
 
+/// Which kind of body. In the order of [`Body`]'s variants, whose numbers in an encoding these are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub enum BodyKind {
+    /// [`Body::Node`].
+    Node,
+    /// [`Body::Instance`].
+    Instance,
+    /// [`Body::Check`].
+    Check,
+    /// [`Body::ExternalNode`].
+    ExternalNode,
+    /// [`Body::Event`].
+    Event,
+    /// [`Body::Tags`].
+    Tags,
+}
+
 /// A node's record about itself.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Node {

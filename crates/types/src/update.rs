@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    Body, CheckId, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, Roster, Timestamp, Version,
+    CheckId, Content, Dot, Entry, Epoch, Hlc, Key, Lineage, NodeId, Roster, Timestamp, Version,
 };
 
 /// A change that readers must see. Applied in order, before any later reply is released.
@@ -14,7 +14,7 @@ pub enum Update {
         /// The key.
         key: Key,
         /// The record, or `None` if the key has no live value any more.
-        body: Option<Arc<Body>>,
+        body: Option<Content>,
         /// The write that is in force; `None` if no feed holds the key.
         dot: Option<Dot>,
         /// What was beaten and was not known to the winner's writer, if anything was.
@@ -53,7 +53,7 @@ pub struct Written {
     /// When, by the hybrid clock that decides.
     pub stamp: Hlc,
     /// The record, or `None` for its removal.
-    pub body: Option<Arc<Body>>,
+    pub body: Option<Content>,
 }
 
 impl Written {

@@ -41,7 +41,7 @@ pub(crate) struct Dirty {
 
 impl Dirty {
     pub(crate) fn holds(&self, view: &InstanceView) -> bool {
-        let ids = self.instances.get(&view.node.key);
+        let ids = self.instances.get(&view.node().key);
         ids.is_some_and(|ids| ids.contains(&view.id))
     }
 }

@@ -8,18 +8,16 @@
 //! A registered instance that bears the same id on the same node takes its place, since clients
 //! tell instances by node and id. Any other of that name stands beside it.
 
-use std::sync::Arc;
-
 use tidings_types::{Body, Instance, ServiceId, ServiceName};
 
-use crate::{InstanceBody, NodeFacts, NodeKey};
+use crate::{NodeFacts, NodeKey, joined::InstanceRecord};
 
 /// The service's name, and the id of its instance on each agent node.
 pub const CONSUL: &str = "consul";
 
 /// What is listed of the node in the service `consul`; `None` for an external node and for one of
 /// which no record is here.
-pub(crate) fn instance_of(facts: &NodeFacts) -> Option<InstanceBody> {
+pub(crate) fn instance_of(facts: &NodeFacts) -> Option<InstanceRecord> {
     let (NodeKey::Agent(_), true, Some(gossip)) = (&facts.key, facts.known, facts.gossip) else {
         return None;
     };
@@ -27,7 +25,7 @@ pub(crate) fn instance_of(facts: &NodeFacts) -> Option<InstanceBody> {
     // Consul states its servers' RPC port, 8300. There is no such port here; the gossip port is
     // where agents do for each other what servers do over RPC.
     let instance = Instance::new(service, gossip.port());
-    InstanceBody::new(Arc::new(Body::Instance(instance)))
+    InstanceRecord::new(Body::Instance(instance).into())
 }
 
 /// The id of every such instance.

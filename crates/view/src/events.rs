@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use tidings_types::{Body, EventId, NodeId, limits::EVENTS};
-
-use crate::joined::EventBody;
+use tidings_types::{Content, Event, EventId, NodeId, limits::EVENTS};
 
 /// One event.
 #[derive(Clone, Debug)]
@@ -12,7 +10,7 @@ pub struct EventView {
     /// Its id.
     pub id: EventId,
     /// Its record.
-    pub event: EventBody,
+    pub event: Arc<Event>,
 }
 
 /// Every event that stands, in the order in which they came here: whoever waits for the next one
@@ -26,11 +24,12 @@ pub(crate) struct Events {
 
 impl Events {
     /// Takes what stands under a key now; returns whether events came or went.
-    pub(crate) fn record(&mut self, id: EventId, node: NodeId, body: Option<Arc<Body>>) -> bool {
+    pub(crate) fn record(&mut self, id: EventId, node: NodeId, body: Option<&Content>) -> bool {
         let key = (id, node);
-        match body.and_then(EventBody::new) {
+        match body.and_then(Content::event) {
             Some(event) if !self.arrivals.contains_key(&key) => {
                 self.arrivals.insert(key, self.next);
+                let event = Arc::new(event);
                 self.by_arrival.insert(self.next, EventView { id, event });
                 self.next += 1;
                 true

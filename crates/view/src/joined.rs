@@ -2,7 +2,6 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    ops::Deref,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -11,8 +10,9 @@ use std::{
 
 use arc_swap::ArcSwapOption;
 use tidings_types::{
-    Body, Check, CheckId, CheckKind, CheckStatus, Departure, Dot, Epoch, Event, ExternalNode,
-    Instance, Key, Node, NodeId, NodeName, ServiceId, ServiceName, Text, TextMap, Texts,
+    Body, BodyKind, Check, CheckId, CheckKind, CheckStatus, Content, Departure, Dot, Epoch,
+    ExternalNode, Instance, Key, Node, NodeId, NodeName, Place, ServiceId, ServiceName, Text,
+    TextMap, Texts,
 };
 
 use crate::memo::Memo;
@@ -62,51 +62,135 @@ pub struct Service {
 }
 
 /// One instance with its node and its checks.
+///
+/// An agent holds the instances of everybody, so each byte that all of them have counts.
 #[derive(Clone, Debug)]
 pub struct InstanceView {
-    /// Where it stands.
-    pub node: Arc<NodeFacts>,
-    /// Its id on that node.
+    /// Its id on its node.
     pub id: ServiceId,
-    /// Its record.
-    pub instance: InstanceBody,
-    pub(crate) own_checks: Option<Box<OwnChecks>>,
+    pub(crate) record: InstanceRecord,
     pub(crate) on_node: Arc<OnNode>,
-    /// The write in force, and this agent's numbers for it.
-    pub origin: Origin,
+    pub(crate) rest: Option<Box<Rest>>,
+    written: Place,
+    create_index: u64,
+    modify_index: u64,
     /// What was made of it; see [`InstanceView::memo`].
     pub(crate) memo: Memo,
 }
 
-/// The checks of an instance, where it has any: an agent holds the instances of everybody, and each byte
-/// that all of them have counts.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct OwnChecks {
-    pub(crate) here: Box<[Arc<CheckView>]>,
-    pub(crate) awaited: Box<[CheckId]>,
+/// What few instances have.
+#[derive(Clone, Debug)]
+pub(crate) struct Rest {
+    /// Its own checks that are here.
+    checks: Box<[Arc<CheckView>]>,
+    /// Those that are not.
+    awaited: Box<[CheckId]>,
+    /// Who wrote the record of an instance on an external node.
+    writer: Option<NodeId>,
+    /// How many beaten writes its writer had not seen.
+    conflicts: usize,
 }
 
-/// What the instances of one node share beside its record.
-#[derive(Debug, Default)]
+/// What the instances of one node share.
+#[derive(Debug)]
 pub(crate) struct OnNode {
+    /// The node itself.
+    pub(crate) facts: Arc<NodeFacts>,
     /// The checks of the whole node, by id.
     pub(crate) checks: Box<[Arc<CheckView>]>,
     /// What was made of the node; see [`InstanceView::node_memo`].
     pub(crate) memo: Memo,
 }
 
+impl OnNode {
+    pub(crate) fn new(facts: Arc<NodeFacts>, checks: Box<[Arc<CheckView>]>) -> Self {
+        Self {
+            facts,
+            checks,
+            memo: Memo::default(),
+        }
+    }
+}
+
 impl InstanceView {
+    /// An instance with the checks of its own that are here, and the names of those that are not.
+    pub(crate) fn new(
+        id: ServiceId,
+        record: InstanceRecord,
+        on_node: Arc<OnNode>,
+        origin: Origin,
+        checks: Vec<Arc<CheckView>>,
+        awaited: Vec<CheckId>,
+    ) -> Self {
+        let dot = origin.written;
+        let is_owners = on_node.facts.key == NodeKey::Agent(dot.node);
+        let writer = origin.dot().map(|dot| dot.node).filter(|_| !is_owners);
+        let conflicts = origin.conflicts;
+        let has_rest =
+            !checks.is_empty() || !awaited.is_empty() || writer.is_some() || conflicts > 0;
+        let rest = has_rest.then(|| Rest {
+            checks: checks.into(),
+            awaited: awaited.into(),
+            writer,
+            conflicts,
+        });
+        Self {
+            id,
+            record,
+            on_node,
+            rest: rest.map(Box::new),
+            written: dot.into(),
+            create_index: origin.create_index,
+            modify_index: origin.modify_index,
+            memo: Memo::default(),
+        }
+    }
+
+    /// The node on which it stands.
+    pub fn node(&self) -> &Arc<NodeFacts> {
+        &self.on_node.facts
+    }
+
+    /// What its record says. Decodes it: who needs more than one field keeps it.
+    pub fn record(&self) -> Instance {
+        self.record.read()
+    }
+
+    /// The name of its service, as it spells it. Decodes that alone.
+    pub fn service(&self) -> &str {
+        self.record.service()
+    }
+
+    /// The write in force, and this agent's numbers for it.
+    pub fn origin(&self) -> Origin {
+        let rest = self.rest.as_ref();
+        let writer = rest
+            .and_then(|rest| rest.writer)
+            .or_else(|| self.node().key.agent());
+        Origin {
+            written: self.written.of(writer.unwrap_or(NOTHING_WRITTEN.node)),
+            conflicts: self.conflicts(),
+            create_index: self.create_index,
+            modify_index: self.modify_index,
+        }
+    }
+
+    /// How many beaten writes its writer had not seen.
+    pub fn conflicts(&self) -> usize {
+        self.rest.as_ref().map_or(0, |rest| rest.conflicts)
+    }
+
     /// Its own checks that are here: those that it names, in its order, then others that speak for
     /// it.
     pub fn checks(&self) -> &[Arc<CheckView>] {
-        let own = self.own_checks.as_ref();
-        own.map_or(&[], |own| &own.here)
+        let rest = self.rest.as_ref();
+        rest.map_or(&[], |rest| &rest.checks)
     }
 
     /// The checks that it names and of which no record is here. They count as critical.
     pub fn awaited(&self) -> &[CheckId] {
-        let own = self.own_checks.as_ref();
-        own.map_or(&[], |own| &own.awaited)
+        let rest = self.rest.as_ref();
+        rest.map_or(&[], |rest| &rest.awaited)
     }
 
     /// The checks of its whole node, by id. `serfHealth` is not among them: see
@@ -130,7 +214,7 @@ impl InstanceView {
         self.checks()
             .iter()
             .chain(self.node_checks())
-            .map(|check| check.check.status)
+            .map(|check| check.status)
             .max()
             .unwrap_or(CheckStatus::Passing)
     }
@@ -297,8 +381,11 @@ pub const AWAITED: &str =
 pub struct CheckView {
     /// Its id on its node.
     pub id: CheckId,
-    /// Its record.
-    pub check: CheckBody,
+    /// The instance for which it speaks; `None` for the whole node.
+    pub service: Option<ServiceId>,
+    /// What it found.
+    pub status: CheckStatus,
+    pub(crate) record: Content,
     /// Whether an instance names it and no record of it is here: counts as critical.
     pub missing: bool,
     /// The write in force, and this agent's numbers for it.
@@ -310,15 +397,19 @@ pub struct CheckView {
 }
 
 impl CheckView {
-    pub(crate) fn new(id: CheckId, check: CheckBody, origin: Origin) -> Self {
-        Self {
+    /// A check with its record; `None` if the record is of another kind.
+    pub(crate) fn new(id: CheckId, record: Content, origin: Origin) -> Option<Self> {
+        let check = record.check()?;
+        Some(Self {
             id,
-            check,
+            service: check.service,
+            status: check.status,
+            record,
             missing: false,
             origin,
             said: ArcSwapOption::empty(),
             times_said: AtomicU64::new(0),
-        }
+        })
     }
 
     /// What stands for a check that `service` names and that is not here.
@@ -328,17 +419,26 @@ impl CheckView {
             output: AWAITED.into(),
             ..Check::new(id.to_string(), CheckKind::Manual { label: Text::new() })
         };
-        let check = CheckBody(Arc::new(Body::Check(check)));
+        let record = Content::of(&Body::Check(check));
+        let view = Self::new(id, record, Origin::default());
         Self {
             missing: true,
-            ..Self::new(id, check, Origin::default())
+            ..view.expect("it was made of a check")
         }
+    }
+
+    /// What its record says. Decodes it: who needs more than one field keeps it.
+    ///
+    /// # Panics
+    /// Never: that it is a check was seen when this was made.
+    pub fn record(&self) -> Check {
+        self.record.check().expect("it was made of a check")
     }
 
     /// What the check said last, as far as this agent knows.
     pub fn output(&self) -> Arc<str> {
         self.said.load().as_ref().map_or_else(
-            || Arc::from(&*self.check.output),
+            || Arc::from(&*self.record().output),
             |said| Arc::from(said.as_str()),
         )
     }
@@ -351,58 +451,41 @@ impl CheckView {
 
     /// Takes over what `before` said, if the status has not changed since.
     pub(crate) fn keep_output_of(&self, before: &Self) {
-        if self.check.status == before.check.status && self.check.output == before.check.output {
+        let same_word = || self.record().output == before.record().output;
+        if self.status == before.status && same_word() {
             self.said.store(before.said.load_full());
         }
     }
 }
 
-macro_rules! body_of {
-    ($(#[$doc:meta])* $name:ident, $variant:ident) => {
-        $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct $name(Arc<Body>);
+/// A record that is an instance, shared with the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct InstanceRecord(Content);
 
-        impl $name {
-            /// Takes `body` if it is of this kind.
-            pub fn new(body: Arc<Body>) -> Option<Self> {
-                matches!(*body, Body::$variant(_)).then_some(Self(body))
-            }
-        }
+impl InstanceRecord {
+    /// Takes `content` if it is an instance.
+    pub(crate) fn new(content: Content) -> Option<Self> {
+        (content.kind() == BodyKind::Instance).then_some(Self(content))
+    }
 
-        impl Deref for $name {
-            type Target = $variant;
+    pub(crate) fn read(&self) -> Instance {
+        self.0
+            .instance()
+            .expect("the kind was seen when this was made")
+    }
 
-            fn deref(&self) -> &$variant {
-                match &*self.0 {
-                    Body::$variant(record) => record,
-                    _ => unreachable!("the variant was checked when this was made"),
-                }
-            }
-        }
-    };
-}
+    pub(crate) fn service(&self) -> &str {
+        self.0
+            .service()
+            .expect("the kind was seen when this was made")
+    }
 
-body_of! {
-    /// A record that is an instance, shared with the registry.
-    InstanceBody, Instance
-}
-impl InstanceBody {
     /// The same instance with these tags.
     pub(crate) fn with_tags(&self, tags: &Texts) -> Self {
         let tags = tags.clone();
-        Self(Arc::new(Body::Instance(Instance {
+        Self(Content::of(&Body::Instance(Instance {
             tags,
-            ..(**self).clone()
+            ..self.read()
         })))
     }
-}
-
-body_of! {
-    /// A record that is a check, shared with the registry.
-    CheckBody, Check
-}
-body_of! {
-    /// A record that is an event, shared with the registry.
-    EventBody, Event
 }

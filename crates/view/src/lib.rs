@@ -46,10 +46,7 @@ mod tests;
 pub use command::{CommandReceiver, Commands, Reply, Request, commands};
 pub use consul::CONSUL;
 pub use events::EventView;
-pub use joined::{
-    AWAITED, CheckBody, CheckView, EventBody, InstanceBody, InstanceView, NodeFacts, NodeKey,
-    Origin, Service,
-};
+pub use joined::{AWAITED, CheckView, InstanceView, NodeFacts, NodeKey, Origin, Service};
 pub use memo::Made;
 pub use overlay::{Listed, Overlay, SerfHealth, Standing};
 pub use removed::{REMOVED_KEPT, Removed};

@@ -4,7 +4,8 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use foldhash::fast::RandomState;
 use tidings_types::{
-    CheckStatus, Departure, Liveness, MemberStatus, NodeId, Roster, RosterEntry, Timestamp,
+    CheckStatus, Departure, Instance, Liveness, MemberStatus, NodeId, Roster, RosterEntry,
+    Timestamp,
 };
 
 use crate::{InstanceView, NodeKey, Service};
@@ -63,17 +64,26 @@ impl Listed {
     pub fn node_address(&self) -> &str {
         self.fallback
             .as_deref()
-            .unwrap_or(&self.instance.node.address)
+            .unwrap_or(&self.instance.node().address)
     }
 
-    /// Where the instance is reached: its own address, else its node's.
-    pub fn address(&self) -> &str {
-        let own = &*self.instance.instance.address;
+    /// Where the instance with this record is reached: at its own address, else at its node's.
+    pub fn address<'a>(&'a self, record: &'a Instance) -> &'a str {
+        let own = &*record.address;
         if own.is_empty() {
             self.node_address()
         } else {
             own
         }
+    }
+
+    /// Whether there is any address to hand out, or a socket on the node.
+    fn is_reachable(&self) -> bool {
+        let by_its_own = || {
+            let record = self.instance.record();
+            !record.address.is_empty() || !record.socket_path.is_empty()
+        };
+        !self.node_address().is_empty() || by_its_own()
     }
 }
 
@@ -157,7 +167,7 @@ impl Overlay {
         let mut listed = Vec::with_capacity(service.instances.len());
         let (mut stale, mut last_resort) = (Vec::new(), Vec::new());
         for instance in service.instances.iter() {
-            let (group, is_live) = match self.standing(&instance.node.key) {
+            let (group, is_live) = match self.standing(&instance.node().key) {
                 Standing::Live => (&mut listed, true),
                 Standing::Stale => (&mut stale, false),
                 Standing::LastResort => (&mut last_resort, false),
@@ -165,11 +175,11 @@ impl Overlay {
             };
             let entry = Listed {
                 instance: Arc::clone(instance),
-                stale_for: (!is_live).then(|| self.silent_for(&instance.node.key, now)),
+                stale_for: (!is_live).then(|| self.silent_for(&instance.node().key, now)),
                 fallback: self.fallback_address(instance),
             };
             // Without any address there is nothing to hand out, until the node's record is here.
-            if !entry.address().is_empty() || !instance.instance.socket_path.is_empty() {
+            if entry.is_reachable() {
                 group.push(entry);
             }
         }
@@ -222,10 +232,10 @@ impl Overlay {
     }
 
     fn fallback_address(&self, instance: &InstanceView) -> Option<String> {
-        if instance.node.known {
+        if instance.node().known {
             None
         } else {
-            self.member_address(&instance.node.key)
+            self.member_address(&instance.node().key)
         }
     }
 }

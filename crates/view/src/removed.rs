@@ -25,7 +25,7 @@ pub struct Removed {
 impl Removed {
     pub(crate) fn new(instance: &InstanceView, at: Timestamp, by: Option<Dot>) -> Self {
         Self {
-            node: Arc::clone(&instance.node),
+            node: Arc::clone(instance.node()),
             id: instance.id.clone(),
             at,
             by,

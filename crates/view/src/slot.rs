@@ -6,22 +6,20 @@ use std::{
     sync::Arc,
 };
 
-use tidings_types::{CheckId, ServiceId, Text, Texts};
+use tidings_types::{CheckId, ServiceId, ServiceName, Text, Texts};
 
 use crate::{
-    CONSUL, CheckBody, CheckView, InstanceBody, InstanceView, NodeFacts, Origin, consul,
-    joined::{OnNode, OwnChecks},
+    CONSUL, CheckView, InstanceView, NodeFacts, Origin, consul,
+    joined::{InstanceRecord, OnNode},
     keyed::Keyed,
-    memo::Memo,
 };
 
 #[derive(Debug)]
 pub(crate) struct Slot {
-    pub(crate) facts: Arc<NodeFacts>,
     /// What is registered on the node. What readers see of it is [`Slot::listed`].
     pub(crate) instances: Keyed<InstanceView>,
     /// Of the instances whose tags anybody may set: the owner's own word, and the write.
-    overridable: BTreeMap<ServiceId, (InstanceBody, Origin)>,
+    overridable: BTreeMap<ServiceId, (InstanceRecord, Origin)>,
     /// The tags that were set, whether or not their instance is here and allows it.
     tags: BTreeMap<ServiceId, Texts>,
     /// The node itself in the service `consul`.
@@ -64,7 +62,6 @@ impl Touched {
 impl Slot {
     pub(crate) fn new(facts: NodeFacts, index: u64) -> Self {
         Self {
-            facts: Arc::new(facts),
             instances: Keyed::new(),
             overridable: BTreeMap::new(),
             tags: BTreeMap::new(),
@@ -72,14 +69,19 @@ impl Slot {
             checks: Keyed::new(),
             speakers: BTreeSet::new(),
             buried: BTreeSet::new(),
-            on_node: Arc::default(),
+            on_node: Arc::new(OnNode::new(Arc::new(facts), Box::default())),
             index,
         }
     }
 
+    /// What is known of the node itself.
+    pub(crate) fn facts(&self) -> &Arc<NodeFacts> {
+        &self.on_node.facts
+    }
+
     /// Whether nothing stands here any more.
     pub(crate) fn is_empty(&self) -> bool {
-        !self.facts.known
+        !self.facts().known
             && self.instances.is_empty()
             && self.checks.is_empty()
             && self.tags.is_empty()
@@ -87,7 +89,7 @@ impl Slot {
 
     /// Replaces what is known of the node itself.
     pub(crate) fn put_facts(&mut self, mut facts: NodeFacts) -> Touched {
-        let before = &self.facts;
+        let before = self.facts();
         let effect = if before.says_the_same(&facts) {
             facts.origin.modify_index = before.origin.modify_index;
             facts.origin.create_index = before.origin.create_index;
@@ -101,9 +103,8 @@ impl Slot {
             }
             Effect::Moved
         };
-        self.facts = Arc::new(facts);
         let was_server = self.server.is_some();
-        self.join_all();
+        self.join_all(Arc::new(facts));
         let mut instances = self.every_instance();
         if was_server && self.server.is_none() {
             instances.push((CONSUL.into(), consul::id()));
@@ -115,20 +116,20 @@ impl Slot {
     pub(crate) fn put_instance(
         &mut self,
         id: &ServiceId,
-        body: Option<InstanceBody>,
+        record: Option<InstanceRecord>,
         mut origin: Origin,
     ) -> Touched {
         let before = self.instances.get(id).cloned();
-        let body = body.map(|body| self.with_set_tags(id, body, origin));
+        let record = record.map(|record| self.with_set_tags(id, record, origin));
         let mut instances: Vec<_> = before
             .iter()
-            .map(|view| (view.instance.service.folded(), id.clone()))
+            .map(|view| (ServiceName::fold(view.service()), id.clone()))
             .collect();
         if self.server.is_some() && id.as_str() == CONSUL {
             // It takes the server's place, or gives it back.
             instances.push((CONSUL.into(), id.clone()));
         }
-        let Some(instance) = body else {
+        let Some(record) = record else {
             self.overridable.remove(id);
             let effect = match self.instances.remove(id) {
                 Some(_) => Effect::Moved,
@@ -137,22 +138,23 @@ impl Slot {
             return Touched { effect, instances };
         };
         let effect = match before {
-            Some(before) if before.instance == instance => {
-                origin.create_index = before.origin.create_index;
-                origin.modify_index = before.origin.modify_index;
-                if origin == before.origin {
+            Some(before) if before.record == record => {
+                let known = before.origin();
+                origin.create_index = known.create_index;
+                origin.modify_index = known.modify_index;
+                if origin == known {
                     return Touched::NOTHING;
                 }
                 Effect::Quiet
             }
             Some(before) => {
-                origin.create_index = before.origin.create_index;
+                origin.create_index = before.origin().create_index;
                 Effect::Moved
             }
             None => Effect::Moved,
         };
-        instances.push((instance.service.folded(), id.clone()));
-        let view = self.join(id, &instance, origin);
+        instances.push((ServiceName::fold(record.service()), id.clone()));
+        let view = self.join(id, record, origin);
         self.instances.put(Arc::new(view));
         Touched { effect, instances }
     }
@@ -163,48 +165,47 @@ impl Slot {
             Some(tags) => self.tags.insert(id.clone(), tags),
             None => self.tags.remove(id),
         };
-        let Some((body, mut origin)) = self.overridable.get(id).cloned() else {
+        let Some((record, mut origin)) = self.overridable.get(id).cloned() else {
             return Touched::NOTHING;
         };
         (origin.create_index, origin.modify_index) = (index, index);
-        self.put_instance(id, Some(body), origin)
+        self.put_instance(id, Some(record), origin)
     }
 
     /// The instance as readers see it: with the tags that were set, if its owner allows that.
     fn with_set_tags(
         &mut self,
         id: &ServiceId,
-        body: InstanceBody,
+        record: InstanceRecord,
         origin: Origin,
-    ) -> InstanceBody {
-        if !body.enable_tag_override {
+    ) -> InstanceRecord {
+        if !record.read().enable_tag_override {
             self.overridable.remove(id);
-            return body;
+            return record;
         }
-        let shown = self.tags.get(id).map(|tags| body.with_tags(tags));
-        self.overridable.insert(id.clone(), (body.clone(), origin));
-        shown.unwrap_or(body)
+        let shown = self.tags.get(id).map(|tags| record.with_tags(tags));
+        self.overridable
+            .insert(id.clone(), (record.clone(), origin));
+        shown.unwrap_or(record)
     }
 
     /// Puts or removes a check.
     pub(crate) fn put_check(
         &mut self,
         id: &CheckId,
-        body: Option<CheckBody>,
-        mut origin: Origin,
+        check: Option<CheckView>,
+        origin: Origin,
     ) -> Touched {
         let before = self.checks.get(id).cloned();
-        let mut spoken_for: Vec<Option<ServiceId>> = before
-            .iter()
-            .map(|view| view.check.service.clone())
-            .collect();
-        let is_buried = body.is_none() && origin.dot().is_some();
+        let mut spoken_for: Vec<Option<ServiceId>> =
+            before.iter().map(|view| view.service.clone()).collect();
+        let is_buried = check.is_none() && origin.dot().is_some();
         let was_buried = if is_buried {
             !self.buried.insert(id.clone())
         } else {
             self.buried.remove(id)
         };
-        let effect = match (body, &before) {
+        let effect = match (check, &before) {
             (None, None) if was_buried == is_buried => return Touched::NOTHING,
             (None, None) => {
                 spoken_for.extend(self.awaiting(id));
@@ -212,31 +213,26 @@ impl Slot {
             }
             (None, Some(before)) => {
                 self.checks.remove(id);
-                self.forget_speaker(&before.check.service, id);
+                self.forget_speaker(&before.service, id);
                 Effect::Moved
             }
-            (Some(check), _) => {
-                let same = before.as_ref().is_some_and(|b| b.check == check);
+            (Some(mut check), _) => {
+                let same = before.as_ref().is_some_and(|b| b.record == check.record);
                 if let Some(before) = &before {
-                    origin.create_index = before.origin.create_index;
+                    check.origin.create_index = before.origin.create_index;
                     if same {
-                        origin.modify_index = before.origin.modify_index;
+                        check.origin.modify_index = before.origin.modify_index;
                     }
-                    if same && origin == before.origin {
+                    if same && check.origin == before.origin {
                         return Touched::NOTHING;
                     }
+                    self.forget_speaker(&before.service, id);
+                    check.keep_output_of(before);
                 }
                 spoken_for.push(check.service.clone());
-                if let Some(before) = &before {
-                    self.forget_speaker(&before.check.service, id);
-                }
                 self.speakers
                     .insert((check.service.clone(), Some(id.clone())));
-                let view = CheckView::new(id.clone(), check, origin);
-                if let Some(before) = &before {
-                    view.keep_output_of(before);
-                }
-                self.checks.put(Arc::new(view));
+                self.checks.put(Arc::new(check));
                 if same { Effect::Quiet } else { Effect::Moved }
             }
         };
@@ -249,53 +245,47 @@ impl Slot {
     /// The instances that name a check, whether it is here or not.
     fn awaiting(&self, check: &CheckId) -> impl Iterator<Item = Option<ServiceId>> {
         let naming = self.instances.values();
-        let naming = naming.filter(|view| view.instance.checks.contains(check));
+        let naming = naming.filter(|view| view.record().checks.contains(check));
         naming.map(|view| Some(view.id.clone()))
     }
 
     /// Joins the instances for which a changed check speaks, and names them.
     fn rejoin(&mut self, spoken_for: Vec<Option<ServiceId>>) -> Vec<(Text, ServiceId)> {
         if spoken_for.contains(&None) {
-            self.join_all();
+            self.join_all(Arc::clone(self.facts()));
             return self.every_instance();
         }
         let mut instances = Vec::new();
         for id in spoken_for.into_iter().flatten() {
             if let Some(view) = self.instances.get(&id).cloned() {
-                instances.push((view.instance.service.folded(), id.clone()));
-                let view = self.join(&id, &view.instance, view.origin);
+                instances.push((ServiceName::fold(view.service()), id.clone()));
+                let view = self.join(&id, view.record.clone(), view.origin());
                 self.instances.put(Arc::new(view));
             }
         }
         instances
     }
 
-    fn join_all(&mut self) {
-        self.on_node = Arc::new(OnNode {
-            checks: self.speaking_for(&None).cloned().collect(),
-            memo: Memo::default(),
-        });
+    fn join_all(&mut self, facts: Arc<NodeFacts>) {
+        let checks = self.speaking_for(&None).cloned().collect();
+        self.on_node = Arc::new(OnNode::new(facts, checks));
         let views: Vec<_> = self.instances.values().cloned().collect();
         for view in views {
-            let joined = self.join(&view.id, &view.instance, view.origin);
+            let joined = self.join(&view.id, view.record.clone(), view.origin());
             self.instances.put(Arc::new(joined));
         }
-        self.server = consul::instance_of(&self.facts).map(|instance| {
-            Arc::new(InstanceView {
-                node: Arc::clone(&self.facts),
-                id: consul::id(),
-                instance,
-                // Nobody can register a check for what nobody registered.
-                own_checks: None,
-                on_node: Arc::clone(&self.on_node),
-                origin: self.facts.origin,
-                memo: Memo::default(),
-            })
+        self.server = consul::instance_of(self.facts()).map(|record| {
+            let (on_node, origin) = (Arc::clone(&self.on_node), self.facts().origin);
+            // Nobody can register a check for what nobody registered.
+            let (checks, awaited) = (Vec::new(), Vec::new());
+            let view = InstanceView::new(consul::id(), record, on_node, origin, checks, awaited);
+            Arc::new(view)
         });
     }
 
-    fn join(&self, id: &ServiceId, instance: &InstanceBody, origin: Origin) -> InstanceView {
-        let speaks = |view: &&Arc<CheckView>| view.check.service.as_ref() == Some(id);
+    fn join(&self, id: &ServiceId, record: InstanceRecord, origin: Origin) -> InstanceView {
+        let speaks = |view: &&Arc<CheckView>| view.service.as_ref() == Some(id);
+        let instance = record.read();
         let named = instance.checks.iter();
         let (mut checks, mut awaited) = (Vec::new(), Vec::new());
         for check in named.filter(|check| !self.buried.contains(*check)) {
@@ -309,20 +299,8 @@ impl Slot {
             .speaking_for(&service)
             .filter(|view| !instance.checks.contains(&view.id));
         checks.extend(others.cloned());
-        let own_checks = OwnChecks {
-            here: checks.into(),
-            awaited: awaited.into(),
-        };
-        let has_checks = !own_checks.here.is_empty() || !own_checks.awaited.is_empty();
-        InstanceView {
-            node: Arc::clone(&self.facts),
-            id: id.clone(),
-            instance: instance.clone(),
-            own_checks: has_checks.then(|| Box::new(own_checks)),
-            on_node: Arc::clone(&self.on_node),
-            origin,
-            memo: Memo::default(),
-        }
+        let on_node = Arc::clone(&self.on_node);
+        InstanceView::new(id.clone(), record, on_node, origin, checks, awaited)
     }
 
     fn speaking_for<'a>(
@@ -355,7 +333,7 @@ impl Slot {
     pub(crate) fn every_instance(&self) -> Vec<(Text, ServiceId)> {
         let instances = self.instances.values().chain(self.server());
         instances
-            .map(|view| (view.instance.service.folded(), view.id.clone()))
+            .map(|view| (ServiceName::fold(view.service()), view.id.clone()))
             .collect()
     }
 }

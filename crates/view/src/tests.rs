@@ -3,9 +3,9 @@
 use std::{sync::Arc, time::Duration};
 
 use tidings_types::{
-    Body, Check, CheckId, CheckKind, CheckStatus, Command, Departure, Dot, Epoch, ExternalNode,
-    Instance, Key, Liveness, MemberStatus, Node, NodeId, NodeName, Outcome, Refusal, Roster,
-    RosterEntry, ServiceId, ServiceName, Text, TextMap, Timestamp, Update,
+    Body, Check, CheckId, CheckKind, CheckStatus, Command, Content, Departure, Dot, Epoch,
+    ExternalNode, Instance, Key, Liveness, MemberStatus, Node, NodeId, NodeName, Outcome, Refusal,
+    Roster, RosterEntry, ServiceId, ServiceName, Text, TextMap, Timestamp, Update,
 };
 use tokio::time::Instant;
 
@@ -36,7 +36,7 @@ fn put(key: Key, body: Body, seq: u64) -> Update {
     };
     Update::Record {
         key,
-        body: Some(Arc::new(body)),
+        body: Some(body.into()),
         dot: Some(dot),
         conflict: None,
     }
@@ -138,7 +138,11 @@ fn at(seconds: u64) -> Timestamp {
 /// Ports of what is served, in order.
 fn ports(view: &View, service: &str) -> Vec<u16> {
     let listed = view.lookup(service);
-    listed.iter().map(|l| l.instance.instance.port).collect()
+    listed.iter().map(|l| l.instance.record().port).collect()
+}
+
+fn address_of(listed: &Listed) -> String {
+    listed.address(&listed.instance.record()).to_owned()
 }
 
 /// Three alive nodes `one`, `two`, `three`, each with an instance of `web`; `two` also of `db`.
@@ -173,9 +177,9 @@ fn an_instance_without_its_nodes_record_is_served_under_the_members_address() {
     writer.apply(at(1), registered(2, "web", 80));
     assert!(view.lookup("web").is_empty(), "no address is known at all");
     writer.apply(at(1), members(&[ALIVE, ALIVE]));
-    assert_eq!(view.lookup("web")[0].address(), "10.9.0.2");
+    assert_eq!(address_of(&view.lookup("web")[0]), "10.9.0.2");
     writer.apply(at(1), node(2, "two"));
-    assert_eq!(view.lookup("web")[0].address(), "10.0.0.2");
+    assert_eq!(address_of(&view.lookup("web")[0]), "10.0.0.2");
 }
 
 #[test]
@@ -186,7 +190,7 @@ fn a_nodes_check_counts_for_each_of_its_instances() {
         let listed = view.lookup(service);
         let on_two = listed
             .iter()
-            .find(|l| l.instance.node.name.as_str() == "two");
+            .find(|l| l.instance.node().name.as_str() == "two");
         on_two.unwrap().instance.status()
     };
     assert_eq!(status("web"), CheckStatus::Critical);
@@ -245,7 +249,7 @@ fn external_records_hang_on_no_liveness() {
     writer.apply_all(at(1), updates);
     let listed = view.lookup("pg");
     assert_eq!(
-        (listed[0].address(), listed[0].stale_for),
+        (address_of(&listed[0]).as_str(), listed[0].stale_for),
         ("192.0.2.7", None)
     );
     let key = NodeKey::External(name.clone());
@@ -323,12 +327,12 @@ fn a_record_that_says_goodbye_hides_its_node_once_it_is_down() {
     else {
         panic!("a record");
     };
-    let Body::Node(record) = &*body else {
+    let Body::Node(record) = body.body() else {
         panic!("a node");
     };
     let leaving = Node {
         departure: Some(Departure::Left),
-        ..record.clone()
+        ..record
     };
     writer.apply(at(1), put(key, Body::Node(leaving), 2));
     assert!(view.node("three").is_some(), "it is alive still");
@@ -384,15 +388,15 @@ fn an_identical_record_moves_no_index() {
     );
     // The new dot is shown all the same: whether it is synced hangs on it.
     let listed = view.lookup("web");
-    assert_eq!(listed[0].instance.origin.dot(), Some(restamped));
+    assert_eq!(listed[0].instance.origin().dot(), Some(restamped));
 }
 
 #[test]
 fn create_and_modify_index_are_this_agents_own() {
     let (mut writer, view) = cluster();
-    let created = view.lookup("db")[0].instance.origin.create_index;
+    let created = view.lookup("db")[0].instance.origin().create_index;
     writer.apply(at(2), registered(2, "db", 23));
-    let origin = view.lookup("db")[0].instance.origin;
+    let origin = view.lookup("db")[0].instance.origin();
     assert_eq!(origin.create_index, created);
     assert_eq!(origin.modify_index, view.index_high_water());
     assert!(origin.modify_index > created && created > FIRST);
@@ -589,8 +593,8 @@ fn commands_left(commands: &Commands) -> bool {
 fn tags_that_were_set_are_shown_as_long_as_the_owner_lets_them_be() {
     let tags_of = |view: &View| -> Vec<String> {
         let shown = view.lookup("web");
-        let tags = shown[0].instance.instance.tags.iter();
-        tags.map(|tag| tag.to_string()).collect()
+        let tags = shown[0].instance.record().tags;
+        tags.iter().map(str::to_owned).collect()
     };
     let own = |enable_tag_override| {
         let body = Instance {
@@ -648,7 +652,7 @@ fn readers_beside_the_writer_never_see_less_than_their_index_promises() {
                         let Some(promised) = index.checked_sub(start).filter(|n| *n > 0) else {
                             continue;
                         };
-                        let port = u64::from(listed[0].instance.instance.port);
+                        let port = u64::from(listed[0].instance.record().port);
                         assert!(port >= promised, "{port} is older than {promised}");
                     }
                 })

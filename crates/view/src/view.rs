@@ -43,11 +43,11 @@ pub struct NodeView {
 impl NodeView {
     fn of(slot: &Slot) -> Self {
         let shown = |check: &&Arc<CheckView>| {
-            let service = check.check.service.as_ref();
+            let service = check.service.as_ref();
             service.is_none_or(|id| slot.instances.contains_key(id))
         };
         Self {
-            facts: Arc::clone(&slot.facts),
+            facts: Arc::clone(slot.facts()),
             instances: slot
                 .instances
                 .values()
@@ -71,7 +71,7 @@ impl NodeView {
             missing.map(|check| (Arc::new(check), Some(Arc::clone(instance))))
         });
         let here = self.checks.values().map(|check| {
-            let service = check.check.service.as_ref();
+            let service = check.service.as_ref();
             let instance = service.and_then(|id| self.instances.get(id)).cloned();
             (Arc::clone(check), instance)
         });
@@ -210,14 +210,14 @@ impl View {
 
     /// Whether `instance` is among what is served of its service now.
     pub fn serves(&self, instance: &InstanceView) -> bool {
-        let service = self.service(instance.instance.service.as_str());
+        let service = self.service(instance.service());
         let overlay = self.overlay();
-        match overlay.standing(&instance.node.key) {
+        match overlay.standing(&instance.node().key) {
             Standing::Live | Standing::Stale => true,
             Standing::Down | Standing::Gone => false,
             Standing::LastResort => service.is_none_or(|service| {
                 let mut others = service.instances.iter();
-                !others.any(|other| overlay.standing(&other.node.key) < Standing::LastResort)
+                !others.any(|other| overlay.standing(&other.node().key) < Standing::LastResort)
             }),
         }
     }
@@ -229,8 +229,8 @@ impl View {
             .shared
             .nodes
             .iter()
-            .filter(|slot| slot.facts.known || slot.facts.key == NodeKey::Agent(self.shared.me))
-            .map(|slot| (Arc::clone(&slot.facts), overlay.standing(slot.key())))
+            .filter(|slot| slot.facts().known || slot.facts().key == NodeKey::Agent(self.shared.me))
+            .map(|slot| (Arc::clone(slot.facts()), overlay.standing(slot.key())))
             .filter(|(_, standing)| *standing != Standing::Gone)
             .collect();
         nodes.sort_unstable_by(|(a, _), (b, _)| (&a.name, &a.key).cmp(&(&b.name, &b.key)));
@@ -268,7 +268,7 @@ impl View {
                 let mut own = instance.checks().to_vec();
                 own.extend(instance.missing_checks().map(Arc::new));
                 own.into_iter().map(move |check| ListedCheck {
-                    node: Arc::clone(&instance.node),
+                    node: Arc::clone(instance.node()),
                     check,
                     instance: Some(Arc::clone(&instance)),
                 })
@@ -285,7 +285,7 @@ impl View {
             removed.map_or_else(Vec::new, |removed| removed.iter().cloned().collect());
         let service = self.service(name);
         let here = service.iter().flat_map(|service| service.instances.iter());
-        let here = here.map(|view| (view.node.key.clone(), view.id.clone()));
+        let here = here.map(|view| (view.node().key.clone(), view.id.clone()));
         let mut told: BTreeSet<(NodeKey, ServiceId)> = here.collect();
         // Of one that went several times the last time counts.
         removed.reverse();

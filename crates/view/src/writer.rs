@@ -6,15 +6,15 @@ use std::{
 };
 
 use tidings_types::{
-    Body, CheckId, Conflict, Departure, Epoch, Key, Lineage, NodeId, NodeName, ServiceId, Status,
-    Text, Timestamp, Update,
+    Body, CheckId, Conflict, Content, Departure, Epoch, Key, Lineage, NodeId, NodeName, ServiceId,
+    ServiceName, Status, Text, Timestamp, Update,
 };
 
 use crate::{
-    CheckBody, InstanceBody, InstanceView, NodeFacts, NodeKey, Origin, Overlay, Service, View,
-    Watch,
+    CheckView, InstanceView, NodeFacts, NodeKey, Origin, Overlay, Service, View, Watch,
     batch::{Batch, Dirty},
     events::Events,
+    joined::InstanceRecord,
     overlay::Namesake,
     removed::{Removals, Removed},
     shared::{INDEX_MAX, Shared},
@@ -145,23 +145,20 @@ impl ViewWriter {
         }
     }
 
-    fn record(&mut self, batch: &mut Batch, key: &Key, body: Option<Arc<Body>>, origin: Origin) {
+    fn record(&mut self, batch: &mut Batch, key: &Key, body: Option<Content>, origin: Origin) {
         let node = NodeKey::of(key);
         match key {
             Key::Event(owner, id) => {
-                batch.event_table |= self.events.record(*id, *owner, body);
+                batch.event_table |= self.events.record(*id, *owner, body.as_ref());
                 return;
             }
             Key::Node(_) | Key::ExternalNode(_) => self.node(batch, &node, body, origin),
             Key::Instance(_, id) | Key::ExternalInstance(_, id) => {
-                let body = body.and_then(InstanceBody::new);
+                let body = body.and_then(InstanceRecord::new);
                 self.instance(batch, &node, id, body, origin);
             }
             Key::Tags(_, id) => {
-                let tags = match body.as_deref() {
-                    Some(Body::Tags(tags)) => Some(tags.clone()),
-                    _ => None,
-                };
+                let tags = body.as_ref().and_then(Content::tags);
                 let touched = self.change(&node, |slot| slot.put_tags(id, tags, batch.index));
                 let moved = touched.effect == Effect::Moved;
                 batch.service_table |= moved;
@@ -169,8 +166,8 @@ impl ViewWriter {
                 batch.touch(&node, touched);
             }
             Key::Check(_, id) | Key::ExternalCheck(_, id) => {
-                let body = body.and_then(CheckBody::new);
-                let touched = self.change(&node, |slot| slot.put_check(id, body, origin));
+                let check = body.and_then(|body| CheckView::new(id.clone(), body, origin));
+                let touched = self.change(&node, |slot| slot.put_check(id, check, origin));
                 batch.check_table |= touched.effect == Effect::Moved;
                 batch.touch(&node, touched);
             }
@@ -189,13 +186,13 @@ impl ViewWriter {
         }
     }
 
-    fn node(&mut self, batch: &mut Batch, node: &NodeKey, body: Option<Arc<Body>>, origin: Origin) {
-        let facts = match (node, body.as_deref()) {
+    fn node(&mut self, batch: &mut Batch, node: &NodeKey, body: Option<Content>, origin: Origin) {
+        let facts = match (node, body.as_ref().map(Content::body)) {
             (NodeKey::Agent(id), Some(Body::Node(record))) => {
-                NodeFacts::of_agent(*id, record, origin)
+                NodeFacts::of_agent(*id, &record, origin)
             }
             (NodeKey::External(name), Some(Body::ExternalNode(record))) => {
-                NodeFacts::of_external(name, record, &self.shared.datacenter, origin)
+                NodeFacts::of_external(name, &record, &self.shared.datacenter, origin)
             }
             _ => self.unknown_node(node),
         };
@@ -232,20 +229,22 @@ impl ViewWriter {
         batch: &mut Batch,
         node: &NodeKey,
         id: &ServiceId,
-        body: Option<InstanceBody>,
+        record: Option<InstanceRecord>,
         origin: Origin,
     ) {
-        let stays = body.as_ref().map(|body| body.service.folded());
+        let stays = record
+            .as_ref()
+            .map(|record| ServiceName::fold(record.service()));
         let mut before = None;
         let touched = self.change(node, |slot| {
             before = slot.instances.get(id).cloned();
-            slot.put_instance(id, body, origin)
+            slot.put_instance(id, record, origin)
         });
         let moved = touched.effect == Effect::Moved;
         batch.service_table |= moved;
         batch.check_table |= moved;
         batch.touch(node, touched);
-        let before = before.map(|before| (before.instance.service.folded(), before));
+        let before = before.map(|before| (ServiceName::fold(before.service()), before));
         if let Some((service, before)) =
             before.filter(|(service, _)| stays.as_ref() != Some(service))
         {
@@ -263,7 +262,7 @@ impl ViewWriter {
             self.new_slot(node)
         });
         let touched = change(&mut slot);
-        let name = slot.facts.name.clone();
+        let name = slot.facts().name.clone();
         drop(slot);
         if named {
             self.name_node(node, None, Some(name.as_str()));
@@ -276,7 +275,7 @@ impl ViewWriter {
         let emptied = |slot: &Slot| !is_mine && slot.is_empty();
         let dropped = self.shared.nodes.remove_if(node, |_, slot| emptied(slot));
         if let Some((_, slot)) = &dropped {
-            self.name_node(node, Some(slot.facts.name.as_str()), None);
+            self.name_node(node, Some(slot.facts().name.as_str()), None);
         }
         dropped.is_some()
     }
@@ -370,7 +369,7 @@ impl ViewWriter {
             .shared
             .nodes
             .iter()
-            .filter(|slot| differs(slot.key(), slot.facts.known))
+            .filter(|slot| differs(slot.key(), slot.facts().known))
             .map(|slot| slot.key().clone())
             .collect();
         for node in changed {
@@ -383,7 +382,7 @@ impl ViewWriter {
         let Some(slot) = self.shared.nodes.get(node) else {
             return;
         };
-        batch.node_table |= slot.facts.known;
+        batch.node_table |= slot.facts().known;
         batch.check_table = true;
         for (service, _) in slot.every_instance() {
             batch.service_table = true;
@@ -396,9 +395,9 @@ impl ViewWriter {
     fn put_together(&mut self, name: &Text, dirty: &Dirty, new_index: u64) {
         let before = self.shared.services.get(name).map(|s| Arc::clone(&s));
         let instances = self.place(name, dirty, before.as_deref());
-        let spelling = instances.first().map(|first| &first.instance.service);
-        let Some(spelling) = spelling.or_else(|| before.as_ref().map(|service| &service.name))
-        else {
+        let spelling = instances.first().map(|first| first.record().service);
+        let spelling = spelling.or_else(|| before.as_ref().map(|service| service.name.clone()));
+        let Some(spelling) = spelling else {
             return;
         };
         let old_index = before.as_ref().map(|service| service.index);
@@ -414,7 +413,7 @@ impl ViewWriter {
             self.absent.insert((index, name.clone()));
         }
         let service = Service {
-            name: spelling.clone(),
+            name: spelling,
             instances,
             index,
         };
@@ -443,7 +442,7 @@ impl ViewWriter {
             };
             for view in ids.iter().filter_map(|id| slot.listed(id)) {
                 // One that changed its service is dirty in the old one too.
-                if view.instance.service.folded() == *name {
+                if view.service().eq_ignore_ascii_case(name) {
                     let at = instances.partition_point(|other| order(other, view).is_lt());
                     instances.insert(at, Arc::clone(view));
                 }
@@ -484,7 +483,7 @@ impl ViewWriter {
 
     fn name_of(&self, node: &NodeKey) -> Option<NodeName> {
         let slot = self.shared.nodes.get(node)?;
-        Some(slot.facts.name.clone())
+        Some(slot.facts().name.clone())
     }
 
     /// Files `node` under the name `after` instead of `before`.
@@ -528,7 +527,8 @@ const fn turn(update: &Update) -> u8 {
 
 /// The order in which the instances of a service are answered.
 fn order(a: &InstanceView, b: &InstanceView) -> std::cmp::Ordering {
-    (&a.node.name, &a.id, &a.node.key).cmp(&(&b.node.name, &b.id, &b.node.key))
+    let (node, other) = (a.node(), b.node());
+    (&node.name, &a.id, &node.key).cmp(&(&other.name, &b.id, &other.key))
 }
 
 /// Before the node has published its figures.

@@ -1,6 +1,6 @@
 //! Frames keep their bytes, refuse what is not theirs, and survive anything.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use tidings_types::{
@@ -40,7 +40,7 @@ fn change(seq: u64, text: &str) -> Change {
                 },
                 clock: VectorClock::empty(),
             })),
-            body: Some(Arc::new(Body::ExternalNode(body))),
+            body: Some(Body::ExternalNode(body).into()),
         }),
     }
 }
@@ -118,7 +118,7 @@ fn an_event_keeps_its_golden_bytes() {
                 epoch: Epoch::from_bits(7),
                 seq: 1,
             }),
-            body: Some(Arc::new(Body::Event(event))),
+            body: Some(Body::Event(event).into()),
         }),
         ..change(1, "")
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidings_types::{Body, Key, Outcome, Refusal, Timestamp};
+use tidings_types::{Body, Content, Key, Outcome, Refusal, Timestamp};
 
 use super::{Checks, Violation};
 use crate::{
@@ -106,7 +106,8 @@ impl Checks {
                 continue;
             }
             let shown = state.reads.record(key);
-            let live = shown.and_then(|shown| shown.body.as_deref());
+            let live = shown.and_then(|shown| shown.body.as_ref());
+            let live = live.map(Content::body);
             let write = shown.and_then(|shown| self.history.write(shown.dot));
             if write.is_some_and(|write| write.lost || write.relearned) {
                 // Peers gave it back in the meantime: the call could not know of it.
@@ -117,7 +118,7 @@ impl Checks {
             let own = self.history.last_durable(asked.host, key, asked.at);
             let own = own.and_then(Write::rank);
             let newer = rank.is_some() && rank > own.max(*before);
-            if !newer && !says(&asked.call, key, live) {
+            if !newer && !says(&asked.call, key, live.as_ref()) {
                 return Err(format!(
                     "{:?} was acknowledged, and a read of {key:?} gives {shown:?}",
                     asked.call

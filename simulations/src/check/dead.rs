@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use tidings_membership::Config;
-use tidings_types::{Body, MemberStatus, NodeId, Timestamp};
+use tidings_types::{Content, MemberStatus, NodeId, Timestamp};
 
 use super::{Checks, Violation, whose};
 use crate::host::Host;
@@ -73,10 +73,10 @@ pub(crate) fn answers_without_the_dead(
             let Some(owner) = key.owner().filter(|&owner| !runs(owner)) else {
                 continue;
             };
-            let Some(Body::Instance(instance)) = shown.body.as_deref() else {
+            let Some(service) = shown.body.as_ref().and_then(Content::service) else {
                 continue;
             };
-            let answer = state.reads.serve(state.me(), instance.service.as_str());
+            let answer = state.reads.serve(state.me(), service);
             let is_alone = answer.iter().all(|served| served.stale);
             let excused = is_alone || state.reads.roster().island;
             let served = answer.iter().find(|served| served.key == *key);

@@ -197,12 +197,12 @@ impl Checks {
         let Some(body) = &entry.body else {
             return Ok(());
         };
-        let known = match (&change.key, &**body) {
+        let known = match (&change.key, body.body()) {
             (Key::Node(node), Body::Node(record)) => {
                 *node == me && record.name == node_name(host) && record.gossip == gossip_addr(host)
             }
             (key, body) => {
-                key.owner().is_none_or(|owner| owner == me) && self.history.was_asked(key, body)
+                key.owner().is_none_or(|owner| owner == me) && self.history.was_asked(key, &body)
             }
         };
         if known {

@@ -3,7 +3,7 @@
 //! What each key must hold in the end is computed from the calls alone for an owner's keys, and from
 //! the writes for shared keys. A call whose owner lost its disk before any peer had it may be gone.
 
-use tidings_types::{Body, CheckStatus, Key, Timestamp, Version, version::Rank};
+use tidings_types::{Body, CheckStatus, Content, Key, Timestamp, Version, version::Rank};
 
 use super::Checks;
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 enum Wanted<'a> {
     Instance(&'a tidings_types::Instance),
     Status(CheckStatus),
-    Body(&'a Body),
+    Body(&'a Content),
     Nothing,
 }
 
@@ -41,7 +41,7 @@ impl Checks {
             };
             for &host in core {
                 let shown = hosts[host].reads.record(key);
-                let body = shown.and_then(|shown| shown.body.as_deref());
+                let body = shown.and_then(|shown| shown.body.as_ref());
                 if !wanted.iter().any(|wanted| fits(wanted, body)) {
                     let story = self.history.story(key);
                     let text = format!("{key:?} should be {wanted:?} and is {body:?}; {story}");
@@ -138,11 +138,7 @@ impl Checks {
         writes.sort_by_key(|write| std::cmp::Reverse(write.rank().map(|rank: Rank| rank)));
         let mut wanted = Vec::new();
         for write in writes {
-            wanted.push(
-                write
-                    .body()
-                    .map_or(Wanted::Nothing, |body| Wanted::Body(body)),
-            );
+            wanted.push(write.body().map_or(Wanted::Nothing, Wanted::Body));
             if !write.may_be_gone(core) {
                 return wanted;
             }
@@ -193,13 +189,20 @@ fn made<'a>(key: &Key, asked: &'a Asked, before: Wanted<'a>) -> Option<Wanted<'a
     })
 }
 
-fn fits(wanted: &Wanted<'_>, found: Option<&Body>) -> bool {
+fn fits(wanted: &Wanted<'_>, found: Option<&Content>) -> bool {
+    let alike = |asked: &Content, found: &Content| match (asked.body(), found.body()) {
+        (Body::Instance(asked), Body::Instance(found)) => same(&asked, &found),
+        _ => false,
+    };
     match (wanted, found) {
         (Wanted::Nothing, None) => true,
-        (Wanted::Instance(asked), Some(Body::Instance(found))) => same(asked, found),
-        (Wanted::Status(status), Some(Body::Check(check))) => check.status == *status,
-        (Wanted::Body(Body::Instance(asked)), Some(Body::Instance(found))) => same(asked, found),
-        (Wanted::Body(asked), Some(found)) => *asked == found,
+        (Wanted::Instance(asked), Some(found)) => {
+            found.instance().is_some_and(|found| same(asked, &found))
+        }
+        (Wanted::Status(status), Some(found)) => {
+            found.check().is_some_and(|check| check.status == *status)
+        }
+        (Wanted::Body(asked), Some(found)) => *asked == found || alike(asked, found),
         _ => false,
     }
 }

@@ -6,8 +6,8 @@ use std::{sync::Arc, time::Duration};
 
 use tidings_node::{Boot, CommandId, Config, Node};
 use tidings_types::{
-    Body, CheckStatus, ClusterId, Dot, Epoch, FeedState, Key, Lineage, Liveness, MemberStatus,
-    Outcome, Roster, RosterEntry, ServiceId, Snapshot, Transfer, Update,
+    Body, CheckStatus, ClusterId, Content, Dot, Epoch, FeedState, Key, Lineage, Liveness,
+    MemberStatus, Outcome, Roster, RosterEntry, ServiceId, Snapshot, Transfer, Update,
 };
 
 use super::*;
@@ -52,8 +52,8 @@ fn key(index: usize) -> Key {
     Key::Check(of(index), check_id(&service()))
 }
 
-fn body() -> Arc<Body> {
-    Arc::new(Body::Check(check(&service(), CheckStatus::Passing)))
+fn body() -> Content {
+    Body::Check(check(&service(), CheckStatus::Passing)).into()
 }
 
 /// A record of that host, shown.
@@ -245,9 +245,7 @@ fn e4_notices_an_answer_with_an_instance_of_the_dead() {
     let mut hosts = [host(0), host(1)];
     hosts[0].reads.apply(Update::Record {
         key: Key::Instance(of(1), service()),
-        body: Some(Arc::new(Body::Instance(
-            op.call.instance().unwrap().clone(),
-        ))),
+        body: Some(Body::Instance(op.call.instance().unwrap().clone()).into()),
         dot,
         conflict: None,
     });

@@ -94,7 +94,7 @@ impl Feed {
         one.abandon(Epoch::from_bits(9 << 20));
         let external = Body::ExternalNode(external());
         let key = Key::ExternalNode(NodeName::new("mainframe").expect("short"));
-        one.write_shared(&first, 1_763_000_000_000, key, Some(external))
+        one.write_shared(&first, 1_763_000_000_000, key, Some(external.into()))
             .expect("room");
         deltas.push(commit(&mut one, &mut first));
         let transfer = Transfer::Snapshot(first.snapshot(node(2)).expect("it is whole"));

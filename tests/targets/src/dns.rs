@@ -1,6 +1,6 @@
 //! DNS packets.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use hickory_proto::op::{Message, ResponseCode};
 use tidings_dns::{Dns, DnsSettings, Transport};
@@ -64,7 +64,7 @@ fn view() -> View {
     }
     let updates = records.into_iter().map(|(key, body)| Update::Record {
         key,
-        body: Some(Arc::new(body)),
+        body: Some(body.into()),
         dot: None,
         conflict: None,
     });

@@ -217,11 +217,9 @@ mod tests {
     fn a_record_beyond_every_limit_is_refused_before_it_is_written() {
         let mut change = put(node(1), RUN, 1, "a");
         if let Slot::Entry(entry) = &mut change.slot {
-            let mut body = entry.body.take().unwrap();
-            if let tidings_types::Body::Instance(instance) = std::sync::Arc::make_mut(&mut body) {
-                instance.address = "x".repeat(ROW_BYTES).into();
-            }
-            entry.body = Some(body);
+            let mut instance = entry.body.take().unwrap().instance().unwrap();
+            instance.address = "x".repeat(ROW_BYTES).into();
+            entry.body = Some(tidings_types::Body::Instance(instance).into());
         }
         let refused = slot(node(1), &change).unwrap_err();
         assert!(

@@ -141,7 +141,7 @@ mod tests {
         let Slot::Entry(entry) = change.slot else {
             panic!("it registers");
         };
-        let body = entry.body.as_deref().unwrap().clone();
+        let body = entry.body.as_ref().unwrap().body();
         Successor::new(vec![1, 2, 3], vec![(change.key, body)])
     }
 

@@ -60,7 +60,7 @@ pub(super) fn put(owner: NodeId, epoch: Epoch, seq: u64, id: &str) -> Change {
     };
     let entry = Entry {
         version: Version::Owner(change.dot(owner).into()),
-        body: Some(Arc::new(Body::Instance(instance))),
+        body: Some(Body::Instance(instance).into()),
     };
     Change {
         slot: Slot::Entry(entry),

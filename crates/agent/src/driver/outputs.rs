@@ -7,7 +7,7 @@ use std::{
 };
 
 use tidings_node::{Event, Input, Output};
-use tidings_types::{Body, Epoch, Key, NodeId, Transfer, Update};
+use tidings_types::{Body, Content, Epoch, Key, NodeId, Transfer, Update};
 
 use super::{Driver, End};
 use crate::{
@@ -120,9 +120,9 @@ impl Driver {
         if *owner != self.parts.me {
             return;
         }
-        match body.as_deref() {
-            Some(Body::Check(check)) => self.parts.checks.set(id.clone(), check.clone()),
-            _ => self.parts.checks.remove(id),
+        match body.as_ref().and_then(Content::check) {
+            Some(check) => self.parts.checks.set(id.clone(), check),
+            None => self.parts.checks.remove(id),
         }
     }
 

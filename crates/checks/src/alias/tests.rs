@@ -34,7 +34,7 @@ fn put(writer: &mut ViewWriter, key: Key, body: Option<Body>) {
     };
     let update = Update::Record {
         key,
-        body: body.map(Arc::new),
+        body: body.map(Into::into),
         dot: Some(dot),
         conflict: None,
     };

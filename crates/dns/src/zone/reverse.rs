@@ -55,7 +55,7 @@ fn service_at(zone: &Zone<'_>, address: IpAddr) -> Option<String> {
         let listed = overlay.list(service, now);
         listed
             .iter()
-            .any(|one| one.address().parse() == Ok(address))
+            .any(|one| one.address(&one.instance.record()).parse() == Ok(address))
     })?;
     Some(service.name.to_string())
 }

@@ -6,7 +6,7 @@ use hickory_proto::{
     op::ResponseCode,
     rr::{Name, RData, Record, RecordType, rdata::SRV},
 };
-use tidings_types::CheckStatus;
+use tidings_types::{CheckStatus, Instance};
 use tidings_view::Listed;
 
 use super::{Place, Query, Zone, records_of};
@@ -19,17 +19,22 @@ use crate::{
 /// One usable instance.
 struct Usable {
     listed: Listed,
+    record: Instance,
     status: CheckStatus,
 }
 
 impl Usable {
     /// Its share of traffic, by its health; 0 is a standby.
     fn weight(&self) -> u16 {
-        let weights = self.listed.instance.instance.weights;
+        let weights = self.record.weights;
         match self.status {
             CheckStatus::Warning => weights.warning,
             CheckStatus::Passing | CheckStatus::Critical => weights.passing,
         }
+    }
+
+    fn address(&self) -> &str {
+        self.listed.address(&self.record)
     }
 }
 
@@ -74,20 +79,22 @@ impl Zone<'_> {
         } else {
             CheckStatus::Warning
         };
-        let bears = |listed: &Listed| {
-            let tags = &listed.instance.instance.tags;
-            tag.is_none_or(|tag| tags.iter().any(|own| own.eq_ignore_ascii_case(tag)))
+        let bears = |one: &Usable| {
+            let mut tags = one.record.tags.iter();
+            tag.is_none_or(|tag| tags.any(|own| own.eq_ignore_ascii_case(tag)))
         };
         let mut usable: Vec<Usable> = self
             .view
             .lookup(name)
             .into_iter()
-            .filter(bears)
-            .map(|listed| Usable {
-                status: listed.instance.status(),
+            .map(|listed| (listed.instance.status(), listed))
+            .filter(|(status, _)| *status <= worst)
+            .map(|(status, listed)| Usable {
+                status,
+                record: listed.instance.record(),
                 listed,
             })
-            .filter(|one| one.status <= worst)
+            .filter(bears)
             .collect();
         let live = usable.partition_point(|one| one.listed.stale_for.is_none());
         let (live, stale) = usable.split_at_mut(live);
@@ -101,7 +108,7 @@ impl Zone<'_> {
         let mut seen = BTreeSet::new();
         let mut host = None;
         for one in usable {
-            match Place::of(one.listed.address()) {
+            match Place::of(one.address()) {
                 Some(Place::Ip(ip)) if query.wants_address(ip) => {
                     if seen.insert(ip) {
                         if reply.answers.len() == self.records_max {
@@ -128,11 +135,10 @@ impl Zone<'_> {
         let mut seen = BTreeSet::new();
         let mut hosts = 0;
         for one in usable {
-            let Some((target, place)) = self.target(query.zone, &one.listed) else {
+            let Some((target, place)) = self.target(query.zone, one) else {
                 continue;
             };
-            let instance = &one.listed.instance.instance;
-            if !seen.insert((target.clone(), instance.port)) {
+            if !seen.insert((target.clone(), one.record.port)) {
                 continue;
             }
             if reply.answers.len() == self.records_max {
@@ -153,7 +159,7 @@ impl Zone<'_> {
             let data = RData::SRV(SRV::new(
                 PRIORITY,
                 one.weight(),
-                instance.port,
+                one.record.port,
                 target.clone(),
             ));
             let answer = Record::from_rdata(query.name.clone(), ttl_s, data);
@@ -163,13 +169,13 @@ impl Zone<'_> {
 
     /// The name to which clients of an instance go, and what stands there. An instance without an
     /// address of its own is where its node is.
-    fn target(&self, zone: &Name, listed: &Listed) -> Option<(Name, Place)> {
-        let instance = &listed.instance;
+    fn target(&self, zone: &Name, one: &Usable) -> Option<(Name, Place)> {
+        let node = one.listed.instance.node();
         let datacenter = self.view.datacenter();
-        let place = Place::of(listed.address())?;
+        let place = Place::of(one.address())?;
         let by_address = |ip: IpAddr| names::of_address(ip, datacenter, zone);
-        let target = if instance.instance.address.is_empty() && instance.node.known {
-            let node = names::of_node(instance.node.name.as_str(), datacenter, zone);
+        let target = if one.record.address.is_empty() && node.known {
+            let node = names::of_node(node.name.as_str(), datacenter, zone);
             match &place {
                 // A node whose name is no DNS name is still reached by its address.
                 Place::Ip(ip) => node.or_else(|| by_address(*ip))?,

@@ -51,9 +51,9 @@ pub(super) enum Copies {
 impl Copies {
     pub(super) fn of(view: &View, instance: &InstanceView) -> Self {
         let (status, roster) = (view.status(), view.roster());
-        let own = instance.node.key.agent() == Some(view.me());
+        let own = instance.node().key.agent() == Some(view.me());
         let sync = instance
-            .origin
+            .origin()
             .dot()
             .filter(|_| own)
             .map(|dot| status.sync(dot));

@@ -26,8 +26,8 @@ impl Meant {
         let instances = services.iter().flat_map(|service| service.instances.iter());
         let named = instances.filter(|instance| instance.id.as_str() == name);
         let ids = named.take(SHOWN).map(|instance| Named {
-            service: instance.instance.service.to_string(),
-            node: instance.node.name.to_string(),
+            service: instance.service().to_owned(),
+            node: instance.node().name.to_string(),
         });
         Self {
             services: nearest(name, names),

@@ -60,7 +60,7 @@ impl Reasons {
         instance: &InstanceView,
         listed: bool,
     ) {
-        let node = &instance.node;
+        let node = instance.node();
         let NodeKey::Agent(id) = node.key else {
             return self.of_address(instance, listed);
         };
@@ -129,7 +129,7 @@ impl Reasons {
         if !listed {
             let text = format!(
                 "it has no address of its own, and the record of its node {} is not here",
-                instance.node.name
+                instance.node().name
             );
             self.add("no-address", EVERYWHERE, text);
         }
@@ -147,7 +147,7 @@ impl Reasons {
             );
             self.of_one(&check, "check-awaited", PASSING_AND_DNS, text);
         }
-        let weights = instance.instance.weights;
+        let weights = instance.record().weights;
         let weight = match instance.status() {
             CheckStatus::Passing => weights.passing,
             CheckStatus::Warning => weights.warning,
@@ -160,7 +160,7 @@ impl Reasons {
     }
 
     fn of_check(&mut self, check: &CheckView) {
-        let record = &*check.check;
+        let record = check.record();
         let name = if record.name.is_empty() {
             check.id.as_str()
         } else {
@@ -229,11 +229,12 @@ impl Reasons {
 
     /// Whether DNS can say where it is.
     pub(super) fn of_place(&mut self, listed: &Listed) {
-        if Address::of(listed.address()).is_none() {
+        let record = listed.instance.record();
+        let address = listed.address(&record);
+        if Address::of(address).is_none() {
             let text = format!(
-                "its address {:?} is neither an IP address nor a host name: DNS cannot say it; \
-                 register it with one that is",
-                listed.address()
+                "its address {address:?} is neither an IP address nor a host name: DNS cannot say \
+                 it; register it with one that is",
             );
             self.add("address-not-in-dns", DNS, text);
         }
@@ -242,12 +243,11 @@ impl Reasons {
     /// Whether what was asked leaves it out.
     pub(super) fn of_question(&mut self, question: &Question, listed: &Listed, in_health: bool) {
         let selection = &question.selection;
-        let tags = &listed.instance.instance.tags;
-        if !selection.takes_tags(tags) {
+        if !selection.takes_tags(&listed.instance.record().tags) {
             let text = "it lacks a tag that was asked for".to_owned();
             self.add("tag", EVERYWHERE, text);
         }
-        if !selection.takes_node(&listed.instance.node) {
+        if !selection.takes_node(listed.instance.node()) {
             let text = "its node lacks metadata that was asked for".to_owned();
             self.add("node-meta", HTTP, text);
         }

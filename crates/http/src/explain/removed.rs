@@ -25,10 +25,7 @@ impl Withdrawn {
         let now = node.as_ref().and_then(|node| node.instances.get(id));
         let (code, text) = match (removed.by, now) {
             (_, Some(now)) => {
-                let text = format!(
-                    "its id stands for an instance of {:?} now",
-                    now.instance.service.as_str()
-                );
+                let text = format!("its id stands for an instance of {:?} now", now.service());
                 ("moved", text)
             }
             (Some(dot), None) => {

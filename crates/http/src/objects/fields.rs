@@ -89,16 +89,16 @@ const NODE_SERVICE_FIELDS: &[Field] = &[
 impl Record for NodeService<'_> {
     fn value(&self, field: &str) -> Option<Value<'_>> {
         Some(match field {
-            "Address" => Value::Text(self.address),
+            "Address" => Value::Text(&self.address),
             "Connect" | "Proxy" => Value::Record(&NoMesh),
             "EnableTagOverride" => Value::Bool(self.enable_tag_override),
             "ID" => Value::Text(self.id),
-            "Kind" => Value::Text(self.kind),
-            "Meta" => texts_by_key(Some(self.meta)),
+            "Kind" => Value::Text(&self.kind),
+            "Meta" => texts_by_key(Some(&self.meta)),
             "PeerName" => Value::Text(self.peer_name),
             "Port" => Value::Int(self.port.into()),
-            "Service" => Value::Text(self.service),
-            "SocketPath" => Value::Text(self.socket_path),
+            "Service" => Value::Text(self.service.as_str()),
+            "SocketPath" => Value::Text(&self.socket_path),
             "TaggedAddresses" => Value::Map(Box::new(ByTag(&self.tagged_addresses))),
             "Tags" => Value::Texts(Box::new(self.tags.iter())),
             "Weights" => Value::Record(&self.weights),
@@ -127,16 +127,16 @@ const AGENT_SERVICE_FIELDS: &[Field] = &[
 impl Record for AgentService<'_> {
     fn value(&self, field: &str) -> Option<Value<'_>> {
         Some(match field {
-            "Address" => Value::Text(self.address),
+            "Address" => Value::Text(&self.address),
             "Connect" | "Proxy" => Value::Record(&NoMesh),
             "Datacenter" => Value::Text(self.datacenter),
             "EnableTagOverride" => Value::Bool(self.enable_tag_override),
             "ID" => Value::Text(self.id),
-            "Kind" => Value::Text(self.kind),
-            "Meta" => texts_by_key(Some(self.meta)),
+            "Kind" => Value::Text(&self.kind),
+            "Meta" => texts_by_key(Some(&self.meta)),
             "Port" => Value::Int(self.port.into()),
-            "Service" => Value::Text(self.service),
-            "SocketPath" => Value::Text(self.socket_path),
+            "Service" => Value::Text(self.service.as_str()),
+            "SocketPath" => Value::Text(&self.socket_path),
             "TaggedAddresses" => Value::Map(Box::new(ByTag(&self.tagged_addresses))),
             "Tags" => Value::Texts(Box::new(self.tags.iter())),
             "Weights" => Value::Record(&self.weights),
@@ -177,15 +177,15 @@ impl Record for ServiceNode<'_> {
             "Node" => Value::Text(self.node),
             "NodeMeta" => texts_by_key(self.node_meta),
             "PeerName" => Value::Text(""),
-            "ServiceAddress" => Value::Text(self.service_address),
+            "ServiceAddress" => Value::Text(&self.service_address),
             "ServiceConnect" | "ServiceProxy" => Value::Record(&NoMesh),
             "ServiceEnableTagOverride" => Value::Bool(self.service_enable_tag_override),
             "ServiceID" => Value::Text(self.service_id),
-            "ServiceKind" => Value::Text(self.service_kind),
-            "ServiceMeta" => texts_by_key(Some(self.service_meta)),
-            "ServiceName" => Value::Text(self.service_name),
+            "ServiceKind" => Value::Text(&self.service_kind),
+            "ServiceMeta" => texts_by_key(Some(&self.service_meta)),
+            "ServiceName" => Value::Text(self.service_name.as_str()),
             "ServicePort" => Value::Int(self.service_port.into()),
-            "ServiceSocketPath" => Value::Text(self.service_socket_path),
+            "ServiceSocketPath" => Value::Text(&self.service_socket_path),
             "ServiceTaggedAddresses" => Value::Map(Box::new(ByTag(&self.service_tagged_addresses))),
             "ServiceTags" => Value::Texts(Box::new(self.service_tags.iter())),
             "ServiceWeights" => Value::Record(&self.service_weights),
@@ -218,17 +218,17 @@ impl Record for HealthCheck<'_> {
             "CheckID" => Value::Text(self.check_id),
             "ExposedPort" => Value::Int(self.exposed_port.into()),
             "Interval" => Value::Text(&self.interval),
-            "Name" => Value::Text(self.name),
+            "Name" => Value::Text(&self.name),
             "Node" => Value::Text(self.node),
-            "Notes" => Value::Text(self.notes),
+            "Notes" => Value::Text(&self.notes),
             "Output" => Value::Text(&self.output),
             "PeerName" => Value::Text(""),
             "ServiceID" => Value::Text(self.service_id),
-            "ServiceName" => Value::Text(self.service_name),
+            "ServiceName" => Value::Text(&self.service_name),
             "ServiceTags" => Value::Texts(Box::new(self.service_tags.iter())),
             "Status" => Value::Text(self.status),
             "Timeout" => Value::Text(&self.timeout),
-            "Type" => Value::Text(self.r#type),
+            "Type" => Value::Text(&self.r#type),
             _ => return None,
         })
     }
@@ -258,17 +258,17 @@ impl Record for WeightsObject {
     }
 }
 
-impl Record for TaggedObject<'_> {
+impl Record for TaggedObject {
     fn value(&self, field: &str) -> Option<Value<'_>> {
         match field {
-            "Address" => Some(Value::Text(self.address)),
+            "Address" => Some(Value::Text(&self.address)),
             "Port" => Some(Value::Int(self.port.into())),
             _ => None,
         }
     }
 }
 
-struct ByTag<'a>(&'a Tagged<'a>);
+struct ByTag<'a>(&'a Tagged);
 
 impl Entries for ByTag<'_> {
     fn entry(&self, key: &str) -> Option<Value<'_>> {

@@ -74,9 +74,9 @@ async fn keys_match_in_any_case_and_nulls_are_nothing() {
         .view
         .own_check(&tidings_types::CheckId::new("service:Db").unwrap());
     let check = check.unwrap();
-    assert_eq!(check.check.interval_ms, 10_000);
-    assert_eq!(check.check.timeout_ms, 10_000);
-    assert_eq!(check.check.deregister_after_ms, 30_000, "30 s are 30 s");
+    assert_eq!(check.record().interval_ms, 10_000);
+    assert_eq!(check.record().timeout_ms, 10_000);
+    assert_eq!(check.record().deregister_after_ms, 30_000, "30 s are 30 s");
     let checks = ground.get("/v1/agent/checks").await.json();
     assert_eq!(checks["service:Db"]["Interval"], "10s");
     assert_eq!(checks["service:Db"]["Type"], "http");

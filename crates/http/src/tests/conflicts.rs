@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use tidings_types::{
-    Body, Conflict, ExternalNode, Hlc, Key, NodeName, Text, TextMap, Timestamp, Update, Written,
+    Body, Conflict, Content, ExternalNode, Hlc, Key, NodeName, Text, TextMap, Timestamp, Update,
+    Written,
 };
 
 use super::ground::{Ground, node_id};
@@ -16,7 +17,7 @@ async fn a_conflict_is_told_with_both_values_and_what_differs() {
         .await
         .is(200, r#"{"Total":0,"Conflicts":[]}"#);
     let external = |address: &str| {
-        Arc::new(Body::ExternalNode(ExternalNode {
+        Content::of(&Body::ExternalNode(ExternalNode {
             id: Text::new(),
             address: address.into(),
             tagged_addresses: TextMap::new(),

@@ -6,8 +6,8 @@ use std::{
 };
 
 use tidings_types::{
-    Body, Check, CheckId, Command, Dot, Epoch, Instance, Key, NodeId, NodeName, Outcome, Refusal,
-    Registration, ServiceId, Timestamp, Update,
+    Body, Check, CheckId, Command, Content, Dot, Epoch, Instance, Key, NodeId, NodeName, Outcome,
+    Refusal, Registration, ServiceId, Timestamp, Update,
 };
 use tidings_view::{CommandReceiver, ViewWriter};
 
@@ -62,7 +62,7 @@ impl FakeNode {
             let is_live = body.is_some();
             updates.push(Update::Record {
                 key,
-                body: body.map(Arc::new),
+                body: body.map(Content::from),
                 // Removed by its owner: nothing is in force, not even a tombstone.
                 dot: is_live.then_some(dot),
                 conflict: None,

@@ -1,7 +1,7 @@
 //! An instance awaits exactly the checks that are registered for it.
 
 use tidings_types::{
-    Body, CheckId, Command, ExternalNode, Key, NodeName, Registration, Text, TextMap,
+    Body, CheckId, Command, Content, ExternalNode, Key, NodeName, Registration, Text, TextMap,
 };
 
 use crate::world::{World, id, instance, name, service, ttl_check};
@@ -11,7 +11,7 @@ fn check(id: &str) -> CheckId {
 }
 
 fn awaited(world: &World, key: &Key) -> Vec<CheckId> {
-    match world.peers[&1].records.get(key).map(AsRef::as_ref) {
+    match world.peers[&1].records.get(key).map(Content::body) {
         Some(Body::Instance(instance)) => instance.checks.to_vec(),
         other => panic!("no instance but {other:?}"),
     }

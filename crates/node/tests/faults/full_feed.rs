@@ -93,7 +93,7 @@ fn in_a_full_feed_a_check_turns_and_a_goodbye_is_said() {
     fill(&mut world);
     let status = |world: &World| {
         let key = Key::Check(id(1), check_id("beat"));
-        match world.peers[&1].records[&key].as_ref() {
+        match world.peers[&1].records[&key].body() {
             Body::Check(check) => check.status,
             other => panic!("no check but {other:?}"),
         }
@@ -116,7 +116,7 @@ fn in_a_full_feed_a_check_turns_and_a_goodbye_is_said() {
     world.command(1, gone).unwrap().unwrap();
     fill(&mut world);
     world.call(1, Command::Depart(Departure::Left));
-    let departed = world.peers[&1].records[&Key::Node(id(1))].as_ref();
+    let departed = world.peers[&1].records[&Key::Node(id(1))].body();
     let Body::Node(node) = departed else {
         panic!("no node but {departed:?}");
     };

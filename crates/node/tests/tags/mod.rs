@@ -1,6 +1,6 @@
 //! Tags of an instance that another node sets, where the instance's owner allows it.
 
-use tidings_types::{Body, Command, Instance, Key, Refusal, Registration, Texts};
+use tidings_types::{Body, Command, Content, Instance, Key, Refusal, Registration, Texts};
 
 use crate::{
     port, web,
@@ -11,8 +11,8 @@ use crate::{
 fn set_tags(world: &World, at: u8) -> Option<Texts> {
     let key = Key::Tags(id(1), service("web"));
     let value = world.peers[&at].node.registry().in_force(&key)?;
-    match value.entry.body.as_deref() {
-        Some(Body::Tags(tags)) => Some(tags.clone()),
+    match value.entry.body.as_ref()?.body() {
+        Body::Tags(tags) => Some(tags),
         _ => None,
     }
 }
@@ -29,11 +29,12 @@ fn tagged(tags: &[&str], enable_tag_override: bool) -> Box<Instance> {
 fn setting(world: &World, tags: &[&str]) -> Command {
     let key = Key::Node(id(1));
     let value = world.peers[&1].node.registry().in_force(&key);
-    let Some(Body::Node(node)) = value.and_then(|value| value.entry.body.as_deref()) else {
+    let body = value.and_then(|value| value.entry.body.as_ref());
+    let Some(Body::Node(node)) = body.map(Content::body) else {
         panic!("the first node has a record");
     };
     Command::RegisterExternal {
-        node: node.name.clone(),
+        node: node.name,
         record: None,
         service: Some((service("web"), tagged(tags, true))),
         checks: Vec::new(),

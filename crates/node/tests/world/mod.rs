@@ -11,9 +11,9 @@ use std::{
 
 use tidings_node::{Boot, CommandId, Config, Event, Exchange, Input, Node, Output};
 use tidings_types::{
-    Body, Check, CheckKind, ClusterId, Command, Epoch, Instance, Key, NodeId, NodeName, Outcome,
-    Refusal, Registration, Roster, ServiceId, ServiceName, Snapshot, Status, Timestamp, Transfer,
-    Update,
+    Body, Check, CheckKind, ClusterId, Command, Content, Epoch, Instance, Key, NodeId, NodeName,
+    Outcome, Refusal, Registration, Roster, ServiceId, ServiceName, Snapshot, Status, Timestamp,
+    Transfer, Update,
 };
 
 pub(crate) const START_MS: u64 = 1_763_000_000_000;
@@ -29,7 +29,7 @@ pub(crate) fn addr(n: u8) -> SocketAddr {
 /// One node with what its driver keeps for it.
 pub(crate) struct Peer {
     pub(crate) node: Node,
-    pub(crate) records: BTreeMap<Key, Arc<Body>>,
+    pub(crate) records: BTreeMap<Key, Content>,
     pub(crate) roster: Arc<Roster>,
     pub(crate) status: Option<Status>,
     pub(crate) replies: BTreeMap<CommandId, Result<Outcome, Refusal>>,

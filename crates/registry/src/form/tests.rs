@@ -1,4 +1,6 @@
-use tidings_types::{Dot, Hlc, NodeId, SharedWrite, Transfer, VectorClock, limits::LINEAGE_EPOCHS};
+use tidings_types::{
+    Body, Dot, Hlc, NodeId, SharedWrite, Transfer, VectorClock, limits::LINEAGE_EPOCHS,
+};
 
 use super::*;
 use crate::{

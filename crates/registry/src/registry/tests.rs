@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use tidings_types::{
     Body, Change, Entry, FeedState, Key, Lineage, Slot, Snapshot, Transfer, Version,
 };
@@ -38,7 +36,7 @@ fn set_port(change: &mut Change, port: u16) {
     let Slot::Entry(entry) = &mut change.slot else {
         panic!("a removal mark has no port");
     };
-    let mut body = entry.body.as_deref().cloned().unwrap();
+    let mut body = entry.body.as_ref().unwrap().body();
     if let Body::Instance(instance) = &mut body {
         instance.port = port;
     }
@@ -506,7 +504,7 @@ fn large(seq: u64, id: &str) -> Change {
         key: instance_key(node(2), id),
         slot: Slot::Entry(Entry {
             version: Version::Owner(dot(node(2), 1, seq).into()),
-            body: Some(Arc::new(Body::Instance(large))),
+            body: Some(Body::Instance(large).into()),
         }),
     }
 }

@@ -1,8 +1,6 @@
 //! Leaving an epoch: after a failed save, or because the feed has a greater one.
 
-use std::sync::Arc;
-
-use tidings_types::{Body, Change, Dot, Entry, Epoch, Key, Slot, Version};
+use tidings_types::{Body, Change, Content, Dot, Entry, Epoch, Key, Slot, Version};
 
 use super::Writer;
 use crate::{Registry, WriteError};
@@ -64,7 +62,7 @@ impl Writer {
         written
             .filter_map(|(key, slot)| match (&key, slot) {
                 (Key::Instance(..) | Key::Check(..), Slot::Entry(entry)) => {
-                    Some((key, entry.body.map(Arc::unwrap_or_clone)?))
+                    Some((key, entry.body?.body()))
                 }
                 _ => None,
             })
@@ -72,7 +70,7 @@ impl Writer {
     }
 
     /// The own record that stands under a key since before this run.
-    pub fn inherited(&self, registry: &Registry, key: &Key) -> Option<Arc<Body>> {
+    pub fn inherited(&self, registry: &Registry, key: &Key) -> Option<Content> {
         match &registry.slot(self.me, key)?.slot {
             Slot::Entry(Entry {
                 version: Version::Owner(dot),
@@ -132,7 +130,6 @@ impl Writer {
             Version::Owner(_) => Version::Owner(self.next_dot().into()),
             Version::Override(seen) => Version::Override(seen),
             Version::Shared(_) => {
-                let body = body.map(Arc::unwrap_or_clone);
                 return self.write_shared(registry, wall_ms, key, body);
             }
         };

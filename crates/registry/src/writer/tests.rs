@@ -1,4 +1,4 @@
-use tidings_types::{Delta, FeedState, Key, Transfer, limits::LINEAGE_EPOCHS_WANTED};
+use tidings_types::{Body, Delta, FeedState, Key, Transfer, limits::LINEAGE_EPOCHS_WANTED};
 
 use super::*;
 use crate::{
@@ -193,7 +193,7 @@ fn a_full_feed_takes_no_record_but_still_deletes() {
     writer.commit(&mut registry, batch);
     let full = writer.register(&registry, key(FEED_RECORDS), instance(1));
     assert_eq!(full, Err(WriteError::FeedFull));
-    let shared = writer.write_shared(&registry, 1, shared_key("db"), Some(instance(1)));
+    let shared = writer.write_shared(&registry, 1, shared_key("db"), Some(instance(1).into()));
     assert_eq!(shared, Err(WriteError::FeedFull));
     assert!(
         writer
@@ -440,7 +440,7 @@ fn who_took_a_forged_change_takes_the_owners_copy_once_it_was_outbid() {
             key: forged_key.clone(),
             slot: Slot::Entry(Entry {
                 version: Version::Owner(dot(node(1), 1, 9).into()),
-                body: Some(Arc::new(instance(2))),
+                body: Some(instance(2).into()),
             }),
         }],
     };

@@ -72,7 +72,7 @@ impl World {
         let equal = a
             .writer
             .in_force(&a.registry, &key)
-            .is_some_and(|v| v.entry.body.as_deref() == Some(&instance(port)));
+            .is_some_and(|v| v.entry.body == Some(instance(port).into()));
         let dot = a
             .writer
             .register(&a.registry, key.clone(), instance(port))
@@ -83,7 +83,7 @@ impl World {
             "only an equal value in force saves the dot"
         );
         let value = a.writer.in_force(&a.registry, &key).unwrap();
-        assert_eq!(value.entry.body.as_deref(), Some(&instance(port)));
+        assert_eq!(value.entry.body, Some(instance(port).into()));
     }
 
     pub(crate) fn deregister(&mut self, agent: usize, key: &Key) {
@@ -122,7 +122,7 @@ impl World {
         let body = port.map(instance);
         let dot = a
             .writer
-            .write_shared(&a.registry, wall_ms, key.clone(), body)
+            .write_shared(&a.registry, wall_ms, key.clone(), body.map(Into::into))
             .unwrap();
         let value = a.writer.in_force(&a.registry, &key).unwrap();
         assert_eq!(

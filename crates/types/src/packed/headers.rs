@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 
 use super::{Packed, Packing, Unpacking};
+use crate::Text;
 
 /// The headers of a request, each with its values in the order given. Encoded as a map of lists.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,14 +38,14 @@ fn header<'a>(unpacking: &mut Unpacking<'a>) -> Option<(&'a str, Vec<&'a str>)> 
     Some((name, values))
 }
 
-impl From<BTreeMap<String, Vec<String>>> for Headers {
-    fn from(headers: BTreeMap<String, Vec<String>>) -> Self {
+impl<T: AsRef<str>> From<BTreeMap<T, Vec<T>>> for Headers {
+    fn from(headers: BTreeMap<T, Vec<T>>) -> Self {
         let mut packing = Packing::default();
         for (name, values) in &headers {
-            packing.text(name);
+            packing.text(name.as_ref());
             packing.number(values.len());
             for value in values {
-                packing.text(value);
+                packing.text(value.as_ref());
             }
         }
         Self(packing.pack())
@@ -69,6 +70,6 @@ impl Serialize for Headers {
 
 impl<'de> Deserialize<'de> for Headers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BTreeMap::<String, Vec<String>>::deserialize(deserializer).map(Self::from)
+        BTreeMap::<Text, Vec<Text>>::deserialize(deserializer).map(Self::from)
     }
 }

@@ -3,7 +3,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 
 use super::{Packed, Packing, Unpacking};
-use crate::TaggedAddress;
+use crate::{TaggedAddress, Text};
 
 /// Addresses with their ports by tag, in the order of the tags. Encoded as a map.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,11 +38,11 @@ fn tagged<'a>(unpacking: &mut Unpacking<'a>) -> Option<(&'a str, &'a str, u16)> 
     Some((tag, address, port))
 }
 
-impl From<BTreeMap<String, TaggedAddress>> for TaggedAddresses {
-    fn from(addresses: BTreeMap<String, TaggedAddress>) -> Self {
+impl<T: AsRef<str>> From<BTreeMap<T, TaggedAddress>> for TaggedAddresses {
+    fn from(addresses: BTreeMap<T, TaggedAddress>) -> Self {
         let mut packing = Packing::default();
         for (tag, TaggedAddress { address, port }) in &addresses {
-            packing.text(tag);
+            packing.text(tag.as_ref());
             packing.text(address);
             packing.number(usize::from(*port));
         }
@@ -72,6 +72,6 @@ impl Serialize for TaggedAddresses {
 
 impl<'de> Deserialize<'de> for TaggedAddresses {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BTreeMap::<String, TaggedAddress>::deserialize(deserializer).map(Self::from)
+        BTreeMap::<Text, TaggedAddress>::deserialize(deserializer).map(Self::from)
     }
 }

@@ -3,6 +3,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
 
 use super::{Packed, Packing, Unpacking};
+use crate::Text;
 
 /// Texts by text, such as metadata, in the order of the keys. Encoded as a map.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,12 +58,12 @@ impl<'a> IntoIterator for &'a TextMap {
     }
 }
 
-impl From<BTreeMap<String, String>> for TextMap {
-    fn from(texts: BTreeMap<String, String>) -> Self {
+impl<T: AsRef<str>> From<BTreeMap<T, T>> for TextMap {
+    fn from(texts: BTreeMap<T, T>) -> Self {
         let mut packing = Packing::default();
         for (key, text) in &texts {
-            packing.text(key);
-            packing.text(text);
+            packing.text(key.as_ref());
+            packing.text(text.as_ref());
         }
         Self(packing.pack())
     }
@@ -95,6 +96,6 @@ impl Serialize for TextMap {
 
 impl<'de> Deserialize<'de> for TextMap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BTreeMap::<String, String>::deserialize(deserializer).map(Self::from)
+        BTreeMap::<Text, Text>::deserialize(deserializer).map(Self::from)
     }
 }

@@ -3,6 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{Packed, Packing, Unpacking};
+use crate::Text;
 
 /// Texts in the order given, such as tags. Encoded as a list.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,6 +94,6 @@ impl Serialize for Texts {
 
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::<String>::deserialize(deserializer).map(Self::from)
+        Vec::<Text>::deserialize(deserializer).map(Self::from_iter)
     }
 }

@@ -6,7 +6,7 @@ use super::*;
 
 fn external(port: u16, beaten: &[u16]) -> Update {
     let key = Key::ExternalInstance(NodeName::new("ext").unwrap(), ServiceId::new("db").unwrap());
-    let body = |port| Arc::new(Body::Instance(instance("db", port, &[])));
+    let body = |port| Content::of(&Body::Instance(instance("db", port, &[])));
     let written = |port: u16| Written {
         by: node_id(1),
         stamp: Hlc::from_unix_ms(u64::from(port)),
@@ -41,11 +41,11 @@ fn a_conflict_is_shown_until_the_record_is_written_again() {
     assert!(shown(&view).is_empty());
     writer.apply(start, external(3, &[2]));
     assert_eq!(shown(&view), [3, 2]);
-    assert_eq!(view.service("db").unwrap().instances[0].origin.conflicts, 1);
+    assert_eq!(view.service("db").unwrap().instances[0].conflicts(), 1);
     writer.apply(start, external(4, &[3, 2]));
     assert_eq!(shown(&view), [4, 3, 2]);
     // In one step with what ends it.
     writer.apply_all(start, [external(5, &[4]), external(6, &[])]);
     assert!(shown(&view).is_empty());
-    assert_eq!(view.service("db").unwrap().instances[0].origin.conflicts, 0);
+    assert_eq!(view.service("db").unwrap().instances[0].conflicts(), 0);
 }

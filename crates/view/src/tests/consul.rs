@@ -4,7 +4,7 @@ use super::*;
 
 fn names(view: &View) -> Vec<String> {
     let listed = view.lookup(CONSUL).into_iter();
-    listed.map(|l| l.instance.node.name.to_string()).collect()
+    listed.map(|l| l.instance.node().name.to_string()).collect()
 }
 
 /// A registered instance of any name and id.
@@ -29,9 +29,9 @@ fn every_known_agent_node_has_one_instance_at_its_gossip_port() {
     assert_eq!(names(&view), ["one", "three", "two"]);
     assert_eq!(ports(&view, "Consul"), [8301; 3]);
     let listed = &view.lookup(CONSUL)[2];
-    assert_eq!(listed.address(), "10.0.0.2");
+    assert_eq!(listed.address(&listed.instance.record()), "10.0.0.2");
     assert_eq!(listed.instance.id.as_str(), CONSUL);
-    assert!(listed.instance.instance.tags.is_empty() && listed.instance.checks().is_empty());
+    assert!(listed.instance.record().tags.is_empty() && listed.instance.checks().is_empty());
     let names: Vec<_> = view.services().iter().map(|s| s.name.to_string()).collect();
     assert_eq!(names, ["consul", "db", "web"]);
     assert!(view.service_checks(CONSUL).is_empty());
@@ -93,7 +93,7 @@ fn a_registered_instance_takes_the_place_of_its_id_and_else_stands_beside() {
     assert_eq!(ports(&view, CONSUL), [8301, 8301, 1]);
     let node = view.node("two").unwrap();
     let id = ServiceId::new(CONSUL).unwrap();
-    assert_eq!(node.instances[&id].instance.port, 3);
+    assert_eq!(node.instances[&id].record().port, 3);
     // The node's record may change meanwhile and does not bring it back.
     writer.apply(at(2), node_of_port(2, "two", 9_999));
     assert_eq!(ports(&view, CONSUL), [8301, 8301, 1]);
@@ -105,14 +105,11 @@ fn node_of_port(n: u8, name: &str, port: u16) -> Update {
     let Update::Record { key, body, .. } = node(n, name) else {
         panic!("a record");
     };
-    let Some(Body::Node(record)) = body.as_deref() else {
+    let Some(Body::Node(record)) = body.as_ref().map(Content::body) else {
         panic!("a node");
     };
     let gossip = format!("10.0.0.{n}:{port}").parse().unwrap();
-    let record = Node {
-        gossip,
-        ..record.clone()
-    };
+    let record = Node { gossip, ..record };
     put(key, Body::Node(record), 2)
 }
 

@@ -53,7 +53,7 @@ fn body_of(run: Epoch) -> Body {
     let Slot::Entry(entry) = put(node(ME), run, run.bits(), "any").slot else {
         unreachable!("it is an entry");
     };
-    entry.body.expect("it has a body").as_ref().clone()
+    entry.body.expect("it has a body").body()
 }
 
 proptest! {
