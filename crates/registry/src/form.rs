@@ -13,8 +13,7 @@ use tidings_types::{
 
 use crate::{
     ChangeFault, PositionFault, Rejected,
-    cost::cost,
-    hash::{ContentHasher, SlotHash},
+    hash::{ContentHasher, Weighed},
 };
 
 /// Slots of one feed that are accepted from peers: more than any owner may fill on its own, since a
@@ -47,12 +46,9 @@ pub(crate) struct Standing {
 }
 
 impl Standing {
-    pub(crate) fn new(change: Change, weighed: SlotHash) -> Self {
-        Self {
-            cost: cost(&change.key, &change.slot, weighed.bytes),
-            hash: weighed.hash,
-            change,
-        }
+    pub(crate) const fn new(change: Change, weighed: Weighed) -> Self {
+        let Weighed { hash, cost, .. } = weighed;
+        Self { change, hash, cost }
     }
 
     pub(crate) const fn at(&self) -> (Epoch, u64) {
@@ -116,21 +112,12 @@ pub(crate) fn check_stored(
     check(hasher, snapshot.state, snapshot.changes, &Lineage::empty())
 }
 
-/// The own batch: made here, so only hashed.
-pub(crate) fn trust(hasher: &ContentHasher, delta: Delta) -> Checked {
-    let owner = delta.state.owner;
-    let changes: Vec<_> = delta
-        .changes
-        .into_iter()
-        .map(|change| {
-            let weighed = hasher.slot(change.dot(owner), &change.key, &change.slot);
-            Arc::new(Standing::new(change, weighed))
-        })
-        .collect();
+/// The own batch, weighed when its changes were staged.
+pub(crate) fn trust(state: FeedState, changes: Vec<Standing>) -> Checked {
     Checked {
         cost: changes.iter().map(|standing| standing.cost).sum(),
-        state: delta.state,
-        changes,
+        state,
+        changes: changes.into_iter().map(Arc::new).collect(),
     }
 }
 

@@ -9,18 +9,23 @@ use bincode::config;
 use serde::Serialize;
 use tidings_types::{ClusterId, Content, Dot, Entry, FeedState, Key, Slot, Version};
 
+use crate::cost::cost;
+
 #[derive(Clone, Debug)]
 pub(crate) struct ContentHasher {
     key: [u8; 32],
 }
 
-/// One slot's part of the content sum, and the size of its record.
+/// What is counted of one slot.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct SlotHash {
+pub(crate) struct Weighed {
+    /// Its part of the content sum.
     pub(crate) hash: u128,
     /// Bytes of key and slot. The change's dot does not count: a restamp must never make a record
     /// too large.
     pub(crate) bytes: usize,
+    /// Bytes that it is charged.
+    pub(crate) cost: usize,
 }
 
 impl ContentHasher {
@@ -30,7 +35,7 @@ impl ContentHasher {
         }
     }
 
-    pub(crate) fn slot(&self, dot: Dot, key: &Key, slot: &Slot) -> SlotHash {
+    pub(crate) fn slot(&self, dot: Dot, key: &Key, slot: &Slot) -> Weighed {
         let mut encoded = tagged(SLOT);
         encode(&mut encoded, &dot);
         let before = encoded.len();
@@ -42,9 +47,11 @@ impl ContentHasher {
                 encoded.extend_from_slice(body.as_ref().map_or(&[], Content::bytes));
             }
         }
-        SlotHash {
+        let bytes = encoded.len() - before;
+        Weighed {
             hash: self.first_128_bits(&encoded),
-            bytes: encoded.len() - before,
+            bytes,
+            cost: cost(key, slot, bytes),
         }
     }
 

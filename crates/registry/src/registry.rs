@@ -401,10 +401,8 @@ impl Registry {
     }
 
     /// Joins a batch of the own writer, which is durable now.
-    pub(crate) fn adopt(&mut self, batch: Delta) -> Applied {
-        let from = batch.from.clone();
-        let checked = form::trust(&self.hasher, batch);
-        self.join_delta(from, checked)
+    pub(crate) fn adopt(&mut self, from: Lineage, batch: Checked) -> Applied {
+        self.join_delta(from, batch)
     }
 
     fn join_delta(&mut self, from: Lineage, delta: Checked) -> Applied {

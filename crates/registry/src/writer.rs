@@ -26,10 +26,9 @@ use tidings_types::{
 use self::pending::Pending;
 use crate::{
     InForce, Registry, WriteError,
-    cost::cost,
     feed::Feed,
     form::{Standing, fits},
-    hash::SlotHash,
+    hash::Weighed,
     stamp::StampClock,
     value::{self, Candidate},
 };
@@ -363,7 +362,7 @@ impl Writer {
             let bytes = weighed.bytes;
             return Err(WriteError::TooLarge { bytes });
         }
-        let cost = cost(&key, &slot, weighed.bytes);
+        let cost = weighed.cost;
         let growth = cost.saturating_sub(self.cost_under(registry, &key));
         // The rest is for what a full feed must not prevent: removals, and the changes of a status.
         let limit = match &slot {
@@ -411,7 +410,7 @@ impl Writer {
         self.put_hashed(key, slot, weighed)
     }
 
-    fn put_hashed(&mut self, key: Key, slot: Slot, weighed: SlotHash) -> Dot {
+    fn put_hashed(&mut self, key: Key, slot: Slot, weighed: Weighed) -> Dot {
         let dot = self.take_dot();
         let change = Change {
             epoch: dot.epoch,

@@ -8,7 +8,7 @@
 //! A registered instance that bears the same id on the same node takes its place, since clients
 //! tell instances by node and id. Any other of that name stands beside it.
 
-use tidings_types::{Body, Instance, ServiceId, ServiceName};
+use tidings_types::{Instance, ServiceId, ServiceName};
 
 use crate::{NodeFacts, NodeKey, joined::InstanceRecord};
 
@@ -24,8 +24,7 @@ pub(crate) fn instance_of(facts: &NodeFacts) -> Option<InstanceRecord> {
     let service = ServiceName::new(CONSUL).expect("six letters are a name");
     // Consul states its servers' RPC port, 8300. There is no such port here; the gossip port is
     // where agents do for each other what servers do over RPC.
-    let instance = Instance::new(service, gossip.port());
-    InstanceRecord::new(Body::Instance(instance).into())
+    Some(InstanceRecord::of(&Instance::new(service, gossip.port())))
 }
 
 /// The id of every such instance.

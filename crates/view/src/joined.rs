@@ -12,7 +12,7 @@ use arc_swap::ArcSwapOption;
 use tidings_types::{
     Body, BodyKind, Check, CheckId, CheckKind, CheckStatus, Content, Departure, Dot, Epoch,
     ExternalNode, Instance, Key, Node, NodeId, NodeName, Place, ServiceId, ServiceName, Text,
-    TextMap, Texts,
+    TextMap,
 };
 
 use crate::memo::Memo;
@@ -480,12 +480,7 @@ impl InstanceRecord {
             .expect("the kind was seen when this was made")
     }
 
-    /// The same instance with these tags.
-    pub(crate) fn with_tags(&self, tags: &Texts) -> Self {
-        let tags = tags.clone();
-        Self(Content::of(&Body::Instance(Instance {
-            tags,
-            ..self.read()
-        })))
+    pub(crate) fn of(instance: &Instance) -> Self {
+        Self(Content::of(&Body::Instance(instance.clone())))
     }
 }

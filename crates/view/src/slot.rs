@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use tidings_types::{CheckId, ServiceId, ServiceName, Text, Texts};
+use tidings_types::{CheckId, Instance, ServiceId, ServiceName, Text, Texts};
 
 use crate::{
     CONSUL, CheckView, InstanceView, NodeFacts, Origin, consul,
@@ -120,7 +120,7 @@ impl Slot {
         mut origin: Origin,
     ) -> Touched {
         let before = self.instances.get(id).cloned();
-        let record = record.map(|record| self.with_set_tags(id, record, origin));
+        let read = record.map(|record| self.with_set_tags(id, record, origin));
         let mut instances: Vec<_> = before
             .iter()
             .map(|view| (ServiceName::fold(view.service()), id.clone()))
@@ -129,7 +129,7 @@ impl Slot {
             // It takes the server's place, or gives it back.
             instances.push((CONSUL.into(), id.clone()));
         }
-        let Some(record) = record else {
+        let Some((record, instance)) = read else {
             self.overridable.remove(id);
             let effect = match self.instances.remove(id) {
                 Some(_) => Effect::Moved,
@@ -154,7 +154,7 @@ impl Slot {
             None => Effect::Moved,
         };
         instances.push((ServiceName::fold(record.service()), id.clone()));
-        let view = self.join(id, record, origin);
+        let view = self.join(id, record, &instance, origin);
         self.instances.put(Arc::new(view));
         Touched { effect, instances }
     }
@@ -178,15 +178,21 @@ impl Slot {
         id: &ServiceId,
         record: InstanceRecord,
         origin: Origin,
-    ) -> InstanceRecord {
-        if !record.read().enable_tag_override {
+    ) -> (InstanceRecord, Instance) {
+        let mut instance = record.read();
+        if !instance.enable_tag_override {
             self.overridable.remove(id);
-            return record;
+            return (record, instance);
         }
-        let shown = self.tags.get(id).map(|tags| record.with_tags(tags));
         self.overridable
             .insert(id.clone(), (record.clone(), origin));
-        shown.unwrap_or(record)
+        match self.tags.get(id) {
+            None => (record, instance),
+            Some(tags) => {
+                instance.tags = tags.clone();
+                (InstanceRecord::of(&instance), instance)
+            }
+        }
     }
 
     /// Puts or removes a check.
@@ -259,7 +265,7 @@ impl Slot {
         for id in spoken_for.into_iter().flatten() {
             if let Some(view) = self.instances.get(&id).cloned() {
                 instances.push((ServiceName::fold(view.service()), id.clone()));
-                let view = self.join(&id, view.record.clone(), view.origin());
+                let view = self.join(&id, view.record.clone(), &view.record(), view.origin());
                 self.instances.put(Arc::new(view));
             }
         }
@@ -271,7 +277,8 @@ impl Slot {
         self.on_node = Arc::new(OnNode::new(facts, checks));
         let views: Vec<_> = self.instances.values().cloned().collect();
         for view in views {
-            let joined = self.join(&view.id, view.record.clone(), view.origin());
+            let record = view.record.clone();
+            let joined = self.join(&view.id, record, &view.record(), view.origin());
             self.instances.put(Arc::new(joined));
         }
         self.server = consul::instance_of(self.facts()).map(|record| {
@@ -283,9 +290,15 @@ impl Slot {
         });
     }
 
-    fn join(&self, id: &ServiceId, record: InstanceRecord, origin: Origin) -> InstanceView {
+    /// The view of an instance: its record, which says `instance`, with the checks that are here.
+    fn join(
+        &self,
+        id: &ServiceId,
+        record: InstanceRecord,
+        instance: &Instance,
+        origin: Origin,
+    ) -> InstanceView {
         let speaks = |view: &&Arc<CheckView>| view.service.as_ref() == Some(id);
-        let instance = record.read();
         let named = instance.checks.iter();
         let (mut checks, mut awaited) = (Vec::new(), Vec::new());
         for check in named.filter(|check| !self.buried.contains(*check)) {

@@ -395,10 +395,12 @@ impl ViewWriter {
     fn put_together(&mut self, name: &Text, dirty: &Dirty, new_index: u64) {
         let before = self.shared.services.get(name).map(|s| Arc::clone(&s));
         let instances = self.place(name, dirty, before.as_deref());
-        let spelling = instances.first().map(|first| first.record().service);
-        let spelling = spelling.or_else(|| before.as_ref().map(|service| service.name.clone()));
-        let Some(spelling) = spelling else {
-            return;
+        let before_name = before.as_ref().map(|service| &service.name);
+        let spelling = match (instances.first(), before_name) {
+            (Some(first), Some(name)) if first.service() == name.as_str() => name.clone(),
+            (Some(first), _) => first.record().service,
+            (None, Some(name)) => name.clone(),
+            (None, None) => return,
         };
         let old_index = before.as_ref().map(|service| service.index);
         let index = match old_index {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use serde::{Serialize, de::DeserializeOwned};
-use tidings_types::{Change, Epoch, FeedState, Key, NodeId, Slot, limits::RECORD_BYTES};
+use tidings_types::{Change, Content, Epoch, FeedState, Key, NodeId, Slot, limits::RECORD_BYTES};
 
 use super::{SaveError, checksum};
 
@@ -47,7 +47,9 @@ pub(super) fn slot(owner: NodeId, change: &Change) -> Result<(Vec<u8>, Vec<u8>),
         Slot::RemovalMark => value.push(MARK),
         Slot::Entry(entry) => {
             value.push(ENTRY);
-            encode(entry, &mut value);
+            // As the entry is encoded: its body is in that form already.
+            encode(&(&entry.version, entry.body.is_some()), &mut value);
+            value.extend_from_slice(entry.body.as_ref().map_or(&[], Content::bytes));
         }
     }
     bounded(&key, KEY_BYTES)?;

@@ -4,10 +4,14 @@
 //! starts where the one before it ends. A batch foretells the feed's sum at its end, because it
 //! goes to the disk, and later to peers, as it is.
 
-use tidings_types::{Delta, FeedState, Key, Lineage};
+use tidings_types::{Change, Delta, FeedState, Key, Lineage};
 
 use super::Writer;
-use crate::{Applied, Registry, feed::Feed};
+use crate::{
+    Applied, Registry,
+    feed::Feed,
+    form::{Standing, trust},
+};
 
 impl Writer {
     /// Everything staged since the last call, as one delta of the own feed, to be made durable.
@@ -66,10 +70,18 @@ impl Writer {
         }
         registry.set_own_epoch(self.epoch);
         self.committed = true;
-        let changes = batch.changes.iter();
-        let keys: Vec<Key> = changes.map(|change| change.key.clone()).collect();
-        let foretold = batch.state.sum;
-        let applied = registry.adopt(batch);
+        let Delta {
+            from,
+            state,
+            changes,
+        } = batch;
+        let keys: Vec<Key> = changes.iter().map(|change| change.key.clone()).collect();
+        let foretold = state.sum;
+        let weighed = changes
+            .into_iter()
+            .map(|change| self.weighed(registry, change));
+        let batch = trust(state, weighed.collect());
+        let applied = registry.adopt(from, batch);
         let sum = registry.feed(self.me).map_or(0, Feed::sum);
         self.pending.commit(&keys, upto, (sum, foretold));
         self.watermark.take_if(|(seq, _)| *seq <= upto);
@@ -77,6 +89,19 @@ impl Writer {
             self.left = self.left.split_off(&floor);
         }
         applied
+    }
+
+    /// The change with what was counted of it when it was staged, unless it was replaced since.
+    fn weighed(&self, registry: &Registry, change: Change) -> Standing {
+        let staged = self.pending.get(&change.key);
+        match staged.filter(|staged| staged.change.place() == change.place()) {
+            Some(&Standing { hash, cost, .. }) => Standing { change, hash, cost },
+            None => {
+                let dot = change.dot(self.me);
+                let weighed = registry.hasher().slot(dot, &change.key, &change.slot);
+                Standing::new(change, weighed)
+            }
+        }
     }
 
     /// The own position once everything up to `seq` of this run is committed.
