@@ -95,3 +95,26 @@ fn encode(into: &mut Vec<u8>, value: &impl Serialize) {
 
 const SLOT: u8 = 1;
 const ITEM: u8 = 2;
+
+#[cfg(test)]
+mod tests {
+    use tidings_types::Version;
+
+    use super::*;
+    use crate::fixture::{cluster, dot, entry, instance, instance_key, node};
+
+    #[test]
+    fn a_slot_is_as_large_as_its_encoding() {
+        let (hasher, at) = (ContentHasher::new(cluster()), dot(node(1), 1, 1));
+        let key = instance_key(node(1), "a");
+        let slots = [
+            entry(Version::Owner(at.into()), Some(instance(80))),
+            entry(Version::Override(at.into()), None),
+            Slot::RemovalMark,
+        ];
+        for slot in slots {
+            let encoded = bincode::serde::encode_to_vec((&key, &slot), config::standard()).unwrap();
+            assert_eq!(hasher.slot(at, &key, &slot).bytes, encoded.len());
+        }
+    }
+}

@@ -127,3 +127,74 @@ const USUAL_BYTES: usize = 256;
 /// What decoding may take. The encoding is at hand and ours; it is more than a record's bytes since one
 /// that is too large is refused after it was taken in.
 const DECODED_BYTES: usize = 1_024 * RECORD_BYTES;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CheckKind, ExternalNode, Node, NodeName, ServiceName, Text, TextMap};
+
+    fn bodies() -> Vec<(Body, BodyKind)> {
+        let mut instance = Instance::new(ServiceName::new("Web").unwrap(), 80);
+        instance.tags = ["a", "a tag that needs memory of its own"]
+            .into_iter()
+            .collect();
+        instance.meta = [("env", "prod")].into_iter().collect();
+        let node = Node {
+            name: NodeName::new("host").unwrap(),
+            gossip: "[2001:db8::1]:8301".parse().unwrap(),
+            address: "192.0.2.1".into(),
+            datacenter: "dc1".into(),
+            meta: TextMap::new(),
+            build: "0.1.0".into(),
+            departure: None,
+        };
+        let external = ExternalNode {
+            id: Text::new(),
+            address: "192.0.2.2".into(),
+            tagged_addresses: TextMap::new(),
+            meta: TextMap::new(),
+        };
+        let event = Event {
+            name: "deploy".into(),
+            payload: Box::new([0xff, 0]),
+            node_filter: Text::new(),
+            service_filter: Text::new(),
+            tag_filter: Text::new(),
+        };
+        let kind = CheckKind::Ttl { ttl_ms: 1 };
+        vec![
+            (Body::Event(event), BodyKind::Event),
+            (Body::Node(node), BodyKind::Node),
+            (Body::Instance(instance), BodyKind::Instance),
+            (Body::Check(Check::new("beat", kind)), BodyKind::Check),
+            (Body::ExternalNode(external), BodyKind::ExternalNode),
+            (Body::Tags(["set"].into_iter().collect()), BodyKind::Tags),
+        ]
+    }
+
+    #[test]
+    fn a_content_is_its_body() {
+        for (body, kind) in bodies() {
+            let content = Content::of(&body);
+            assert_eq!(content.kind(), kind);
+            assert_eq!(content.body(), body);
+            assert_eq!(content.instance().is_some(), kind == BodyKind::Instance);
+            assert_eq!(content.check().is_some(), kind == BodyKind::Check);
+            assert_eq!(content.event().is_some(), kind == BodyKind::Event);
+            assert_eq!(content.tags().is_some(), kind == BodyKind::Tags);
+            let service = (kind == BodyKind::Instance).then_some("Web");
+            assert_eq!(content.service(), service);
+        }
+    }
+
+    #[test]
+    fn a_content_is_encoded_as_its_body() {
+        for (body, _) in bodies() {
+            let content = Content::of(&body);
+            let encoded = bincode::serde::encode_to_vec(&content, config::standard()).unwrap();
+            assert_eq!(encoded, content.bytes());
+            let decoded = bincode::serde::decode_from_slice(&encoded, config::standard());
+            assert_eq!(decoded.unwrap(), (content, encoded.len()));
+        }
+    }
+}

@@ -42,7 +42,8 @@ fn check(kind: &'static str, text: &str) -> Result<(), NameError> {
             bytes: text.len(),
         });
     }
-    if text.chars().any(char::is_control) {
+    let is_plain = text.bytes().all(|byte| matches!(byte, b' '..=b'~'));
+    if !is_plain && text.chars().any(char::is_control) {
         return Err(NameError::Control { kind });
     }
     Ok(())

@@ -7,6 +7,7 @@
 //! share their memory when cloned.
 
 mod headers;
+mod reading;
 mod tagged;
 mod text_map;
 mod texts;
@@ -27,7 +28,7 @@ struct Packed(Text);
 
 /// What is being packed.
 #[derive(Default)]
-struct Packing(String);
+struct Packing(Text);
 
 /// What is left to be read.
 #[derive(Clone, Copy, Debug)]
@@ -56,7 +57,7 @@ impl Packing {
     }
 
     fn pack(self) -> Packed {
-        Packed(self.0.into())
+        Packed(self.0)
     }
 }
 

@@ -70,6 +70,19 @@ proptest! {
         encodes_as(&packed, &plain)?;
     }
 
+    /// A map's encoding is that of the list of its pairs, so whoever wrote it may not have sorted them.
+    #[test]
+    fn a_map_that_was_not_sorted_is_read_as_one_that_was(
+        pairs in collection::vec(("[ab]{0,2}", "[a-c]?"), 0..8),
+    ) {
+        let encoded = bincode::serde::encode_to_vec(&pairs, config::standard()).unwrap();
+        let (read, _): (TextMap, _) =
+            bincode::serde::decode_from_slice(&encoded, config::standard()).unwrap();
+        let (sorted, _): (BTreeMap<String, String>, _) =
+            bincode::serde::decode_from_slice(&encoded, config::standard()).unwrap();
+        prop_assert_eq!(read, TextMap::from(sorted));
+    }
+
     #[test]
     fn headers_are_a_map_of_lists(
         plain in collection::btree_map(text(), collection::vec(text(), 0..4), 0..4),

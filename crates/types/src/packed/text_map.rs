@@ -1,9 +1,12 @@
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, ops::Range};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, ser::SerializeMap};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{MapAccess, Visitor},
+    ser::SerializeMap,
+};
 
-use super::{Packed, Packing, Unpacking};
-use crate::Text;
+use super::{Packed, Packing, Unpacking, reading::NextText};
 
 /// Texts by text, such as metadata, in the order of the keys. Encoded as a map.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -94,8 +97,35 @@ impl Serialize for TextMap {
     }
 }
 
+struct Reading;
+
+impl<'de> Visitor<'de> for Reading {
+    type Value = TextMap;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a map of texts by text")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<TextMap, A::Error> {
+        let mut packing = Packing::default();
+        let (mut last, mut is_sorted) = (None, true);
+        while let Some(key) = pairs.next_key_seed(NextText(&mut packing))? {
+            let text = |at: &Range<usize>| &packing.0[at.clone()];
+            is_sorted &= last.is_none_or(|last| text(&last) < text(&key));
+            last = Some(key);
+            pairs.next_value_seed(NextText(&mut packing))?;
+        }
+        let map = TextMap(packing.pack());
+        if is_sorted {
+            return Ok(map);
+        }
+        // Whoever wrote it did not sort it, or said something twice.
+        Ok(map.iter().collect())
+    }
+}
+
 impl<'de> Deserialize<'de> for TextMap {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        BTreeMap::<Text, Text>::deserialize(deserializer).map(Self::from)
+        deserializer.deserialize_map(Reading)
     }
 }

@@ -1,9 +1,11 @@
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{SeqAccess, Visitor},
+};
 
-use super::{Packed, Packing, Unpacking};
-use crate::Text;
+use super::{Packed, Packing, Unpacking, reading::NextText};
 
 /// Texts in the order given, such as tags. Encoded as a list.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,8 +94,24 @@ impl Serialize for Texts {
     }
 }
 
+struct Reading;
+
+impl<'de> Visitor<'de> for Reading {
+    type Value = Texts;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of texts")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut texts: A) -> Result<Texts, A::Error> {
+        let mut packing = Packing::default();
+        while texts.next_element_seed(NextText(&mut packing))?.is_some() {}
+        Ok(Texts(packing.pack()))
+    }
+}
+
 impl<'de> Deserialize<'de> for Texts {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Vec::<Text>::deserialize(deserializer).map(Self::from_iter)
+        deserializer.deserialize_seq(Reading)
     }
 }
