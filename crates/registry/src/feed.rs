@@ -403,24 +403,30 @@ impl Feed {
             }
             self.remove(&other.change.key, touched);
         }
-        self.remove(&key, touched);
+        if let Some(ByKey(replaced)) = self.slots.replace(ByKey(Arc::clone(&standing))) {
+            self.discount(&replaced);
+        }
         self.sum = self.sum.wrapping_add(standing.hash);
         self.cost += standing.cost;
         if standing.is_mark() {
             self.marks.insert(standing.at());
         }
-        self.by_dot.insert(ByDot(Arc::clone(&standing)));
-        self.slots.insert(ByKey(standing));
+        self.by_dot.insert(ByDot(standing));
         touched.insert(key);
     }
 
     fn remove(&mut self, key: &Key, touched: &mut BTreeSet<Key>) {
         if let Some(ByKey(standing)) = self.slots.take(key) {
-            self.sum = self.sum.wrapping_sub(standing.hash);
-            self.cost -= standing.cost;
-            self.marks.remove(&standing.at());
-            self.by_dot.remove::<dyn Placed>(&standing.at());
+            self.discount(&standing);
             touched.insert(key.clone());
         }
+    }
+
+    /// Takes out of all counts what does not stand under its key any more.
+    fn discount(&mut self, gone: &Standing) {
+        self.sum = self.sum.wrapping_sub(gone.hash);
+        self.cost -= gone.cost;
+        self.marks.remove(&gone.at());
+        self.by_dot.remove::<dyn Placed>(&gone.at());
     }
 }

@@ -141,7 +141,11 @@ impl ServiceName {
 
     /// The form in which lookups compare this name.
     pub fn fold(name: &str) -> Text {
-        name.chars().map(|c| c.to_ascii_lowercase()).collect()
+        if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            name.to_ascii_lowercase().into()
+        } else {
+            name.into()
+        }
     }
 }
 
