@@ -64,24 +64,23 @@ struct Told {
 pub(crate) fn list(call: &Call) -> Answer {
     call.check_scope()?;
     let view = call.view();
-    let conflicts = view.conflicts();
-    let conflicts = conflicts.iter();
-    let mut conflicts: Vec<_> = conflicts
-        .filter_map(|(key, conflict)| Conflicted::of(view, key, conflict))
-        .collect();
-    let same = |a: &str, b: &str| a.eq_ignore_ascii_case(b);
-    if let Some(node) = call.params.get("node") {
-        conflicts.retain(|conflict| same(&conflict.node, node));
-    }
-    if let Some(service) = call.params.get("service") {
-        conflicts.retain(|conflict| {
-            let of_it = conflict.service.as_deref();
-            of_it.is_some_and(|name| same(name, service))
-        });
-    }
-    let total = conflicts.len();
-    conflicts.truncate(SHOWN);
-    Ok(reply::json(call, &Conflicts { total, conflicts }))
+    let (node, service) = (call.params.get("node"), call.params.get("service"));
+    let mut found = view.conflicts();
+    found.retain(|(key, conflict)| {
+        let is_on = |wanted: &str| node_of(view, key).eq_ignore_ascii_case(wanted);
+        let is_of = |wanted: &str| {
+            let service = service_of(conflict);
+            service.is_some_and(|service| service.eq_ignore_ascii_case(wanted))
+        };
+        node.is_none_or(is_on) && service.is_none_or(is_of)
+    });
+    let shown = found.iter().take(SHOWN);
+    let shown = shown.filter_map(|(key, conflict)| Conflicted::of(view, key, conflict));
+    let answer = Conflicts {
+        total: found.len(),
+        conflicts: shown.collect(),
+    };
+    Ok(reply::json(call, &answer))
 }
 
 /// The conflicts that touch what is answered about an instance: its own record, its node's, its checks'
@@ -110,25 +109,20 @@ pub(crate) fn of_instance(view: &View, instance: &InstanceView) -> Vec<Conflicte
 impl Conflicted {
     /// `None` for a key of which there is never a conflict: its owner writes it alone.
     fn of(view: &View, key: &Key, conflict: &Conflict) -> Option<Self> {
-        let (kind, node, id) = match key {
-            Key::ExternalNode(node) => ("node", node.to_string(), None),
-            Key::ExternalInstance(node, id) => ("service", node.to_string(), Some(id.to_string())),
-            Key::ExternalCheck(node, id) => ("check", node.to_string(), Some(id.to_string())),
-            Key::Tags(node, id) => ("tags", name_of(view, *node), Some(id.to_string())),
+        let (kind, id) = match key {
+            Key::ExternalNode(_) => ("node", None),
+            Key::ExternalInstance(_, id) => ("service", Some(id.to_string())),
+            Key::ExternalCheck(_, id) => ("check", Some(id.to_string())),
+            Key::Tags(_, id) => ("tags", Some(id.to_string())),
             Key::Node(_) | Key::Instance(..) | Key::Check(..) | Key::Event(..) => return None,
         };
-        let writes = || [&conflict.winner].into_iter().chain(&conflict.beaten);
-        let service = writes().find_map(|write| {
-            let name = write.body.as_ref()?.service()?;
-            Some(name.to_owned())
-        });
         let in_force = Told::of(view, &conflict.winner);
         let beaten: Vec<_> = conflict.beaten.iter().map(|b| Told::of(view, b)).collect();
         Some(Self {
             kind,
-            node,
+            node: node_of(view, key),
             id,
-            service,
+            service: service_of(conflict).map(str::to_owned),
             differ: differing(&in_force, &beaten),
             in_force,
             beaten,
@@ -149,6 +143,20 @@ impl Told {
     }
 }
 
+/// What the node is called on which the record stands.
+fn node_of(view: &View, key: &Key) -> String {
+    match NodeKey::of(key) {
+        NodeKey::Agent(id) => name_of(view, id),
+        NodeKey::External(name) => name.to_string(),
+    }
+}
+
+/// The service, if one of the writes says that it is an instance.
+fn service_of(conflict: &Conflict) -> Option<&str> {
+    let mut writes = [&conflict.winner].into_iter().chain(&conflict.beaten);
+    writes.find_map(|write| write.body.as_ref()?.service())
+}
+
 fn name_of(view: &View, node: NodeId) -> String {
     let found = view.node_by_key(&NodeKey::Agent(node));
     found.map_or_else(|| node.to_string(), |found| found.facts.name.to_string())
@@ -165,21 +173,14 @@ fn value(body: &Content) -> Value {
 
 /// The fields of which some value says something else than the one in force; all if one was removed.
 fn differing(in_force: &Told, beaten: &[Told]) -> Vec<String> {
-    let empty = serde_json::Map::new();
-    let fields = |told: &Told| {
-        told.value
-            .as_object()
-            .cloned()
-            .unwrap_or_else(|| empty.clone())
+    let fields = |told: &Told| -> Vec<String> {
+        let object = told.value.as_object();
+        object.map_or_else(Vec::new, |object| object.keys().cloned().collect())
     };
-    let first = fields(in_force);
-    let mut differ: Vec<String> = Vec::new();
-    for other in beaten.iter().map(fields) {
-        let names = first.keys().chain(other.keys());
-        let others = names.filter(|name| first.get(*name) != other.get(*name));
-        differ.extend(others.cloned());
-    }
-    differ.sort_unstable();
-    differ.dedup();
-    differ
+    let mut names: Vec<String> = beaten.iter().chain([in_force]).flat_map(fields).collect();
+    names.sort_unstable();
+    names.dedup();
+    let says = |told: &Told, name: &str| told.value.get(name) == in_force.value.get(name);
+    names.retain(|name| beaten.iter().any(|other| !says(other, name)));
+    names
 }

@@ -54,7 +54,10 @@ enum Level {
 impl Doctor {
     pub(super) async fn run(self) -> anyhow::Result<()> {
         let api = self.asking.api()?;
-        let facts = Facts::gather(api).await?;
+        output::progress("asking the agent, its seeds and the members that it reaches...");
+        let facts = Facts::gather(api).await;
+        output::progress_ends();
+        let facts = facts?;
         let findings = judge::findings(&facts);
         if self.asking.json {
             output::print_json(&findings)?;

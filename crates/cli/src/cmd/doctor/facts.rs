@@ -5,10 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 use serde::Deserialize;
 
 use super::dns;
-use crate::{
-    api::{Api, Keyring, Status},
-    output,
-};
+use crate::api::{Api, Keyring, Status};
 
 /// How long the agent may take to ask all others, and to resolve its seeds.
 const ANSWER_WITHIN: Duration = Duration::from_secs(40);
@@ -84,9 +81,6 @@ impl Facts {
     pub(super) async fn gather(api: Api) -> anyhow::Result<Self> {
         let api = api.patient(ANSWER_WITHIN);
         let status: Status = api.get(&Api::STATUS).await?;
-        if status.reachable > 1 || !status.members.is_empty() {
-            output::progress("asking the agent, its seeds and the members that it reaches...");
-        }
         let setup: Setup = api.get(&["v1", "tidings", "setup"]).await?;
         let keyring = api.get(&["v1", "tidings", "keyring"]).await;
         let figures = api.text(&["v1", "tidings", "metrics"]).await?;
@@ -94,7 +88,6 @@ impl Facts {
             None => None,
             Some(at) => Some([dns::over_udp(at).await, dns::over_tcp(at).await]),
         };
-        output::progress_ends();
         Ok(Self {
             status,
             setup,
