@@ -15,8 +15,8 @@ use crate::{
     target::{Asked, Target},
 };
 
-/// A few more, and their HTTP checks would exceed the bytes that a node's records may take.
-const SERVICES: usize = 120;
+/// With their checks nearly as many records as a node may have.
+const SERVICES: usize = 150;
 /// Of each service: as many as it may have.
 const CHECKS: usize = 64;
 const INTERVAL: Duration = Duration::from_secs(10);
