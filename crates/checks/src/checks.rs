@@ -13,7 +13,11 @@ use std::{
 
 use tidings_types::{Check, CheckId, CheckKind, CheckStatus, Text};
 use tidings_view::View;
-use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, watch},
+    task::JoinHandle,
+};
 
 use crate::{
     Sink,
@@ -30,6 +34,8 @@ use crate::{
 
 /// Programs that checks may be allowed to run.
 pub const PROGRAMS_MAX: usize = 10_000;
+/// How many read the system's certificates at the same time, each on a thread of its own.
+const READERS: usize = 4;
 /// How long a refused report or request waits before it is made again.
 pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
@@ -49,6 +55,8 @@ pub(crate) struct Shared<S> {
     pub(crate) clock: RunClock,
     pub(crate) places: Places,
     pub(crate) clients: HttpClients,
+    /// Whoever reads the system's certificates holds one of these.
+    pub(crate) reading: Semaphore,
     pub(crate) counters: Counters,
     pub(crate) setup: Setup,
     /// The programs that somebody asked this agent to run, since its start.
@@ -161,6 +169,7 @@ impl<S: Sink> Checks<S> {
             clock: RunClock::new(),
             places: Places::default(),
             clients: HttpClients::default(),
+            reading: Semaphore::new(READERS),
             counters: Counters::default(),
             setup,
             programs: Mutex::default(),

@@ -173,11 +173,19 @@ fn causes(error: reqwest::Error) -> String {
 pub(crate) struct HttpClients([OnceLock<Result<Client, String>>; 4]);
 
 impl HttpClients {
+    /// Whether a check's client is there already.
+    pub(crate) fn are_made_for(&self, check: &HttpCheck) -> bool {
+        check.tls_server_name.is_empty() && self.0[Self::index(check)].get().is_some()
+    }
+
     fn shared(&self, check: &HttpCheck) -> Result<Client, String> {
-        let index = usize::from(check.tls_skip_verify) * 2 + usize::from(check.disable_redirects);
-        self.0[index]
+        self.0[Self::index(check)]
             .get_or_init(|| build(check, |builder| builder))
             .clone()
+    }
+
+    fn index(check: &HttpCheck) -> usize {
+        usize::from(check.tls_skip_verify) * 2 + usize::from(check.disable_redirects)
     }
 }
 

@@ -77,17 +77,27 @@ impl<S: Sink> Interval<S> {
     }
 
     /// How to run the check. The first HTTP client reads the system's certificates, which must not
-    /// hold up whoever registers the check.
+    /// hold up whoever registers the check; whoever comes meanwhile waits for it without a thread.
     async fn probe(&self) -> Probe {
         let (check, shared) = (self.check.clone(), Arc::clone(&self.shared));
         if check.kind.runs_program() && !shared.may_run(&self.id, &check.kind) {
             return Probe::Unasked;
         }
-        tokio::task::spawn_blocking(move || {
+        let make = move |shared: &Shared<S>| {
             Probe::new(&check, &shared.clients, &shared.setup.container_engine)
-        })
-        .await
-        .expect("making a probe neither panics nor is cancelled while its task lives")
+        };
+        let is_slow = || Probe::reads_certificates(&self.check, &shared.clients);
+        if !is_slow() {
+            return make(&shared);
+        }
+        let reading = shared.reading.acquire().await;
+        if !is_slow() {
+            return make(&shared);
+        }
+        let sharing = Arc::clone(&shared);
+        let made = tokio::task::spawn_blocking(move || make(&sharing)).await;
+        drop(reading);
+        made.expect("making a probe neither panics nor is cancelled while its task lives")
     }
 
     /// One run; `None` if it failed while this process stood still, which says nothing about the

@@ -71,6 +71,24 @@ impl Probe {
         Self::of(check, clients, engine).unwrap_or_else(Self::Impossible)
     }
 
+    /// Whether making it reads the system's certificates, which takes a while.
+    pub(crate) fn reads_certificates(check: &Check, clients: &HttpClients) -> bool {
+        match &check.kind {
+            CheckKind::Http(http) => !clients.are_made_for(http),
+            CheckKind::TcpTls(endpoint)
+            | CheckKind::Grpc(endpoint)
+            | CheckKind::H2Ping(endpoint) => endpoint.use_tls && !endpoint.tls_skip_verify,
+            CheckKind::Manual { .. }
+            | CheckKind::Ttl { .. }
+            | CheckKind::Tcp { .. }
+            | CheckKind::Udp { .. }
+            | CheckKind::Script { .. }
+            | CheckKind::Docker(_)
+            | CheckKind::OsService { .. }
+            | CheckKind::Alias(_) => false,
+        }
+    }
+
     fn of(check: &Check, clients: &HttpClients, engine: &Path) -> Result<Self, String> {
         Ok(match &check.kind {
             CheckKind::Http(http) => {

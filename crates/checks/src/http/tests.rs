@@ -296,3 +296,22 @@ async fn redirects_are_followed_up_to_the_limit() {
     assert!(found.output.contains("redirect"), "{}", found.output);
     assert_eq!(server.await.unwrap().len(), REDIRECTS_MAX + 1);
 }
+
+#[test]
+fn checks_that_fix_the_same_wait_for_one_client() {
+    let clients = HttpClients::default();
+    let (one, other) = (check("http://a/"), check("https://b/health"));
+    assert!(!clients.are_made_for(&one));
+    HttpProbe::new(&one, 100, &clients).unwrap();
+    assert!(clients.are_made_for(&other));
+    let lax = HttpCheck {
+        tls_skip_verify: true,
+        ..check("https://b/")
+    };
+    assert!(!clients.are_made_for(&lax));
+    let of_its_own = HttpCheck {
+        tls_server_name: "c".into(),
+        ..check("https://b/")
+    };
+    assert!(!clients.are_made_for(&of_its_own));
+}
