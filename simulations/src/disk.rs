@@ -179,12 +179,12 @@ impl Disk {
         let mut newest: Vec<_> = own
             .slots
             .values()
-            .map(|c| (c.epoch, c.seq, c.key.clone()))
+            .map(|c| (c.place, c.key.clone()))
             .collect();
         newest.sort_unstable();
         let rows = newest.len();
         let gone = usize::try_from(draw % (rows as u64).max(1)).unwrap_or(0) + 1;
-        for (_, _, key) in newest.into_iter().rev().take(gone) {
+        for (_, key) in newest.into_iter().rev().take(gone) {
             own.slots.remove(&key);
         }
         self.damaged.insert(self.node);
@@ -261,7 +261,7 @@ impl Disk {
 
 #[cfg(test)]
 mod tests {
-    use tidings_types::{Change, CheckId, FeedState, Lineage, Slot};
+    use tidings_types::{Change, CheckId, FeedState, Lineage, Place, Slot};
 
     use super::*;
 
@@ -275,8 +275,7 @@ mod tests {
     fn delta(from: u64, upto: u64, keys: &[(u64, &str)]) -> Delta {
         let epoch = Epoch::from_bits(1);
         let change = |&(seq, id): &(u64, &str)| Change {
-            epoch,
-            seq,
+            place: Place { epoch, seq },
             key: key(id),
             slot: Slot::RemovalMark,
         };
@@ -303,7 +302,7 @@ mod tests {
         disk.persist(&batch(0, 2, &[(1, "a"), (2, "b")])).unwrap();
         disk.persist(&batch(2, 3, &[(3, "a")])).unwrap();
         let own = disk.own().unwrap();
-        let seqs: Vec<_> = own.changes.iter().map(|c| c.seq).collect();
+        let seqs: Vec<_> = own.changes.iter().map(|c| c.place.seq).collect();
         assert_eq!(seqs, [2, 3]);
         assert!(disk.persist(&batch(4, 5, &[(5, "c")])).is_err());
     }
@@ -316,7 +315,7 @@ mod tests {
         disk.persist(&Transfer::Snapshot(Snapshot { state, changes }))
             .unwrap();
         let own = disk.own().unwrap();
-        assert_eq!((own.changes.len(), own.changes[0].seq), (1, 7));
+        assert_eq!((own.changes.len(), own.changes[0].place.seq), (1, 7));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use tidings_registry::Registry;
 use tidings_types::{
     Body, BodyKind, Change, ClusterId, Content, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage,
-    NodeId, ServiceId, Slot, Snapshot, Version,
+    NodeId, Place, ServiceId, Slot, Snapshot, Version,
 };
 use tidings_wire::{Datagram, FeedPart, Response, datagram};
 
@@ -155,8 +155,7 @@ fn next(mut state: FeedState, from: Lineage, entries: Vec<(Key, Content)>) -> Op
             node: owner,
         };
         Change {
-            epoch,
-            seq,
+            place: Place { epoch, seq },
             key,
             slot: Slot::Entry(Entry {
                 version: Version::Owner(dot.into()),

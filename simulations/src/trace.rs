@@ -328,7 +328,7 @@ impl Trace {
             position.heads().for_each(|head| head.hash(&mut self.fold));
         }
         for change in changes {
-            (change.epoch, change.seq, &change.key).hash(&mut self.fold);
+            (change.place.epoch, change.place.seq, &change.key).hash(&mut self.fold);
         }
     }
 

@@ -25,7 +25,7 @@ use tidings_tests::{
 };
 use tidings_types::{
     Body, Change, Delta, Entry, FeedState, Instance, Key, Lineage, Needs, Node, NodeId, NodeName,
-    ServiceId, ServiceName, Slot, TextMap, Transfer, Version,
+    Place, ServiceId, ServiceName, Slot, TextMap, Transfer, Version,
 };
 use tidings_wire::FeedPart;
 use tokio::runtime::Runtime;
@@ -173,13 +173,12 @@ fn feed(member: &Member, number: u64, instances: std::ops::Range<u64>) -> Vec<Fe
         .zip(records)
         .map(|(seq, (key, body))| {
             let mut change = Change {
-                epoch,
-                seq,
+                place: Place { epoch, seq },
                 key,
                 slot: Slot::RemovalMark,
             };
             change.slot = Slot::Entry(Entry {
-                version: Version::Owner(change.place()),
+                version: Version::Owner(change.place),
                 body: Some(body.into()),
             });
             change

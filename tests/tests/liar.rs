@@ -188,8 +188,7 @@ fn next(mut state: FeedState, epoch: Epoch, entries: Vec<(Key, Instance)>) -> De
         let version = Version::Owner(Place { epoch, seq });
         let body = Some(Body::Instance(instance).into());
         Change {
-            epoch,
-            seq,
+            place: Place { epoch, seq },
             key,
             slot: Slot::Entry(Entry { version, body }),
         }

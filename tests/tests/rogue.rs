@@ -27,7 +27,7 @@ use tidings_tests::{
 };
 use tidings_types::{
     Body, Change, CheckId, Delta, Dot, Entry, Epoch, FeedState, Instance, Key, Lineage, NodeId,
-    ServiceId, ServiceName, Slot, Transfer, Version,
+    Place, ServiceId, ServiceName, Slot, Transfer, Version,
     limits::{CHECKS_PER_INSTANCE, FEED_BYTES, FEED_RECORDS, LINEAGE_EPOCHS},
 };
 use tidings_wire::{FeedPart, Request, Response, Want, datagram};
@@ -461,8 +461,7 @@ impl Feed {
             Content::Marks => Slot::RemovalMark,
         };
         Change {
-            epoch,
-            seq,
+            place: Place { epoch, seq },
             key: Key::Instance(owner, id),
             slot,
         }

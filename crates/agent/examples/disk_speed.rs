@@ -15,8 +15,8 @@ use std::{
 
 use tidings_agent::disk::{DataDir, FeedStore, Saved};
 use tidings_types::{
-    Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, Needs, NodeId, ServiceId,
-    ServiceName, Slot, Transfer, Version,
+    Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, Needs, NodeId, Place,
+    ServiceId, ServiceName, Slot, Transfer, Version,
 };
 
 const OWNER: NodeId = NodeId::from_bytes([1; 16]);
@@ -83,8 +83,7 @@ fn measure(dir: &DataDir, callers: u64) -> Result<String, Box<dyn Error>> {
 fn registration(seq: u64) -> Result<Transfer, Box<dyn Error>> {
     let key = Key::Instance(OWNER, ServiceId::new(format!("web-{}", seq % KEYS))?);
     let mut change = Change {
-        epoch: RUN,
-        seq,
+        place: Place { epoch: RUN, seq },
         key,
         slot: Slot::RemovalMark,
     };

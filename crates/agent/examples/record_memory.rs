@@ -11,9 +11,9 @@ use std::{env, error::Error, fs};
 use tidings_registry::Registry;
 use tidings_types::{
     Body, Change, Check, CheckId, CheckKind, CheckStatus, ClusterId, Delta, Dot, Entry, Epoch,
-    ExternalNode, FeedState, Hlc, Instance, Key, Lineage, Needs, NodeId, NodeName, ServiceId,
-    ServiceName, SharedWrite, Slot, Text, TextMap, Timestamp, Transfer, Update, VectorClock,
-    Version, limits::CHECKS_PER_INSTANCE,
+    ExternalNode, FeedState, Hlc, Instance, Key, Lineage, Needs, NodeId, NodeName, Place,
+    ServiceId, ServiceName, SharedWrite, Slot, Text, TextMap, Timestamp, Transfer, Update,
+    VectorClock, Version, limits::CHECKS_PER_INSTANCE,
 };
 use tidings_view::{ViewSettings, channel};
 
@@ -76,8 +76,7 @@ fn delta(registry: &Registry, seq: u64, kind: &str) -> Result<Delta, Box<dyn Err
             sum: 0,
         },
         changes: vec![Change {
-            epoch: RUN,
-            seq,
+            place: Place { epoch: RUN, seq },
             key,
             slot,
         }],

@@ -112,7 +112,8 @@ impl Node {
             return None;
         }
         let changes = self.registry.changes(self.me);
-        let changes = changes.filter(|change| !from.covers_dot(change.epoch, change.seq));
+        let changes =
+            changes.filter(|change| !from.covers_dot(change.place.epoch, change.place.seq));
         Some(Delta {
             changes: changes.cloned().collect(),
             from,

@@ -212,7 +212,7 @@ impl Run {
                     Transfer::Snapshot(snapshot) => &snapshot.changes,
                 });
             for change in changes {
-                let dot = (n, change.epoch.bits(), change.seq);
+                let dot = (n, change.place.epoch.bits(), change.place.seq);
                 let first = self.written.entry(dot).or_insert_with(|| change.clone());
                 assert_eq!(first, change, "a dot was used twice");
             }

@@ -19,18 +19,17 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    ops::Bound,
     sync::Arc,
 };
 
 use tidings_types::{
-    Change, Dot, Entry, Epoch, FeedState, Key, Lineage, Needs, NodeId, Slot, Snapshot,
+    Change, Dot, Entry, Epoch, FeedState, Key, Lineage, Needs, NodeId, Place, Slot, Snapshot,
 };
 
 use crate::{
     form::{Checked, Standing},
     hash::ContentHasher,
-    order::{ByDot, ByKey, Placed},
+    order::{ByDot, ByKey},
 };
 
 #[derive(Clone, Debug)]
@@ -41,7 +40,7 @@ pub(crate) struct Feed {
     needs: Needs,
     slots: BTreeSet<ByKey>,
     by_dot: BTreeSet<ByDot>,
-    marks: BTreeSet<(Epoch, u64)>,
+    marks: BTreeSet<Place>,
     cost: usize,
     sum: u128,
     item: u128,
@@ -127,18 +126,8 @@ impl Feed {
         self.cost
     }
 
-    fn at(&self, at: (Epoch, u64)) -> Option<&Arc<Standing>> {
-        self.by_dot.get::<dyn Placed>(&at).map(|held| &held.0)
-    }
-
-    /// The slots from `first` to `last`, in dot order.
-    fn range(&self, first: (Epoch, u64), last: (Epoch, u64)) -> impl Iterator<Item = &Standing> {
-        let range = (
-            Bound::Included(&first as &dyn Placed),
-            Bound::Included(&last as &dyn Placed),
-        );
-        let range = self.by_dot.range::<dyn Placed, _>(range);
-        range.map(|held| &*held.0)
+    fn at(&self, at: Place) -> Option<&Arc<Standing>> {
+        self.by_dot.get(&at).map(|held| &held.0)
     }
 
     pub(crate) fn standing(&self, key: &Key) -> Option<&Standing> {
@@ -166,7 +155,7 @@ impl Feed {
         let marks = self
             .marks
             .iter()
-            .filter(|&&(epoch, seq)| watermark.covers_dot(epoch, seq));
+            .filter(|mark| watermark.covers_dot(mark.epoch, mark.seq));
         marks.filter_map(|at| self.at(*at)).map(|held| &**held)
     }
 
@@ -177,9 +166,11 @@ impl Feed {
 
     /// The slots of epochs below `floor`, in dot order.
     pub(crate) fn below(&self, floor: Epoch) -> impl Iterator<Item = &Standing> {
-        let floor = (floor, 0_u64);
-        let below = (Bound::Unbounded, Bound::Excluded(&floor as &dyn Placed));
-        let below = self.by_dot.range::<dyn Placed, _>(below);
+        let floor = Place {
+            epoch: floor,
+            seq: 0,
+        };
+        let below = self.by_dot.range(..floor);
         below.map(|held| &*held.0)
     }
 
@@ -189,8 +180,10 @@ impl Feed {
             let heads = self.lineage.heads();
             let epochs = heads.filter(|&(epoch, _)| epoch >= held.floor());
             epochs.flat_map(|(epoch, _)| {
-                let first = (epoch, held.head(epoch).saturating_add(1));
-                self.range(first, (epoch, u64::MAX))
+                let place = |seq| Place { epoch, seq };
+                let first = place(held.head(epoch).saturating_add(1));
+                let lacking = self.by_dot.range(first..=place(u64::MAX));
+                lacking.map(|slot| &*slot.0)
             })
         };
         // Counted first: a vector that grows takes up to twice its content.
@@ -237,16 +230,18 @@ impl Feed {
         watermark.join(&delta.state.watermark);
         let floor = lineage.floor();
         let goes = |s: &Standing| {
-            let (epoch, seq) = s.at();
+            let Place { epoch, seq } = s.at();
             epoch < floor || s.is_mark() && watermark.covers_dot(epoch, seq)
         };
         let new = delta.changes.iter().filter(|s| {
-            let (epoch, seq) = s.at();
+            let Place { epoch, seq } = s.at();
             let held = self.standing(&s.change.key);
             !self.lineage.covers_dot(epoch, seq) && held.is_none_or(|held| s.at() > held.at())
         });
         let new: BTreeMap<&Key, &Standing> = new.map(|s| (&s.change.key, &**s)).collect();
-        let buried = self.buried(&watermark).filter(|s| s.change.epoch >= floor);
+        let buried = self
+            .buried(&watermark)
+            .filter(|s| s.change.place.epoch >= floor);
         let gone = buried.chain(self.below(floor));
         let gone = gone.filter(|s| !new.contains_key(&s.change.key));
         let replaced = new.keys().filter_map(|key| self.standing(key));
@@ -265,7 +260,7 @@ impl Feed {
     /// Joins a delta whose start this replica covers. Keys whose slot changed go to `touched`.
     pub(crate) fn join_delta(&mut self, delta: Checked, touched: &mut BTreeSet<Key>) {
         for standing in delta.changes {
-            let (epoch, seq) = standing.at();
+            let Place { epoch, seq } = standing.at();
             if !self.lineage.covers_dot(epoch, seq) {
                 self.put_if_greater(standing, touched);
             }
@@ -289,7 +284,7 @@ impl Feed {
                 snapshot
                     .state
                     .lineage
-                    .covers_dot(s.change.epoch, s.change.seq)
+                    .covers_dot(s.change.place.epoch, s.change.place.seq)
             })
             .filter(|s| !given.contains(&s.change.key))
             .map(|s| s.change.key.clone())
@@ -298,7 +293,7 @@ impl Feed {
             self.remove(&key, touched);
         }
         for standing in snapshot.changes {
-            let (epoch, seq) = standing.at();
+            let Place { epoch, seq } = standing.at();
             if fills || !self.lineage.covers_dot(epoch, seq) {
                 self.put_if_greater(standing, touched);
             }
@@ -427,6 +422,6 @@ impl Feed {
         self.sum = self.sum.wrapping_sub(gone.hash);
         self.cost -= gone.cost;
         self.marks.remove(&gone.at());
-        self.by_dot.remove::<dyn Placed>(&gone.at());
+        self.by_dot.remove(&gone.at());
     }
 }

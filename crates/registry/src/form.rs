@@ -51,8 +51,8 @@ impl Standing {
         Self { change, hash, cost }
     }
 
-    pub(crate) const fn at(&self) -> (Epoch, u64) {
-        (self.change.epoch, self.change.seq)
+    pub(crate) const fn at(&self) -> Place {
+        self.change.place
     }
 
     pub(crate) const fn is_mark(&self) -> bool {
@@ -207,7 +207,7 @@ fn check_order(changes: &[Change]) -> Result<(), (&Change, ChangeFault)> {
     let mut last = None;
     let mut keys = BTreeSet::new();
     for change in changes {
-        let at = (change.epoch, change.seq);
+        let at = change.place;
         if last.is_some_and(|last| at <= last) {
             return Err((change, ChangeFault::Order));
         }
@@ -220,17 +220,21 @@ fn check_order(changes: &[Change]) -> Result<(), (&Change, ChangeFault)> {
 }
 
 fn check_change(state: &FeedState, from: &Lineage, change: &Change) -> Result<(), ChangeFault> {
-    let covered = state.lineage.covers_dot(change.epoch, change.seq)
-        && change.epoch >= state.lineage.floor()
-        && !from.covers_dot(change.epoch, change.seq);
-    if change.seq == 0 || !covered {
+    let covered = state
+        .lineage
+        .covers_dot(change.place.epoch, change.place.seq)
+        && change.place.epoch >= state.lineage.floor()
+        && !from.covers_dot(change.place.epoch, change.place.seq);
+    if change.place.seq == 0 || !covered {
         return Err(ChangeFault::Range);
     }
     match &change.slot {
         Slot::Entry(entry) => check_entry(state, change, entry),
         Slot::RemovalMark => {
             let owned = change.key.owner() == Some(state.owner);
-            let dropped = state.watermark.covers_dot(change.epoch, change.seq);
+            let dropped = state
+                .watermark
+                .covers_dot(change.place.epoch, change.place.seq);
             if owned && !dropped {
                 Ok(())
             } else {
@@ -246,7 +250,7 @@ fn check_entry(state: &FeedState, change: &Change, entry: &Entry) -> Result<(), 
         return Err(ChangeFault::Kind);
     }
     // A restamp keeps the version, so the write may be older than the change, never newer.
-    let this = change.place();
+    let this = change.place;
     let own_write = |place: Place| place.seq > 0 && place <= this;
     let owner = change.key.owner();
     match &entry.version {

@@ -5,7 +5,7 @@
 
 use std::{borrow::Borrow, cmp::Ordering, sync::Arc};
 
-use tidings_types::{Epoch, Key};
+use tidings_types::{Key, Place};
 
 use crate::form::Standing;
 
@@ -43,52 +43,15 @@ impl Ord for ByKey {
 #[derive(Clone, Debug)]
 pub(crate) struct ByDot(pub(crate) Arc<Standing>);
 
-/// Something that has its place by a dot of the feed: a slot, or a dot that is looked for.
-pub(crate) trait Placed {
-    fn at(&self) -> (Epoch, u64);
-}
-
-impl Placed for (Epoch, u64) {
-    fn at(&self) -> Self {
-        *self
-    }
-}
-
-impl Placed for ByDot {
-    fn at(&self) -> (Epoch, u64) {
-        self.0.at()
-    }
-}
-
-impl<'a> Borrow<dyn Placed + 'a> for ByDot {
-    fn borrow(&self) -> &(dyn Placed + 'a) {
-        self
-    }
-}
-
-impl PartialEq for dyn Placed + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.at() == other.at()
-    }
-}
-
-impl Eq for dyn Placed + '_ {}
-
-impl PartialOrd for dyn Placed + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for dyn Placed + '_ {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.at().cmp(&other.at())
+impl Borrow<Place> for ByDot {
+    fn borrow(&self) -> &Place {
+        &self.0.change.place
     }
 }
 
 impl PartialEq for ByDot {
     fn eq(&self, other: &Self) -> bool {
-        self.at() == other.at()
+        self.cmp(other).is_eq()
     }
 }
 
@@ -102,6 +65,6 @@ impl PartialOrd for ByDot {
 
 impl Ord for ByDot {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.at().cmp(&other.at())
+        self.0.change.place.cmp(&other.0.change.place)
     }
 }

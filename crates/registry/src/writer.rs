@@ -413,8 +413,7 @@ impl Writer {
     fn put_hashed(&mut self, key: Key, slot: Slot, weighed: Weighed) -> Dot {
         let dot = self.take_dot();
         let change = Change {
-            epoch: dot.epoch,
-            seq: dot.seq,
+            place: dot.into(),
             key,
             slot,
         };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Content, Dot, Epoch, Key, Lineage, NodeId, Place, Version};
+use crate::{Content, Dot, Key, Lineage, NodeId, Place, Version};
 
 /// What a feed holds for one key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,10 +27,8 @@ pub struct Entry {
 /// Of one key, the greatest change in a feed: the slot and the dot that put it there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
-    /// The run in which the change was made.
-    pub epoch: Epoch,
-    /// Its number in that run.
-    pub seq: u64,
+    /// Where it stands in its feed.
+    pub place: Place,
     /// What it is about.
     pub key: Key,
     /// What stands there now.
@@ -38,21 +36,9 @@ pub struct Change {
 }
 
 impl Change {
-    /// Where the change stands in its feed.
-    pub const fn place(&self) -> Place {
-        Place {
-            epoch: self.epoch,
-            seq: self.seq,
-        }
-    }
-
     /// The change's dot, given whose feed it is in.
     pub const fn dot(&self, owner: NodeId) -> Dot {
-        Dot {
-            epoch: self.epoch,
-            seq: self.seq,
-            node: owner,
-        }
+        self.place.of(owner)
     }
 }
 

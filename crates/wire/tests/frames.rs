@@ -27,8 +27,7 @@ fn change(seq: u64, text: &str) -> Change {
         meta: TextMap::new(),
     };
     Change {
-        epoch,
-        seq,
+        place: Place { epoch, seq },
         key: Key::ExternalNode(NodeName::new(format!("n{seq}")).expect("a short name")),
         slot: Slot::Entry(Entry {
             version: Version::Shared(Box::new(SharedWrite {
@@ -46,7 +45,7 @@ fn change(seq: u64, text: &str) -> Change {
 }
 
 fn delta(changes: Vec<Change>) -> Delta {
-    let head = changes.last().map_or(0, |change| change.seq);
+    let head = changes.last().map_or(0, |change| change.place.seq);
     Delta {
         from: Lineage::empty(),
         state: FeedState {
@@ -196,8 +195,10 @@ fn trailing_bytes_and_oversize_frames_are_refused() {
 #[test]
 fn a_full_frame_of_small_numbers_is_read() {
     let mark = |seq| Change {
-        epoch: Epoch::from_bits(7),
-        seq,
+        place: Place {
+            epoch: Epoch::from_bits(7),
+            seq,
+        },
         key: Key::ExternalNode(NodeName::new(format!("{seq}")).expect("a short name")),
         slot: Slot::RemovalMark,
     };

@@ -162,17 +162,17 @@ impl Checks {
     /// A new dot belongs to the present run, and is greater than all before.
     fn check_birth(&self, host: usize, from: &Lineage, change: &Change) -> Result<(), String> {
         let epoch = self.epochs.get(&host).copied().unwrap_or_default();
-        if change.epoch != epoch {
+        if change.place.epoch != epoch {
             return Err(format!(
                 "it writes {:?} under epoch {:?}, and its last one is {epoch:?}",
-                change.key, change.epoch
+                change.key, change.place.epoch
             ));
         }
         let last = from.head(epoch);
-        if change.seq <= last {
+        if change.place.seq <= last {
             return Err(format!(
                 "seq {} follows {last} in epoch {epoch:?}",
-                change.seq
+                change.place.seq
             ));
         }
         Ok(())

@@ -35,11 +35,14 @@ impl StoredFeed {
 
     pub(super) fn take_uncovered(&mut self, changes: &[Change]) {
         for change in changes {
-            let known = self.state.lineage.covers_dot(change.epoch, change.seq);
+            let known = self
+                .state
+                .lineage
+                .covers_dot(change.place.epoch, change.place.seq);
             let older = self
                 .slots
                 .get(&change.key)
-                .is_some_and(|held| (held.epoch, held.seq) >= (change.epoch, change.seq));
+                .is_some_and(|held| held.place >= change.place);
             if !known && !older {
                 self.slots.insert(change.key.clone(), change.clone());
             }
@@ -61,14 +64,14 @@ impl StoredFeed {
         let (lineage, watermark) = (&mine.lineage, &mine.watermark);
         self.slots.retain(|_, held| {
             let buried = matches!(held.slot, Slot::RemovalMark)
-                && watermark.covers_dot(held.epoch, held.seq);
-            held.epoch >= lineage.floor() && !buried
+                && watermark.covers_dot(held.place.epoch, held.place.seq);
+            held.place.epoch >= lineage.floor() && !buried
         });
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let mut changes: Vec<Change> = self.slots.values().cloned().collect();
-        changes.sort_by_key(|change| (change.epoch, change.seq));
+        changes.sort_by_key(|change| change.place);
         Snapshot {
             state: self.state.clone(),
             changes,

@@ -240,7 +240,7 @@ impl Content {
                 state
             });
             // Until this rule was kept when they were written, rows below a raised floor stayed.
-            changes.retain(|change| change.epoch >= state.lineage.floor());
+            changes.retain(|change| change.place.epoch >= state.lineage.floor());
             let damaged = self.damaged.contains(&owner);
             self.feeds.push((Snapshot { state, changes }, damaged));
         }
@@ -282,8 +282,8 @@ fn rebuild(owner: NodeId, changes: &[Change]) -> FeedState {
     let mut lineage = Lineage::empty();
     // Newest epochs first: a lineage takes a bounded number of them.
     for change in changes.iter().rev() {
-        if lineage.head(change.epoch) > 0 || lineage.epochs() < LINEAGE_EPOCHS {
-            lineage.advance(change.epoch, change.seq);
+        if lineage.head(change.place.epoch) > 0 || lineage.epochs() < LINEAGE_EPOCHS {
+            lineage.advance(change.place.epoch, change.place.seq);
         }
     }
     FeedState {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use redb::{ReadableTable, Table, WriteTransaction};
-use tidings_types::{Change, Delta, FeedState, NodeId, Transfer};
+use tidings_types::{Change, Delta, FeedState, NodeId, Place, Transfer};
 
 use super::{
     SaveError, rows,
@@ -100,7 +100,8 @@ impl<'txn, 'undo> FeedWriter<'txn, 'undo> {
         if stored.as_ref().is_none_or(lets_go) {
             self.remove_slots(owner, |key, value| {
                 rows::read_header(key, value).is_ok_and(|s| {
-                    s.epoch < floor || s.is_mark && watermark.covers_dot(s.epoch, s.seq)
+                    let Place { epoch, seq } = s.place;
+                    epoch < floor || s.is_mark && watermark.covers_dot(epoch, seq)
                 })
             })?;
         }
@@ -135,8 +136,7 @@ impl<'txn, 'undo> FeedWriter<'txn, 'undo> {
     fn put(&mut self, change: &Change, key: &[u8], value: &[u8]) -> Result<(), redb::Error> {
         let before = self.set(Rows::Slots, key, Some(value))?;
         let greater = before.filter(|before| {
-            rows::read_header(key, before)
-                .is_ok_and(|before| (before.epoch, before.seq) > (change.epoch, change.seq))
+            rows::read_header(key, before).is_ok_and(|before| before.place > change.place)
         });
         if let Some(greater) = greater {
             self.set(Rows::Slots, key, Some(&greater))?;

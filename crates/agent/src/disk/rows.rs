@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 
 use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use serde::{Serialize, de::DeserializeOwned};
-use tidings_types::{Change, Content, Epoch, FeedState, Key, NodeId, Slot, limits::RECORD_BYTES};
+use tidings_types::{
+    Change, Content, Epoch, FeedState, Key, NodeId, Place, Slot, limits::RECORD_BYTES,
+};
 
 use super::{SaveError, checksum};
 
@@ -31,8 +33,7 @@ pub(super) enum RowError {
 /// Where a change stands and whether it is a removal mark: what can be told without its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    pub(super) epoch: Epoch,
-    pub(super) seq: u64,
+    pub(super) place: Place,
     pub(super) is_mark: bool,
 }
 
@@ -41,8 +42,8 @@ pub(super) fn slot(owner: NodeId, change: &Change) -> Result<(Vec<u8>, Vec<u8>),
     let mut key = owner.as_bytes().to_vec();
     encode(&change.key, &mut key);
     let mut value = Vec::with_capacity(256);
-    value.extend_from_slice(&change.epoch.bits().to_be_bytes());
-    value.extend_from_slice(&change.seq.to_be_bytes());
+    value.extend_from_slice(&change.place.epoch.bits().to_be_bytes());
+    value.extend_from_slice(&change.place.seq.to_be_bytes());
     match &change.slot {
         Slot::RemovalMark => value.push(MARK),
         Slot::Entry(entry) => {
@@ -104,8 +105,7 @@ pub(super) fn read_slot(key: &[u8], value: &[u8]) -> Result<(NodeId, Change), Ro
         (false, rest) => Slot::Entry(decode::<_, { 4 * ROW_BYTES }>(rest, ROW_BYTES)?),
     };
     let change = Change {
-        epoch: header.epoch,
-        seq: header.seq,
+        place: header.place,
         key,
         slot,
     };
@@ -139,8 +139,10 @@ fn split_header(value: &[u8]) -> Result<(Header, &[u8]), RowError> {
         _ => return Err(RowError::Malformed(format!("slot of kind {kind}"))),
     };
     let header = Header {
-        epoch: Epoch::from_bits(u64::from_be_bytes(*epoch)),
-        seq: u64::from_be_bytes(*seq),
+        place: Place {
+            epoch: Epoch::from_bits(u64::from_be_bytes(*epoch)),
+            seq: u64::from_be_bytes(*seq),
+        },
         is_mark,
     };
     Ok((header, rest))
@@ -203,7 +205,7 @@ mod tests {
         for change in [put(node(1), RUN, 3, "a"), removed(node(1), RUN, 4, "b")] {
             let (key, value) = slot(node(1), &change).unwrap();
             let header = read_header(&key, &value).unwrap();
-            assert_eq!((header.epoch, header.seq), (RUN, change.seq));
+            assert_eq!(header.place, change.place);
             assert_eq!(header.is_mark, change.slot == Slot::RemovalMark);
             assert_eq!(read_slot(&key, &value), Ok((node(1), change)));
         }

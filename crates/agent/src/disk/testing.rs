@@ -14,8 +14,8 @@ use std::{
 
 use redb::{StorageBackend, backends::FileBackend};
 use tidings_types::{
-    Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, Needs, NodeId, ServiceId,
-    ServiceName, Slot, Snapshot, Transfer, Version,
+    Body, Change, Delta, Entry, Epoch, FeedState, Instance, Key, Lineage, Needs, NodeId, Place,
+    ServiceId, ServiceName, Slot, Snapshot, Transfer, Version,
 };
 
 use super::{
@@ -53,8 +53,7 @@ pub(super) fn put(owner: NodeId, epoch: Epoch, seq: u64, id: &str) -> Change {
     };
     let key = key(owner, id);
     let change = Change {
-        epoch,
-        seq,
+        place: Place { epoch, seq },
         key,
         slot: Slot::RemovalMark,
     };
@@ -89,7 +88,7 @@ pub(super) fn state(owner: NodeId, lineage: Lineage) -> FeedState {
 pub(super) fn delta(owner: NodeId, from: &Lineage, changes: Vec<Change>) -> Delta {
     let mut upto = from.clone();
     for change in &changes {
-        upto.advance(change.epoch, change.seq);
+        upto.advance(change.place.epoch, change.place.seq);
     }
     Delta {
         from: from.clone(),

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tidings_node::{Event, Input};
 use tidings_registry::{Registry, Writer};
 use tidings_types::{
-    Body, ClusterId, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, NodeId, Slot, Snapshot,
-    Transfer, Version,
+    Body, ClusterId, Delta, Dot, Entry, Epoch, FeedState, Key, Lineage, NodeId, Place, Slot,
+    Snapshot, Transfer, Version,
 };
 use tidings_wire::{Datagram, Response, datagram};
 
@@ -81,8 +81,7 @@ fn an_override_of_a_dot_at_the_end_of_time_is_refused() {
         node: id(1),
     };
     let change = tidings_types::Change {
-        epoch,
-        seq: 1,
+        place: Place { epoch, seq: 1 },
         key: web(1),
         slot: Slot::Entry(Entry {
             version: Version::Override(seen.into()),
@@ -145,12 +144,12 @@ fn next_in_the_name_of_1(world: &World) -> datagram::Body {
     let mut change = registered.expect("it is registered").clone();
     let mut state = feed.state.clone();
     change.key = Key::Instance(id(1), service("forged"));
-    change.seq = state.lineage.head(change.epoch) + 1;
+    change.place.seq = state.lineage.head(change.place.epoch) + 1;
     let dot = change.dot(id(1));
     if let Slot::Entry(entry) = &mut change.slot {
         entry.version = Version::Owner(dot.into());
     }
-    state.lineage.advance(change.epoch, change.seq);
+    state.lineage.advance(change.place.epoch, change.place.seq);
     datagram::Body::Rumors(vec![Delta {
         from: feed.state.lineage,
         state,
@@ -233,13 +232,9 @@ fn spoilt(world: &World) -> Snapshot {
     let at = changes.position(|change| change.key == web(1));
     let at = at.expect("it is registered");
     let mut old = snapshot.changes[at].clone();
-    old.seq -= 1;
+    old.place.seq -= 1;
     old.key = Key::Instance(id(1), service("old"));
-    let dot = Dot {
-        epoch: old.epoch,
-        seq: old.seq,
-        node: id(1),
-    };
+    let dot = old.dot(id(1));
     if let Slot::Entry(entry) = &mut old.slot {
         entry.version = Version::Owner(dot.into());
     }

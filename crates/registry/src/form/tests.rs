@@ -14,8 +14,10 @@ fn owner() -> NodeId {
 
 fn change(seq: u64, key: Key, slot: Slot) -> Change {
     Change {
-        epoch: epoch(2),
-        seq,
+        place: Place {
+            epoch: epoch(2),
+            seq,
+        },
         key,
         slot,
     }

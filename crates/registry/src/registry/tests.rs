@@ -1,5 +1,5 @@
 use tidings_types::{
-    Body, Change, Entry, FeedState, Key, Lineage, Slot, Snapshot, Transfer, Version,
+    Body, Change, Entry, FeedState, Key, Lineage, Place, Slot, Snapshot, Transfer, Version,
 };
 
 use super::*;
@@ -499,8 +499,10 @@ fn large(seq: u64, id: &str) -> Change {
     };
     large.meta = meta.collect();
     Change {
-        epoch: epoch(1),
-        seq,
+        place: Place {
+            epoch: epoch(1),
+            seq,
+        },
         key: instance_key(node(2), id),
         slot: Slot::Entry(Entry {
             version: Version::Owner(dot(node(2), 1, seq).into()),
@@ -515,8 +517,10 @@ fn full_and_replaced() -> (Registry, Vec<Change>, Vec<Change>) {
     let mut registry = Agent::new(1).registry;
     let (held, _) = fill(&mut registry, 1);
     let gone = (1..=held).map(|n| Change {
-        epoch: epoch(1),
-        seq: held + n,
+        place: Place {
+            epoch: epoch(1),
+            seq: held + n,
+        },
         key: instance_key(node(2), &format!("large-{n}")),
         slot: Slot::RemovalMark,
     });
@@ -530,7 +534,7 @@ fn a_delta_that_replaces_what_fills_a_feed_is_taken() {
     let count = new.len();
     let changes = [gone, new].concat();
     let mut delta = next(changes[0].clone());
-    delta.state.lineage = Lineage::of(epoch(1), changes.last().unwrap().seq);
+    delta.state.lineage = Lineage::of(epoch(1), changes.last().unwrap().place.seq);
     delta.changes = changes;
     let (_, checked) = form::check_delta(&registry.hasher, delta.clone()).unwrap();
     let foretold = registry.feed(node(2)).unwrap().cost_after(&checked);
@@ -544,12 +548,12 @@ fn a_delta_whose_position_lets_go_of_what_fills_a_feed_is_taken() {
     let (mut registry, gone, new) = full_and_replaced();
     let held = registry.lineage(node(2));
     let mut removals = next(gone[0].clone());
-    removals.state.lineage = Lineage::of(epoch(1), gone.last().unwrap().seq);
+    removals.state.lineage = Lineage::of(epoch(1), gone.last().unwrap().place.seq);
     removals.changes.clone_from(&gone);
     registry.apply(Transfer::Delta(removals.clone())).unwrap();
     let mut delta = removals.clone();
     delta.from = removals.state.lineage.clone();
-    delta.state.lineage = Lineage::of(epoch(1), new.last().unwrap().seq);
+    delta.state.lineage = Lineage::of(epoch(1), new.last().unwrap().place.seq);
     delta.state.watermark = removals.state.lineage;
     delta.changes = new;
     let (_, checked) = form::check_delta(&registry.hasher, delta.clone()).unwrap();
@@ -565,7 +569,7 @@ fn a_copy_that_replaces_what_fills_a_feed_is_taken() {
     let (mut registry, _, new) = full_and_replaced();
     let count = new.len();
     let mut state = next(new[0].clone()).state;
-    state.lineage = Lineage::of(epoch(1), new.last().unwrap().seq);
+    state.lineage = Lineage::of(epoch(1), new.last().unwrap().place.seq);
     let mut copy = Snapshot {
         state,
         changes: new,
@@ -580,12 +584,12 @@ fn a_copy_that_replaces_what_fills_a_feed_is_taken() {
 /// The delta of node 2 that brings one change after all before it.
 fn next(change: Change) -> Delta {
     let mut from = Lineage::empty();
-    from.advance(change.epoch, change.seq - 1);
+    from.advance(change.place.epoch, change.place.seq - 1);
     Delta {
         from,
         state: FeedState {
             owner: node(2),
-            lineage: Lineage::of(change.epoch, change.seq),
+            lineage: Lineage::of(change.place.epoch, change.place.seq),
             watermark: Lineage::empty(),
             needs: BTreeMap::new(),
             sum: 0,
@@ -629,10 +633,8 @@ fn the_owners_copy_takes_the_place_of_a_forgery_that_fills_the_feed() {
     // As its owner would have it after it went above what was forged.
     let mut truth = owner.registry.snapshot(owner.me()).unwrap();
     let (forged, _) = fill(&mut peer.registry, 2);
-    let outbid = Change {
-        seq: forged + 2,
-        ..truth.changes[0].clone()
-    };
+    let mut outbid = truth.changes[0].clone();
+    outbid.place.seq = forged + 2;
     let mut delta = next(outbid.clone());
     delta.changes[0].slot = Slot::RemovalMark;
     peer.registry.apply(Transfer::Delta(delta)).unwrap();

@@ -94,7 +94,7 @@ impl Writer {
     /// The change with what was counted of it when it was staged, unless it was replaced since.
     fn weighed(&self, registry: &Registry, change: Change) -> Standing {
         let staged = self.pending.get(&change.key);
-        match staged.filter(|staged| staged.change.place() == change.place()) {
+        match staged.filter(|staged| staged.change.place == change.place) {
             Some(&Standing { hash, cost, .. }) => Standing { change, hash, cost },
             None => {
                 let dot = change.dot(self.me);

@@ -81,8 +81,8 @@ impl Pending {
         let mut staged: Vec<&Change> = staged
             .filter_map(|(key, _)| self.changes.get(&key).map(|standing| &standing.change))
             .collect();
-        staged.sort_by_key(|change| change.seq);
-        staged.dedup_by_key(|change| change.seq);
+        staged.sort_by_key(|change| change.place.seq);
+        staged.dedup_by_key(|change| change.place.seq);
         staged.into_iter().cloned().collect()
     }
 
@@ -125,7 +125,7 @@ impl Pending {
         let buried = watermark
             .into_iter()
             .flat_map(|watermark| feed.buried(watermark));
-        let above = buried.filter(|standing| standing.change.epoch >= floor);
+        let above = buried.filter(|standing| standing.change.place.epoch >= floor);
         above
             .chain(feed.below(floor))
             .filter(|standing| !self.holds(&standing.change.key))
@@ -149,13 +149,13 @@ impl Pending {
     /// `expected`.
     pub(super) fn commit(&mut self, keys: &[Key], upto: u64, (sum, expected): (u128, u128)) {
         for key in keys {
-            let is_old = |standing: &&Standing| standing.change.seq <= upto;
+            let is_old = |standing: &&Standing| standing.change.place.seq <= upto;
             if self.changes.get(key).filter(is_old).is_some() {
                 self.remove(key);
             }
         }
         for (_, replaced) in &mut self.replaced {
-            replaced.take_if(|standing| standing.change.seq <= upto);
+            replaced.take_if(|standing| standing.change.place.seq <= upto);
         }
         let told = self.foretold.filter(|_| sum == expected);
         self.foretold = told.map(|told| Foretold { now: sum, ..told });

@@ -88,7 +88,7 @@ impl Writer {
     fn written_in_this_run(&self, registry: &Registry) -> Vec<(Key, Slot)> {
         let committed = registry
             .changes(self.me)
-            .filter(|change| self.is_of_this_run(change.epoch))
+            .filter(|change| self.is_of_this_run(change.place.epoch))
             .filter(|change| !self.pending.holds(&change.key));
         let pending = self.pending.values().map(|standing| &standing.change);
         let mut written: Vec<&Change> = committed.chain(pending).collect();
@@ -96,7 +96,7 @@ impl Writer {
             let obeys = self.obeyed.get(&change.key) == Some(&change.dot(self.me));
             !obeys && !is_restamp(change) && self.stands(registry, change)
         });
-        written.sort_by_key(|change| (change.epoch, change.seq));
+        written.sort_by_key(|change| change.place);
         let slots = written
             .into_iter()
             .map(|change| (change.key.clone(), change.slot.clone()));
@@ -142,7 +142,7 @@ fn is_restamp(change: &Change) -> bool {
         Slot::Entry(Entry {
             version: version @ (Version::Owner(_) | Version::Shared(_)),
             ..
-        }) => version.place() != change.place(),
+        }) => version.place() != change.place,
         Slot::Entry(_) | Slot::RemovalMark => false,
     }
 }

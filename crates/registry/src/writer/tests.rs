@@ -1,4 +1,4 @@
-use tidings_types::{Body, Delta, FeedState, Key, Transfer, limits::LINEAGE_EPOCHS_WANTED};
+use tidings_types::{Body, Delta, FeedState, Key, Place, Transfer, limits::LINEAGE_EPOCHS_WANTED};
 
 use super::*;
 use crate::{
@@ -435,8 +435,10 @@ fn who_took_a_forged_change_takes_the_owners_copy_once_it_was_outbid() {
             ..first.state
         },
         changes: vec![Change {
-            epoch: epoch(1),
-            seq: 9,
+            place: Place {
+                epoch: epoch(1),
+                seq: 9,
+            },
             key: forged_key.clone(),
             slot: Slot::Entry(Entry {
                 version: Version::Owner(dot(node(1), 1, 9).into()),

@@ -48,7 +48,7 @@ impl Model {
         let feed = self.feeds.entry(batch.state.owner).or_default();
         for change in &batch.changes {
             feed.changes
-                .insert((change.epoch, change.seq), change.clone());
+                .insert((change.place.epoch, change.place.seq), change.clone());
         }
         feed.moves
             .extend(moves.into_iter().map(|(seq, m)| ((epoch, seq), m)));
@@ -99,11 +99,12 @@ impl Model {
         content.changes = greatest
             .into_values()
             .filter(|c| {
-                c.slot != Slot::RemovalMark || !content.watermark.covers_dot(c.epoch, c.seq)
+                c.slot != Slot::RemovalMark
+                    || !content.watermark.covers_dot(c.place.epoch, c.place.seq)
             })
             .cloned()
             .collect();
-        content.changes.sort_by_key(|c| (c.epoch, c.seq));
+        content.changes.sort_by_key(|c| c.place);
         content
     }
 

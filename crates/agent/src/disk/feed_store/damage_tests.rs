@@ -41,7 +41,11 @@ fn specimen(closed: bool) -> Specimen {
                 }
             })
             .collect();
-        written.extend(changes.iter().map(|change| (change.seq, change.clone())));
+        written.extend(
+            changes
+                .iter()
+                .map(|change| (change.place.seq, change.clone())),
+        );
         let from = Lineage::of(RUN, batch * STEP);
         let transfer = Transfer::Delta(delta(me, &from, changes));
         opened.store.persist(batch, RUN, transfer).unwrap();
@@ -118,7 +122,7 @@ impl Specimen {
                 &mut tally.older
             } += 1;
             let found = opened.snapshot.iter().flat_map(|s| &s.changes);
-            let found: Vec<u64> = found.map(|change| change.seq).collect();
+            let found: Vec<u64> = found.map(|change| change.place.seq).collect();
             assert_eq!(found, self.standing(head), "{what}");
             let went_back = matches!(opened.findings.as_slice(), [Finding::WentBack { .. }]);
             assert_eq!(went_back, head < HEAD, "{what}: {:?}", opened.findings);
@@ -145,7 +149,7 @@ impl Specimen {
         for change in opened.snapshot.iter().flat_map(|s| &s.changes) {
             let is_new = change.key == key(node(ME), "new");
             assert!(
-                is_new || self.written.get(&change.seq) == Some(change),
+                is_new || self.written.get(&change.place.seq) == Some(change),
                 "{what}: {change:?}"
             );
         }

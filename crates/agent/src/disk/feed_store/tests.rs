@@ -29,7 +29,7 @@ fn found(dir: &DataDir) -> Vec<String> {
         .snapshot
         .into_iter()
         .flat_map(|snapshot| snapshot.changes)
-        .map(|change| format!("{}:{:?}", change.seq, change.key))
+        .map(|change| format!("{}:{:?}", change.place.seq, change.key))
         .collect()
 }
 
@@ -465,6 +465,10 @@ fn a_raised_watermark_drops_the_marks_it_covers_from_the_disk() {
     drop(opened);
     let snapshot = open(&dir).0.snapshot.unwrap();
     assert_eq!(snapshot.state, second.state);
-    let kept: Vec<u64> = snapshot.changes.iter().map(|change| change.seq).collect();
+    let kept: Vec<u64> = snapshot
+        .changes
+        .iter()
+        .map(|change| change.place.seq)
+        .collect();
     assert_eq!(kept, [2, 3]);
 }

@@ -87,7 +87,7 @@ fn a_delta_adds_and_a_snapshot_replaces_its_own_feed_alone() {
         .0
         .snapshots
         .iter()
-        .map(|(snapshot, _)| snapshot.changes.iter().map(|c| c.seq).collect())
+        .map(|(snapshot, _)| snapshot.changes.iter().map(|c| c.place.seq).collect())
         .collect();
     assert_eq!(seqs, [vec![1, 2], vec![3], vec![3]]);
 }
