@@ -61,7 +61,7 @@ pub(crate) async fn services(call: &Call) -> Answer {
             if !listed.is_empty() {
                 let tags: &mut BTreeSet<String> = names.entry(service.name.as_str()).or_default();
                 for listed in &listed {
-                    tags.extend(listed.instance.record().tags.iter().map(str::to_owned));
+                    tags.extend(listed.instance.tags().iter().map(str::to_owned));
                 }
                 let of_this = Marks::of(&listed);
                 marks.stale += of_this.stale;

@@ -150,7 +150,7 @@ fn concerns(event: &Event, view: &View) -> bool {
     event.service_filter.is_empty()
         || view.own().instances.values().any(|view| {
             let has_tag = || {
-                let tags = view.record().tags;
+                let tags = view.tags();
                 tags.iter().any(|tag| fits(&event.tag_filter, tag))
             };
             fits(&event.service_filter, view.service())

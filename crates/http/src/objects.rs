@@ -259,7 +259,6 @@ impl<'a> HealthCheck<'a> {
         instance: Option<&'a InstanceView>,
     ) -> Self {
         let record = check.record();
-        let about = instance.map(InstanceView::record);
         let runs = !matches!(record.kind, CheckKind::Manual { .. });
         // An external check is run by nobody here, and says how it could be; an agent's own says
         // how it is run, and keeps the rest to itself.
@@ -274,10 +273,8 @@ impl<'a> HealthCheck<'a> {
             status: record.status.as_str(),
             output: check.output(),
             service_id: instance.map_or("", |instance| instance.id.as_str()),
-            service_name: about
-                .as_ref()
-                .map_or_else(Text::new, |i| i.service.as_str().into()),
-            service_tags: about.map_or_else(Texts::new, |instance| instance.tags),
+            service_name: instance.map_or_else(Text::new, |instance| instance.service().into()),
+            service_tags: instance.map_or_else(Texts::new, InstanceView::tags),
             r#type: type_of(&record.kind).into(),
             interval: span(record.interval_ms),
             timeout: span(record.timeout_ms),
@@ -344,7 +341,7 @@ impl<'a> HealthCheck<'a> {
             output: AWAITED.into(),
             service_id: instance.id.as_str(),
             service_name: instance.service().into(),
-            service_tags: instance.record().tags,
+            service_tags: instance.tags(),
             r#type: Text::new(),
             interval: Cow::Borrowed(""),
             timeout: Cow::Borrowed(""),

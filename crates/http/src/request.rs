@@ -216,7 +216,7 @@ impl Selection {
 
     pub(crate) fn takes(&self, listed: &Listed) -> bool {
         let instance = &listed.instance;
-        let takes_tags = || self.tags.is_empty() || self.takes_tags(&instance.record().tags);
+        let takes_tags = || self.tags.is_empty() || self.takes_tags(&instance.tags());
         self.takes_node(instance.node()) && takes_tags()
     }
 

@@ -89,6 +89,14 @@ impl Content {
         is_instance.then(|| self.start::<(BodyKind, &str)>().1)
     }
 
+    /// Its tags, if it is an instance. Looks no further than them: a record may name thousands of checks
+    /// behind them, and each of those is shown with the tags.
+    pub fn instance_tags(&self) -> Option<Texts> {
+        let is_instance = self.kind() == BodyKind::Instance;
+        // They are an instance's second field.
+        is_instance.then(|| self.start::<(BodyKind, &str, Texts)>().2)
+    }
+
     /// What its bytes begin with.
     fn start<'a, T: Deserialize<'a>>(&'a self) -> T {
         let limited = config::standard().with_limit::<DECODED_BYTES>();
@@ -184,6 +192,8 @@ mod tests {
             assert_eq!(content.tags().is_some(), kind == BodyKind::Tags);
             let service = (kind == BodyKind::Instance).then_some("Web");
             assert_eq!(content.service(), service);
+            let tags = content.instance().map(|instance| instance.tags);
+            assert_eq!(content.instance_tags(), tags);
         }
     }
 

@@ -12,7 +12,7 @@ use arc_swap::ArcSwapOption;
 use tidings_types::{
     Body, BodyKind, Check, CheckId, CheckKind, CheckStatus, Content, Departure, Dot, Epoch,
     ExternalNode, Instance, Key, Node, NodeId, NodeName, Place, ServiceId, ServiceName, Text,
-    TextMap,
+    TextMap, Texts,
 };
 
 use crate::memo::Memo;
@@ -85,10 +85,26 @@ pub(crate) struct Rest {
     checks: Box<[Arc<CheckView>]>,
     /// Those that are not.
     awaited: Box<[CheckId]>,
+    /// Those that it names and over which somebody put a tombstone.
+    withdrawn: Box<[CheckId]>,
     /// Who wrote the record of an instance on an external node.
     writer: Option<NodeId>,
     /// How many beaten writes its writer had not seen.
     conflicts: usize,
+}
+
+/// The checks of one instance, as it is joined with them.
+#[derive(Debug, Default)]
+pub(crate) struct OwnChecks {
+    pub(crate) here: Vec<Arc<CheckView>>,
+    pub(crate) awaited: Vec<CheckId>,
+    pub(crate) withdrawn: Vec<CheckId>,
+}
+
+impl OwnChecks {
+    const fn is_empty(&self) -> bool {
+        self.here.is_empty() && self.awaited.is_empty() && self.withdrawn.is_empty()
+    }
 }
 
 /// What the instances of one node share.
@@ -113,24 +129,23 @@ impl OnNode {
 }
 
 impl InstanceView {
-    /// An instance with the checks of its own that are here, and the names of those that are not.
+    /// An instance with its own checks.
     pub(crate) fn new(
         id: ServiceId,
         record: InstanceRecord,
         on_node: Arc<OnNode>,
         origin: Origin,
-        checks: Vec<Arc<CheckView>>,
-        awaited: Vec<CheckId>,
+        checks: OwnChecks,
     ) -> Self {
         let dot = origin.written;
         let is_owners = on_node.facts.key == NodeKey::Agent(dot.node);
         let writer = origin.dot().map(|dot| dot.node).filter(|_| !is_owners);
         let conflicts = origin.conflicts;
-        let has_rest =
-            !checks.is_empty() || !awaited.is_empty() || writer.is_some() || conflicts > 0;
+        let has_rest = !checks.is_empty() || writer.is_some() || conflicts > 0;
         let rest = has_rest.then(|| Rest {
-            checks: checks.into(),
-            awaited: awaited.into(),
+            checks: checks.here.into(),
+            awaited: checks.awaited.into(),
+            withdrawn: checks.withdrawn.into(),
             writer,
             conflicts,
         });
@@ -159,6 +174,17 @@ impl InstanceView {
     /// The name of its service, as it spells it. Decodes that alone.
     pub fn service(&self) -> &str {
         self.record.service()
+    }
+
+    /// Its tags. Decodes no more than its service and them.
+    pub fn tags(&self) -> Texts {
+        self.record.tags()
+    }
+
+    /// Whether it names a check that is not here, withdrawn or not.
+    pub(crate) fn names_missing(&self, check: &CheckId) -> bool {
+        let rest = self.rest.as_ref();
+        rest.is_some_and(|rest| rest.awaited.contains(check) || rest.withdrawn.contains(check))
     }
 
     /// The write in force, and this agent's numbers for it.
@@ -478,6 +504,11 @@ impl InstanceRecord {
         self.0
             .service()
             .expect("the kind was seen when this was made")
+    }
+
+    pub(crate) fn tags(&self) -> Texts {
+        let tags = self.0.instance_tags();
+        tags.expect("the kind was seen when this was made")
     }
 
     pub(crate) fn of(instance: &Instance) -> Self {

@@ -10,7 +10,7 @@ use tidings_types::{CheckId, Instance, ServiceId, ServiceName, Text, Texts};
 
 use crate::{
     CONSUL, CheckView, InstanceView, NodeFacts, Origin, consul,
-    joined::{InstanceRecord, OnNode},
+    joined::{InstanceRecord, OnNode, OwnChecks},
     keyed::Keyed,
 };
 
@@ -248,10 +248,11 @@ impl Slot {
         }
     }
 
-    /// The instances that name a check, whether it is here or not.
+    /// The instances that name a check that is not here. Nothing is decoded: whoever withdraws thousands
+    /// of checks must not make this agent read all instances for each.
     fn awaiting(&self, check: &CheckId) -> impl Iterator<Item = Option<ServiceId>> {
         let naming = self.instances.values();
-        let naming = naming.filter(|view| view.record().checks.contains(check));
+        let naming = naming.filter(|view| view.names_missing(check));
         naming.map(|view| Some(view.id.clone()))
     }
 
@@ -284,9 +285,14 @@ impl Slot {
         self.server = consul::instance_of(self.facts()).map(|record| {
             let (on_node, origin) = (Arc::clone(&self.on_node), self.facts().origin);
             // Nobody can register a check for what nobody registered.
-            let (checks, awaited) = (Vec::new(), Vec::new());
-            let view = InstanceView::new(consul::id(), record, on_node, origin, checks, awaited);
-            Arc::new(view)
+            let checks = OwnChecks::default();
+            Arc::new(InstanceView::new(
+                consul::id(),
+                record,
+                on_node,
+                origin,
+                checks,
+            ))
         });
     }
 
@@ -299,21 +305,24 @@ impl Slot {
         origin: Origin,
     ) -> InstanceView {
         let speaks = |view: &&Arc<CheckView>| view.service.as_ref() == Some(id);
-        let named = instance.checks.iter();
-        let (mut checks, mut awaited) = (Vec::new(), Vec::new());
-        for check in named.filter(|check| !self.buried.contains(*check)) {
+        let mut checks = OwnChecks::default();
+        for check in &instance.checks {
+            if self.buried.contains(check) {
+                checks.withdrawn.push(check.clone());
+                continue;
+            }
             match self.checks.get(check).filter(speaks) {
-                Some(view) => checks.push(Arc::clone(view)),
-                None => awaited.push(check.clone()),
+                Some(view) => checks.here.push(Arc::clone(view)),
+                None => checks.awaited.push(check.clone()),
             }
         }
         let service = Some(id.clone());
         let others = self
             .speaking_for(&service)
             .filter(|view| !instance.checks.contains(&view.id));
-        checks.extend(others.cloned());
+        checks.here.extend(others.cloned());
         let on_node = Arc::clone(&self.on_node);
-        InstanceView::new(id.clone(), record, on_node, origin, checks, awaited)
+        InstanceView::new(id.clone(), record, on_node, origin, checks)
     }
 
     fn speaking_for<'a>(

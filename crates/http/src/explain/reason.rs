@@ -243,7 +243,7 @@ impl Reasons {
     /// Whether what was asked leaves it out.
     pub(super) fn of_question(&mut self, question: &Question, listed: &Listed, in_health: bool) {
         let selection = &question.selection;
-        if !selection.takes_tags(&listed.instance.record().tags) {
+        if !selection.takes_tags(&listed.instance.tags()) {
             let text = "it lacks a tag that was asked for".to_owned();
             self.add("tag", EVERYWHERE, text);
         }
