@@ -400,12 +400,8 @@ impl Registry {
             })
     }
 
-    /// Joins a batch of the own writer, which is durable now.
-    pub(crate) fn adopt(&mut self, from: Lineage, batch: Checked) -> Applied {
-        self.join_delta(from, batch)
-    }
-
-    fn join_delta(&mut self, from: Lineage, delta: Checked) -> Applied {
+    /// Joins a delta that begins at `from`; one that nothing here leads to waits.
+    pub(crate) fn join_delta(&mut self, from: Lineage, delta: Checked) -> Applied {
         let owner = delta.state.owner;
         let held = self.feeds.get(&owner).map(Feed::lineage);
         if held.map_or(from.is_empty(), |held| held.covers(&from)) {

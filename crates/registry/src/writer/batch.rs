@@ -81,7 +81,7 @@ impl Writer {
             .into_iter()
             .map(|change| self.weighed(registry, change));
         let batch = trust(state, weighed.collect());
-        let applied = registry.adopt(from, batch);
+        let applied = registry.join_delta(from, batch);
         let sum = registry.feed(self.me).map_or(0, Feed::sum);
         self.pending.commit(&keys, upto, (sum, foretold));
         self.watermark.take_if(|(seq, _)| *seq <= upto);
