@@ -18,7 +18,7 @@ readonly ROOT
 # STEP|TARGET IN MS|WHAT, in the order of the walk.
 readonly STEPS="
 1|1000|tidings dev: from the command to the banner
-2|1000|a Consul definition file: from the signal to the answer
+2|1000|a Consul definition file is put into the directory: until it is answered
 3|10|register over HTTP, and the same again
 4|2|dig SRV
 5|-|open the UI
@@ -35,7 +35,7 @@ readonly STEPS="
 15|-|the simulator's run of seed 42: the same trace twice
 "
 readonly NOT_THERE="
-2: a directory is read at the start, on SIGHUP and on agent/reload; nobody watches it, and dev has none
+2: the directory is one that was given with --definition-dir, to dev too; there is none by default
 5: there is no UI
 7: dev --node is called --name
 9: /v1/tidings/watch is asked, which tidings watch follows
@@ -97,13 +97,12 @@ defines() {
   wait_for "a answers" get a status/leader
   run app dev --name app
   wait_for "the application runs" grep -q '^  stop' "$dir/app.log"
+  start
   cat >"$dir/services.d/web.json" <<'JSON'
 {"service": {"name": "web", "port": 8080, "check": {"name": "web answers",
   "http": "http://127.0.0.1:8510/v1/status/leader", "interval": "1s", "timeout": "1s",
   "failures_before_critical": 3}}}
 JSON
-  start
-  kill -HUP "${pids[a]}"
   await 2 "web is registered from its file" get a agent/service/web
   wait_for "web passes" serves a web
 }

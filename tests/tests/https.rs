@@ -309,7 +309,8 @@ fn sighup_reads_definition_files_and_certificates() {
         assert!(over_http.body.contains(REFUSED), "{}", over_http.body);
         third.write(stage.dir());
         hangup(read);
-        for text in [not_all, REFUSED] {
+        let unusable = "the definition files stay as they were";
+        for text in [not_all, REFUSED, unusable] {
             ground.agent.expect_error(text);
         }
     });

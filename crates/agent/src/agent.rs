@@ -79,10 +79,7 @@ impl Agent {
     /// [`StartError`] if an address is taken or the disk cannot be used.
     pub async fn start(settings: Settings) -> Result<Self, StartError> {
         let programs = settings.programs != Programs::Never;
-        let defined = match &settings.definition_dir {
-            Some(dir) => Loaded::read(dir, programs)?,
-            None => Loaded::default(),
-        };
+        let defined = Loaded::read(settings.definition_dir.as_deref(), programs)?;
         let https = settings.https.clone();
         let certificates = https.map(|https| Certificates::begin(https.files));
         let certificates = certificates.transpose()?;
@@ -124,6 +121,7 @@ impl Agent {
         let outside = wiring::Outside {
             doors,
             certificates,
+            defined,
             transport,
             events,
         };
@@ -132,7 +130,6 @@ impl Agent {
             stopped,
             reload,
         } = wiring::wire(&settings, addresses, storage, outside)?;
-        tokio::spawn(reload.definitions.clone().begin(defined));
         Ok(Self {
             node,
             addresses,

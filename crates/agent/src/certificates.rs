@@ -1,10 +1,8 @@
 //! The certificate of the HTTPS port: read from files, and followed while the agent runs.
 //!
-//! Files are read anew on SIGHUP, and whenever they have changed. A change is taken once two looks in
-//! a row found the same, so that a pair which is being written is left alone. What cannot be used is
-//! refused as a whole, and what was in force goes on; it is tried again at each look, since a pair may
-//! become right by the other file, or by time. New connections get the new certificate, those that
-//! there are go on.
+//! Files are read anew on SIGHUP, and whenever they have changed (see [`looks`](crate::looks)). What
+//! cannot be used is refused as a whole, and what was in force goes on. New connections get the new
+//! certificate, those that there are go on.
 //!
 //! | Module | Holds |
 //! |---|---|
@@ -25,8 +23,11 @@ use std::{
 use tidings_http::Tls;
 use tokio::time::{MissedTickBehavior, interval};
 
-use self::files::{Contents, Mark};
-use crate::clock::wall_ms;
+use self::files::Contents;
+use crate::{
+    clock::wall_ms,
+    looks::{Found, Look, Looks, Mark},
+};
 
 pub use files::{CERTIFICATE_FILE_BYTES_MAX, CertificateError, CertificateFiles};
 
@@ -49,24 +50,6 @@ struct Inner {
     looks: Mutex<Looks>,
 }
 
-#[derive(Debug)]
-struct Looks {
-    in_force: Mark,
-    /// What the last look found.
-    seen: Mark,
-    /// What was refused last; the log tells it once.
-    refused: Option<Mark>,
-}
-
-/// What a look is worth.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Look {
-    /// Takes what is there now: somebody says that the files are whole.
-    AtOnce,
-    /// Takes what the last look found too.
-    Settled,
-}
-
 impl Certificates {
     /// Reads the files for the first time.
     ///
@@ -79,16 +62,14 @@ impl Certificates {
         if let Err(error) = secured.is_current(&files, wall_secs()) {
             tracing::error!("HTTPS: {error}; clients refuse it until then");
         }
+        let mut looks = Looks::default();
+        looks.took(contents.mark);
         Ok(Self(Arc::new(Inner {
             tls: Tls::new(secured.config),
             not_after: AtomicI64::new(secured.not_after),
             replaced: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            looks: Mutex::new(Looks {
-                in_force: contents.mark,
-                seen: contents.mark,
-                refused: None,
-            }),
+            looks: Mutex::new(looks),
             files,
         })))
     }
@@ -129,27 +110,22 @@ impl Certificates {
             Ok(contents) => contents.mark,
             Err(error) => Mark::of_error(error),
         };
-        let settled = std::mem::replace(&mut looks.seen, mark) == mark;
-        if mark == looks.in_force {
-            looks.refused = None;
-            return Ok(());
-        }
-        if look == Look::Settled && !settled {
-            return Ok(());
+        match (looks.find(mark), look) {
+            (Found::InForce, _) | (Found::Fresh, Look::Settled) => return Ok(()),
+            (Found::Settled, _) | (Found::Fresh, Look::AtOnce) => {}
         }
         match read.and_then(|contents| self.take(&contents)) {
             Ok(()) => {
-                looks.in_force = mark;
-                looks.refused = None;
+                looks.took(mark);
                 Ok(())
             }
             Err(error) => {
                 inner.refused.fetch_add(1, Relaxed);
-                let is_told = looks.refused.replace(mark) == Some(mark);
-                if look == Look::Settled && is_told {
-                    return Ok(());
+                if looks.refuse(mark) || look == Look::AtOnce {
+                    Err(error)
+                } else {
+                    Ok(())
                 }
-                Err(error)
             }
         }
     }

@@ -17,6 +17,7 @@
 //! | [`disk`], `storage`, `index` | what is kept across restarts, and the numbers taken from it |
 //! | [`certificates`], `reload` | the certificate of HTTPS; what is read anew while the agent runs |
 //! | `definitions` | services and checks that definition files hold |
+//! | `looks` | whether a look at files found something new |
 //! | `doors`, `check_results` | sockets of HTTP and DNS; what checks find |
 //! | `clock`, `watchdog` | the clocks; a driver that stands still |
 //! | `log_events`, `log_limit` | the node's events as log lines; how often the log speaks of one thing |
@@ -38,6 +39,7 @@ mod keyring;
 pub mod keys;
 mod log_events;
 mod log_limit;
+mod looks;
 mod metrics;
 mod reload;
 pub mod seeds;

@@ -12,6 +12,7 @@ use tidings_http::Metrics;
 use crate::{
     certificates::Certificates,
     check_results::CheckResults,
+    definitions::DefinitionFiles,
     driver::{FigureBoard, Figures},
     transport::{Counter, Counts, Transport},
     watchdog::Pulse,
@@ -30,6 +31,7 @@ pub(crate) struct Counting {
     pub(crate) transport: Transport,
     pub(crate) driver: FigureBoard,
     pub(crate) pulse: Pulse,
+    pub(crate) definitions: DefinitionFiles,
     pub(crate) certificates: Option<Certificates>,
 }
 
@@ -40,6 +42,7 @@ impl Counting {
         if let Some(certificates) = &self.certificates {
             about_https(metrics, certificates);
         }
+        about_definitions(metrics, &self.definitions);
         about_dns(metrics, &self.dns.figures());
         about_checks(metrics, &self.checks.figures());
         about_transport(metrics, &self.transport.counters());
@@ -87,6 +90,19 @@ fn about_https(metrics: &mut Metrics, certificates: &Certificates) {
         "tidings_https_certificates_refused_total",
         "Looks at the files that found what cannot be used; the certificate before it goes on.",
         certificates.refused(),
+    );
+}
+
+fn about_definitions(metrics: &mut Metrics, definitions: &DefinitionFiles) {
+    metrics.counter(
+        "tidings_definitions_taken_total",
+        "Times that what the definition files say was registered, that of the start included.",
+        definitions.taken(),
+    );
+    metrics.counter(
+        "tidings_definitions_refused_total",
+        "Looks at the definition files that found what cannot be used or registered; what they said before goes on.",
+        definitions.refused(),
     );
 }
 

@@ -10,12 +10,21 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
+    pub(crate) const fn of(
+        definitions: DefinitionFiles,
+        certificates: Option<Certificates>,
+    ) -> Self {
+        Self {
+            definitions,
+            certificates,
+        }
+    }
+
     /// Reads all of them, also if some cannot be used. An error is a reason for people; what it speaks
     /// of stays as it was.
     pub(crate) async fn run(self) -> Result<(), String> {
         let definitions = self.definitions.reload().await;
-        let definitions = definitions
-            .map_err(|reason| format!("the definition files stay as they were: {reason}"));
+        let definitions = definitions.map_err(|error| error.to_string());
         let certificates = match self.certificates {
             Some(certificates) => certificates.reload().await,
             None => Ok(()),

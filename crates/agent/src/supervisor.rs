@@ -23,6 +23,7 @@ use tokio::{
 use crate::{
     agent::Stop,
     certificates::Certificates,
+    definitions::{Follower, Loaded},
     disk::Identity,
     doors::Doors,
     driver::{Driver, End},
@@ -48,6 +49,7 @@ pub(crate) struct Crew {
     pub(crate) dns: Dns,
     pub(crate) doors: Doors,
     pub(crate) certificates: Option<Certificates>,
+    pub(crate) definitions: (Follower, Loaded),
     pub(crate) seeds: Vec<Seed>,
     pub(crate) seeds_found: watch::Sender<Vec<SocketAddr>>,
     pub(crate) view: View,
@@ -111,6 +113,8 @@ impl Running {
                     tidings_http::serve_tls(listener, tls, state, https_end).await;
                 })
             });
+        let (follower, loaded) = crew.definitions;
+        background.push(tokio::spawn(follower.run(loaded)));
         if let Some(inheritance) = crew.inheritance {
             background.push(tokio::spawn(inheritance.take()));
         }

@@ -23,7 +23,7 @@ use crate::{
     certificates::Certificates,
     check_results::CheckResults,
     clock::{Clock, wall_ms},
-    definitions::DefinitionFiles,
+    definitions::{self, DefinitionFiles, Follower, Loaded},
     doors::Doors,
     driver::{Driver, FeedQueue, FigureBoard, Parts, Sources, random_bits},
     error::StartError,
@@ -42,11 +42,12 @@ use crate::{
 /// Commands that wait for the driver; a further one is refused as busy.
 const COMMANDS: usize = 1_024;
 
-/// The ports, opened, and what the HTTPS one secures its connections with.
+/// The ports, opened, what the HTTPS one secures its connections with, and what definition files say.
 #[derive(Debug)]
 pub(crate) struct Outside {
     pub(crate) doors: Doors,
     pub(crate) certificates: Option<Certificates>,
+    pub(crate) defined: Loaded,
     pub(crate) transport: Transport,
     pub(crate) events: mpsc::Receiver<Event>,
 }
@@ -76,10 +77,8 @@ pub(crate) fn wire(
     let (writer, view) = tidings_view::channel(view_settings(settings, me, first_index));
     let (commands, receiver) = tidings_view::commands(COMMANDS);
     let checks = start_checks(&commands, &view);
-    let reload = Reload {
-        definitions: definition_files(settings, &commands, &checks),
-        certificates: outside.certificates,
-    };
+    let (definitions, follower) = definition_files(settings, &commands, &checks);
+    let reload = Reload::of(definitions, outside.certificates);
     let stop = watch::Sender::new(None);
     let (seeds_found, seeds) = watch::channel(Vec::new());
     let pulse = Pulse::default();
@@ -125,6 +124,7 @@ pub(crate) fn wire(
         dns,
         doors: outside.doors,
         certificates: reload.certificates.clone(),
+        definitions: (follower, outside.defined),
         seeds: settings.seeds.clone(),
         seeds_found,
         view,
@@ -154,6 +154,7 @@ fn counting(
         transport: transport.clone(),
         driver: driver.clone(),
         pulse: pulse.clone(),
+        definitions: reload.definitions.clone(),
         certificates: reload.certificates.clone(),
     }
 }
@@ -175,14 +176,13 @@ fn definition_files(
     settings: &Settings,
     commands: &Commands,
     checks: &Arc<Checks<CheckResults>>,
-) -> DefinitionFiles {
-    DefinitionFiles::new(
-        settings.definition_dir.clone(),
-        settings.data_dir.clone(),
-        settings.programs != Programs::Never,
-        commands.clone(),
-        Arc::clone(checks),
-    )
+) -> (DefinitionFiles, Follower) {
+    let place = definitions::Place {
+        dir: settings.definition_dir.clone(),
+        data: settings.data_dir.clone(),
+        programs: settings.programs != Programs::Never,
+    };
+    definitions::follow(place, commands.clone(), Arc::clone(checks))
 }
 
 /// What the node begins with; the records are taken out of `storage`.

@@ -74,7 +74,8 @@ pub(crate) struct AgentOptions {
     /// repeated.
     #[arg(long = "allow-host", value_name = "NAME")]
     allow_hosts: Vec<String>,
-    /// A directory of definition files (*.json, *.hcl, *.toml), read at the start and on SIGHUP.
+    /// A directory of definition files (*.json, *.hcl, *.toml), read at the start, within a second of
+    /// a change and on SIGHUP. Names that begin with a dot are left out.
     #[arg(long, value_name = "DIR")]
     definition_dir: Option<PathBuf>,
     /// Whether clients of the API may register checks that run programs [default: false]. Whoever

@@ -5,7 +5,7 @@
 //! | SIGTERM, SIGINT | leaves at once and for good, and stops | its instances go at once |
 //! | the same, with `--leave-on-terminate false` | says that it restarts, and stops | its instances are served as stale for 30 s |
 //! | one of them again | ends at once | as far as the goodbye was said |
-//! | SIGHUP | reads the definition files and the certificate of HTTPS anew | |
+//! | SIGHUP | reads the definition files and the certificate of HTTPS at once | |
 //! | SIGKILL | ends without a word | its instances go once it is taken to be down, in seconds |
 //!
 //! None of them waits for clients to go elsewhere: `tidings drain` does, before.
@@ -21,7 +21,7 @@ pub(crate) const SIGNALS: &str = "\
 Signals:
   SIGTERM, SIGINT  leave at once and for good (see --leave-on-terminate), and stop; a second one ends
                    the process at once; `tidings drain` first lets clients go elsewhere
-  SIGHUP           read the definition files and the certificate of HTTPS anew
+  SIGHUP           read the definition files and the certificate of HTTPS at once
   SIGKILL          end without a word: the others take the agent to be down after some seconds";
 
 /// Runs the agent that `start` starts until it stops by itself or a signal ends it. An agent that

@@ -8,7 +8,6 @@ use std::{
     sync::Arc,
 };
 
-use ring::digest::{Context, SHA256};
 use rustls::{
     RootCertStore, ServerConfig,
     crypto::ring::default_provider,
@@ -16,6 +15,8 @@ use rustls::{
     server::{WebPkiClientVerifier, danger::ClientCertVerifier},
 };
 use x509_parser::{certificate::X509Certificate, prelude::FromDer};
+
+use crate::looks::Mark;
 
 /// Bytes that each of the files may have.
 pub const CERTIFICATE_FILE_BYTES_MAX: u64 = 1 << 20;
@@ -86,28 +87,6 @@ pub enum CertificateError {
         /// Seconds until then.
         seconds: i64,
     },
-}
-
-/// Tells contents apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Mark([u8; 32]);
-
-impl Mark {
-    fn of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut context = Context::new(&SHA256);
-        for part in parts {
-            context.update(&part.len().to_le_bytes());
-            context.update(part);
-        }
-        let mut mark = [0; 32];
-        mark.copy_from_slice(context.finish().as_ref());
-        Self(mark)
-    }
-
-    /// That the files could not be read, for this reason.
-    pub(super) fn of_error(error: &CertificateError) -> Self {
-        Self::of([error.to_string().as_bytes()])
-    }
 }
 
 /// What stands in the files.

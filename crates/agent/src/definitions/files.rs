@@ -2,13 +2,16 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File, Metadata},
+    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
 use serde_json::Value;
 use tidings_http::{Definitions, ServiceDefinition};
 use tidings_types::{Check, CheckId, ServiceId};
+
+use crate::looks::Mark;
 
 /// Files that one directory may hold.
 pub const DEFINITION_FILES_MAX: usize = 1_000;
@@ -47,46 +50,131 @@ pub enum DefinitionFileError {
     },
 }
 
-/// What all files together define, each with its file.
-#[derive(Debug, Default)]
-pub(crate) struct Loaded {
-    pub(crate) services: BTreeMap<ServiceId, (PathBuf, ServiceDefinition)>,
-    pub(crate) checks: BTreeMap<CheckId, (PathBuf, Check)>,
+/// The definition files of a directory, in their order; not yet read.
+#[derive(Debug)]
+pub(super) struct Files {
+    paths: Vec<PathBuf>,
+    /// Another one once a file has come, gone or been written.
+    pub(super) mark: Mark,
 }
 
-impl Loaded {
-    /// Reads the files `*.json`, `*.hcl` and `*.toml` of `dir`. Checks that run programs are
-    /// refused unless `programs`.
-    pub(crate) fn read(dir: &Path, programs: bool) -> Result<Self, DefinitionFileError> {
-        let unreadable = |path: &Path| {
-            let path = path.to_owned();
-            move |source| DefinitionFileError::Unreadable { path, source }
+impl Files {
+    /// Looks for `*.json`, `*.hcl` and `*.toml` in `dir`; without one there are none. A name that begins
+    /// with a dot is no definition's: editors and copying programs put such files beside what they write.
+    pub(super) fn find(dir: Option<&Path>) -> Result<Self, DefinitionFileError> {
+        let mut paths = Vec::new();
+        let Some(dir) = dir else {
+            let mark = Mark::of([]);
+            return Ok(Self { paths, mark });
         };
-        let mut files = Vec::new();
         for entry in fs::read_dir(dir).map_err(unreadable(dir))? {
-            let path = entry.map_err(unreadable(dir))?.path();
-            if Format::of(&path).is_some() {
-                files.push(path);
+            let entry = entry.map_err(unreadable(dir))?;
+            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            if !is_hidden && Format::of(&entry.path()).is_some() {
+                paths.push(entry.path());
             }
-            if files.len() > DEFINITION_FILES_MAX {
+            if paths.len() > DEFINITION_FILES_MAX {
                 return Err(DefinitionFileError::TooMany { dir: dir.into() });
             }
         }
-        files.sort();
-        let mut loaded = Self::default();
-        for file in files {
-            let metadata = fs::metadata(&file).map_err(unreadable(&file))?;
-            if metadata.len() > DEFINITION_FILE_BYTES_MAX {
-                let reason = format!("the file has more than {DEFINITION_FILE_BYTES_MAX} bytes");
-                let line = 1;
-                return Err(DefinitionFileError::Wrong { file, line, reason });
+        paths.sort();
+        let mut states = Vec::with_capacity(paths.len());
+        for path in &paths {
+            let metadata = fs::metadata(path).map_err(unreadable(path))?;
+            if !metadata.is_file() {
+                // A pipe would be waited for.
+                return Err(unreadable(path)(io::Error::other("it is no file")));
             }
-            let text = fs::read_to_string(&file).map_err(unreadable(&file))?;
-            if let Err((line, reason)) = loaded.add(&file, &text, programs) {
+            states.push(state_of(&metadata));
+        }
+        let names = paths.iter().map(|path| path.as_os_str().as_encoded_bytes());
+        let states = states.iter().map(Vec::as_slice);
+        let mark = Mark::of(names.chain(states));
+        Ok(Self { paths, mark })
+    }
+
+    /// What the files define. Checks that run programs are refused unless `programs`.
+    pub(super) fn read(&self, programs: bool) -> Result<Loaded, DefinitionFileError> {
+        let mut loaded = Loaded {
+            mark: Some(self.mark),
+            ..Loaded::default()
+        };
+        for file in &self.paths {
+            let text = read(file)?;
+            if let Err((line, reason)) = loaded.add(file, &text, programs) {
+                let file = file.clone();
                 return Err(DefinitionFileError::Wrong { file, line, reason });
             }
         }
         Ok(loaded)
+    }
+}
+
+fn read(file: &Path) -> Result<String, DefinitionFileError> {
+    let wrong = |line, reason| {
+        let file = file.to_owned();
+        DefinitionFileError::Wrong { file, line, reason }
+    };
+    let mut bytes = Vec::new();
+    File::open(file)
+        .and_then(|opened| {
+            let mut opened = opened.take(DEFINITION_FILE_BYTES_MAX + 1);
+            opened.read_to_end(&mut bytes)
+        })
+        .map_err(unreadable(file))?;
+    if bytes.len() as u64 > DEFINITION_FILE_BYTES_MAX {
+        let reason = format!("the file has more than {DEFINITION_FILE_BYTES_MAX} bytes");
+        return Err(wrong(1, reason));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let text = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + text.iter().filter(|byte| **byte == b'\n').count();
+        wrong(line, "the file is no UTF-8 text".to_owned())
+    })
+}
+
+/// What changes with every writing of a file, and when another file takes its name.
+#[cfg(unix)]
+fn state_of(metadata: &Metadata) -> Vec<u8> {
+    use std::os::unix::fs::MetadataExt as _;
+
+    let whole = [metadata.dev(), metadata.ino(), metadata.len()];
+    let times = [
+        metadata.mtime(),
+        metadata.mtime_nsec(),
+        metadata.ctime(),
+        metadata.ctime_nsec(),
+    ];
+    let times = times.into_iter().flat_map(i64::to_le_bytes);
+    let whole = whole.into_iter().flat_map(u64::to_le_bytes);
+    whole.chain(times).collect()
+}
+
+#[cfg(not(unix))]
+fn state_of(metadata: &Metadata) -> Vec<u8> {
+    format!("{} {:?}", metadata.len(), metadata.modified().ok()).into_bytes()
+}
+
+fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> DefinitionFileError + '_ {
+    |source| {
+        let path = path.to_owned();
+        DefinitionFileError::Unreadable { path, source }
+    }
+}
+
+/// What all files together define, each with its file.
+#[derive(Debug, Default)]
+pub(crate) struct Loaded {
+    pub(super) services: BTreeMap<ServiceId, (PathBuf, ServiceDefinition)>,
+    pub(super) checks: BTreeMap<CheckId, (PathBuf, Check)>,
+    /// Of the files as they were before they were read.
+    pub(super) mark: Option<Mark>,
+}
+
+impl Loaded {
+    /// What the files of `dir` define, see [`Files`].
+    pub(crate) fn read(dir: Option<&Path>, programs: bool) -> Result<Self, DefinitionFileError> {
+        Files::find(dir)?.read(programs)
     }
 
     /// Takes what one file defines, or says on which line it is wrong, and how.

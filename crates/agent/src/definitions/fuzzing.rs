@@ -4,7 +4,7 @@ use std::path::Path;
 
 use tidings_types::{Command, Registration};
 
-use super::{Loaded, hash_of};
+use super::{Loaded, known::hash_of};
 
 /// The ways in which a file can be written, as its name ends.
 pub const FORMATS: [&str; 3] = ["json", "hcl", "toml"];

@@ -1,9 +1,10 @@
-use std::path::Path;
+use std::{fs, path::Path};
 
+use tempfile::TempDir;
 use tidings_checks::Setup;
-use tidings_types::{CheckKind, Outcome, Registration};
+use tidings_types::{CheckKind, Command, Outcome, Refusal, Registration};
 use tidings_view::commands;
-use tokio::sync::mpsc;
+use tokio::{task::JoinHandle, time::sleep};
 
 use super::*;
 
@@ -55,7 +56,7 @@ fn json_hcl_and_toml_say_the_same_things() {
     write(dir.path(), "db.hcl", HCL);
     write(dir.path(), "more.toml", TOML);
     write(dir.path(), "README", "no definition");
-    let loaded = Loaded::read(dir.path(), false).unwrap();
+    let loaded = Loaded::read(Some(dir.path()), false).unwrap();
     let names: Vec<&str> = loaded.services.keys().map(ServiceId::as_str).collect();
     assert_eq!(names, ["db", "queue-1", "web"]);
     let (file, web) = &loaded.services[&ServiceId::new("web").unwrap()];
@@ -94,14 +95,21 @@ fn what_is_wrong_with_a_file_is_said_with_its_line() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), name, text);
-        let error = Loaded::read(dir.path(), false).unwrap_err().to_string();
+        let error = Loaded::read(Some(dir.path()), false)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(said), "{error}");
     }
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), "a.json", script);
-    assert_eq!(Loaded::read(dir.path(), true).unwrap().checks.len(), 1);
+    assert_eq!(
+        Loaded::read(Some(dir.path()), true).unwrap().checks.len(),
+        1
+    );
     write(dir.path(), "b.json", script);
-    let error = Loaded::read(dir.path(), true).unwrap_err().to_string();
+    let error = Loaded::read(Some(dir.path()), true)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("b.json:2:") && error.contains("a.json already"),
         "{error}"
@@ -118,81 +126,190 @@ fn what_is_wrong_is_said_in_few_words_however_long_the_file_is() {
     ] {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), name, &text);
-        let error = Loaded::read(dir.path(), false).unwrap_err().to_string();
+        let error = Loaded::read(Some(dir.path()), false)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(said) && error.len() < 3_000, "{error}");
     }
 }
 
-/// Says yes to every command, and passes it on.
-fn node() -> (Commands, mpsc::UnboundedReceiver<Command>) {
-    let (commands, mut requests) = commands(16);
-    let (tell, told) = mpsc::unbounded_channel();
-    tokio::spawn(async move {
-        while let Some(request) = requests.recv().await {
-            let _ = tell.send(request.command);
-            request.reply.send(Ok(Outcome::of(true)));
+/// Two directories, and a node that says yes to every command and passes it on, unless it is busy.
+struct Ground {
+    dir: TempDir,
+    data: TempDir,
+    commands: Commands,
+    told: mpsc::UnboundedReceiver<Command>,
+    busy: Arc<AtomicU64>,
+    following: JoinHandle<()>,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let (commands, mut requests) = commands(16);
+        let (tell, told) = mpsc::unbounded_channel();
+        let busy = Arc::new(AtomicU64::new(0));
+        let left = Arc::clone(&busy);
+        tokio::spawn(async move {
+            while let Some(request) = requests.recv().await {
+                let is_busy = left.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
+                if is_busy.is_ok() {
+                    request.reply.send(Err(Refusal::Busy));
+                    continue;
+                }
+                let _ = tell.send(request.command);
+                request.reply.send(Ok(Outcome::of(true)));
+            }
+        });
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            data: tempfile::tempdir().unwrap(),
+            commands,
+            told,
+            busy,
+            following: tokio::spawn(async {}),
         }
-    });
-    (commands, told)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        write(self.dir.path(), name, text);
+    }
+
+    fn remove(&self, name: &str) {
+        fs::remove_file(self.dir.path().join(name)).unwrap();
+    }
+
+    /// Starts to follow the files, in place of whoever did before.
+    fn start(&mut self) -> DefinitionFiles {
+        self.following.abort();
+        let checks = Checks::new(CheckResults(self.commands.clone()), Setup::default());
+        let place = Place {
+            dir: Some(self.dir.path().into()),
+            data: Some(self.data.path().into()),
+            programs: false,
+        };
+        let (files, follower) = follow(place, self.commands.clone(), Arc::new(checks));
+        let loaded = Loaded::read(Some(self.dir.path()), false).unwrap();
+        self.following = tokio::spawn(follower.run(loaded));
+        files
+    }
+
+    /// What the node was told since it was asked last.
+    fn told(&mut self) -> Vec<String> {
+        let told = std::iter::from_fn(|| self.told.try_recv().ok());
+        told.map(|command| match command {
+            Command::RegisterService(Registration { id, .. }) => format!("+{id}"),
+            Command::DeregisterService { id } => format!("-{id}"),
+            Command::RegisterCheck { id, .. } => format!("+{id}"),
+            Command::DeregisterCheck { id } => format!("-{id}"),
+            other => format!("{other:?}"),
+        })
+        .collect()
+    }
 }
 
-fn names(told: &mut mpsc::UnboundedReceiver<Command>) -> Vec<String> {
-    let told = std::iter::from_fn(|| told.try_recv().ok());
-    told.map(|command| match command {
-        Command::RegisterService(Registration { id, .. }) => format!("+{id}"),
-        Command::DeregisterService { id } => format!("-{id}"),
-        Command::RegisterCheck { id, .. } => format!("+{id}"),
-        Command::DeregisterCheck { id } => format!("-{id}"),
-        other => format!("{other:?}"),
-    })
-    .collect()
-}
+/// Longer than it takes until a change is seen and has settled.
+const TAKEN_WITHIN: Duration = LOOK_EVERY.saturating_mul(4);
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_definition_file_is_registered_changed_and_taken_away() {
-    let (dir, data) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (commands, mut told) = node();
-    let start = || {
-        let checks = Checks::new(CheckResults(commands.clone()), Setup::default());
-        DefinitionFiles::new(
-            Some(dir.path().into()),
-            Some(data.path().into()),
-            false,
-            commands.clone(),
-            Arc::new(checks),
-        )
-    };
-    write(dir.path(), "db.hcl", HCL);
-    write(dir.path(), "more.toml", TOML);
-    let files = start();
-    files.clone().reload().await.unwrap();
-    assert_eq!(names(&mut told), ["+db", "+queue-1", "+disk"]);
+    let mut ground = Ground::new();
+    ground.write("db.hcl", HCL);
+    ground.write("more.toml", TOML);
+    let files = ground.start();
+    files.reload().await.unwrap();
+    assert_eq!(ground.told(), ["+db", "+queue-1", "+disk"]);
     let db = ServiceId::new("db").unwrap();
     let source = files.source(Defined::Service(&db)).unwrap();
     assert!(source.ends_with("db.hcl"), "{source}");
     let check = CheckId::new("db-ttl").unwrap();
     assert!(files.source(Defined::Check(&check)).is_some());
     // An unchanged file is no registration, neither on a reload nor after a restart.
-    files.clone().reload().await.unwrap();
-    let files = start();
-    files.clone().reload().await.unwrap();
-    assert_eq!(names(&mut told), [""; 0]);
+    files.reload().await.unwrap();
+    let files = ground.start();
+    files.reload().await.unwrap();
+    assert_eq!(ground.told(), [""; 0]);
     // A changed one is, and a check that it has no more goes.
-    write(dir.path(), "db.hcl", &HCL.replace("db-ttl", "db-new"));
-    files.clone().reload().await.unwrap();
-    assert_eq!(names(&mut told), ["+db", "-db-ttl"]);
+    ground.write("db.hcl", &HCL.replace("db-ttl", "db-new"));
+    files.reload().await.unwrap();
+    assert_eq!(ground.told(), ["+db", "-db-ttl"]);
     // A mistake changes nothing.
-    write(dir.path(), "db.hcl", "service {");
-    assert!(files.clone().reload().await.is_err());
-    assert_eq!(names(&mut told), [""; 0]);
+    ground.write("db.hcl", "service {");
+    assert!(files.reload().await.is_err());
+    assert_eq!(ground.told(), [""; 0]);
     assert!(files.source(Defined::Service(&db)).is_some());
     // What no file defines goes, also if its file went while the agent was down.
-    fs::remove_file(dir.path().join("db.hcl")).unwrap();
-    let files = start();
-    files.clone().reload().await.unwrap();
-    assert_eq!(names(&mut told), ["-db"]);
-    assert!(files.source(Defined::Service(&db)).is_none());
-    fs::remove_file(dir.path().join("more.toml")).unwrap();
+    ground.remove("db.hcl");
+    let files = ground.start();
     files.reload().await.unwrap();
-    assert_eq!(names(&mut told), ["-queue-1", "-disk"]);
+    assert_eq!(ground.told(), ["-db"]);
+    assert!(files.source(Defined::Service(&db)).is_none());
+    ground.remove("more.toml");
+    files.reload().await.unwrap();
+    assert_eq!(ground.told(), ["-queue-1", "-disk"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn files_are_followed_without_a_word() {
+    let mut ground = Ground::new();
+    let files = ground.start();
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), [""; 0]);
+    ground.write("db.hcl", HCL);
+    // What an editor keeps beside the file that it writes.
+    ground.write(".db.hcl", "service {");
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["+db"]);
+    ground.write("db.hcl", &HCL.replace("db-ttl", "db-other"));
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["+db", "-db-ttl"]);
+    assert_eq!((files.taken(), files.refused()), (3, 0));
+    // A mistake keeps every file out until it is mended, and what is in force goes on.
+    ground.write("db.hcl", "service {");
+    ground.write("more.toml", TOML);
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), [""; 0]);
+    assert!(files.refused() > 0);
+    ground.remove("db.hcl");
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["-db", "+queue-1", "+disk"]);
+    assert_eq!(files.taken(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_node_does_not_take_is_registered_later() {
+    let mut ground = Ground::new();
+    ground.write("more.toml", TOML);
+    ground.busy.store(3, Relaxed);
+    let files = ground.start();
+    sleep(TAKEN_WITHIN * 2).await;
+    assert_eq!(ground.told(), ["+queue-1", "+disk"]);
+    assert_eq!(files.taken(), 1);
+    ground.busy.store(1, Relaxed);
+    ground.remove("more.toml");
+    let refused = files.reload().await.unwrap_err().to_string();
+    assert!(refused.contains("tried again"), "{refused}");
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["-queue-1", "-disk"]);
+}
+
+#[test]
+fn what_is_no_file_of_text_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("a.json")).unwrap();
+    let read = || {
+        Loaded::read(Some(dir.path()), false)
+            .unwrap_err()
+            .to_string()
+    };
+    assert!(read().contains("a.json: it is no file"), "{}", read());
+    fs::remove_dir(dir.path().join("a.json")).unwrap();
+    fs::write(dir.path().join("a.json"), b"{\n\n\xff}").unwrap();
+    assert!(
+        read().contains("a.json:3: the file is no UTF-8"),
+        "{}",
+        read()
+    );
+    let bytes = usize::try_from(DEFINITION_FILE_BYTES_MAX).unwrap() + 1;
+    write(dir.path(), "a.json", &" ".repeat(bytes));
+    assert!(read().contains("more than 1048576 bytes"), "{}", read());
 }

@@ -1,6 +1,6 @@
 //! `tidings dev`
 
-use std::{fmt::Write, net::SocketAddr};
+use std::{fmt::Write, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use tidings_agent::{
@@ -33,6 +33,9 @@ pub(super) struct Dev {
     /// Another agent whose cluster to join; may be repeated.
     #[arg(long, value_name = "HOST:PORT")]
     join: Vec<String>,
+    /// A directory of definition files (*.json, *.hcl, *.toml), followed while the agent runs.
+    #[arg(long, value_name = "DIR")]
+    definition_dir: Option<PathBuf>,
     /// What is logged: a level or a filter such as info,tidings_http=debug.
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     log_level: String,
@@ -68,6 +71,7 @@ impl Dev {
             http_port: Some(HTTP_PORT + by),
             dns_port: Some(DNS_PORT + by),
             join: self.join.clone(),
+            definition_dir: self.definition_dir.clone(),
             ..Options::default()
         };
         Ok(Settings::check(options)?)
@@ -98,6 +102,9 @@ impl Dev {
             ),
         );
         line("gossip", at.gossip.to_string());
+        if let Some(dir) = &self.definition_dir {
+            line("definitions", format!("{}, followed", dir.display()));
+        }
         line("members", format!("tidings members{http}"));
         line("status", format!("tidings status{http}"));
         line("second agent", format!("tidings dev --join {}", at.gossip));
@@ -148,6 +155,7 @@ mod tests {
     fn dev(join: &[&str]) -> Dev {
         Dev {
             name: None,
+            definition_dir: None,
             join: join.iter().map(ToString::to_string).collect(),
             log_level: "info".to_owned(),
         }

@@ -1,0 +1,96 @@
+//! Definition files that come, change, break and go while their agent runs.
+
+use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
+
+use tidings_tests::{
+    agent::Agent,
+    cluster,
+    figures::Figures,
+    stage::{Needs, Stage, story},
+    stats::Spans,
+    wait::{self, ensure},
+};
+
+/// What a file says is answered by every agent in this time.
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
+const REFUSED: &str = "the definition files stay as they were";
+
+/// Two agents, of which the first one follows a directory.
+struct Ground {
+    agents: Vec<Agent>,
+    dir: PathBuf,
+}
+
+impl Ground {
+    fn new(stage: &Stage) -> Self {
+        let dir = stage.dir().join("services.d");
+        fs::create_dir(&dir).expect("the story has a directory");
+        let mut specs = cluster::specs(stage, 2);
+        specs[0].more = vec!["--definition-dir".to_owned(), dir.display().to_string()];
+        Self {
+            agents: cluster::start(specs),
+            dir,
+        }
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.dir.join(name), text).expect("the story's directory can be written");
+    }
+
+    /// Waits until both agents give `service` these ports.
+    fn gives(&self, service: &str, ports: &[u16]) -> Duration {
+        let what = format!("{service} has the ports {ports:?}");
+        let expected: BTreeSet<_> = ports.iter().copied().collect();
+        let (_, span) = wait::until(&what, TAKEN_WITHIN, || {
+            for agent in &self.agents {
+                let given = agent.dns().ports(service)?;
+                ensure(given == expected, || format!("{given:?}"))?;
+            }
+            Ok(())
+        });
+        span
+    }
+
+    fn refused(&self) -> u64 {
+        let figures = Figures::of(&self.agents[0]).expect("figures are told");
+        figures.count("tidings_definitions_refused_total")
+    }
+}
+
+#[test]
+fn definition_files_are_followed_while_the_agent_runs() {
+    let name = "definition_files_are_followed_while_the_agent_runs";
+    story(name, Needs::Nothing, |stage| {
+        let mut ground = Ground::new(stage);
+        let mut spans = Spans::new();
+        ground.write("web.json", r#"{"service": {"name": "web", "port": 80}}"#);
+        spans.push(ground.gives("web", &[80]));
+        ground.write("web.json", r#"{"service": {"name": "web", "port": 8080}}"#);
+        spans.push(ground.gives("web", &[8080]));
+
+        // Of what is wrong nothing is taken, and what is in force goes on.
+        ground.write(
+            "web.json",
+            "{\"service\":\n{\"name\": \"web\", \"prot\": 1}}",
+        );
+        ground.write("db.hcl", "service {\n  name = \"db\"\n  port = 5432\n}\n");
+        wait::until("the mistake is counted", TAKEN_WITHIN, || {
+            ensure(ground.refused() > 0, || "none is".to_owned())
+        });
+        ground.gives("web", &[8080]);
+        ground.gives("db", &[]);
+        let log = ground.agents[0].log();
+        let told = log.lines().filter(|line| line.contains(REFUSED));
+        let told: Vec<_> = told.collect();
+        assert_eq!(told.len(), 1, "it is told once: {told:#?}");
+        assert!(told[0].contains("web.json:2: "), "{told:?}");
+        ground.agents[0].expect_error(REFUSED);
+
+        ground.write("web.json", r#"{"service": {"name": "web", "port": 81}}"#);
+        spans.push(ground.gives("web", &[81]));
+        spans.push(ground.gives("db", &[5432]));
+        fs::remove_file(ground.dir.join("db.hcl")).expect("it is there");
+        spans.push(ground.gives("db", &[]));
+        spans.report("a definition file is answered by both agents", TAKEN_WITHIN);
+    });
+}
