@@ -28,7 +28,8 @@ pub(crate) async fn read(
     let options = ReadOptions::of(call)?;
     let view = call.view();
     if options.index > 0 {
-        wait(call, &watch(view), options).await?;
+        // On the heap, since most reads do not wait and would carry the place for it along.
+        Box::pin(wait(call, &watch(view), options)).await?;
     }
     // The index comes before the data: a change in between is met again, never missed.
     let index = view.index(&watch(view));

@@ -20,6 +20,11 @@ impl Filtering {
         })
     }
 
+    /// Whether there is no filter.
+    pub(crate) const fn takes_all(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Whether what `record` makes is taken. It is made only if there is a filter.
     pub(crate) fn takes<R: Record>(&self, record: impl FnOnce() -> R) -> bool {
         self.0.as_ref().is_none_or(|filter| filter.takes(&record()))

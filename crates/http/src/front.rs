@@ -80,12 +80,16 @@ fn name_of(authority: &str) -> &str {
 /// Whether no stranger can own the name: addresses, names without a dot, and those that no
 /// registrar gives away.
 fn is_private(name: &str, own: &str) -> bool {
-    let lower = name.to_ascii_lowercase();
-    name.parse::<IpAddr>().is_ok()
+    let ends_with = |ending: &&str| {
+        let at = name.len().checked_sub(ending.len());
+        let end = at.and_then(|at| name.get(at..));
+        end.is_some_and(|end| end.eq_ignore_ascii_case(ending))
+    };
+    !name.contains('.')
+        || name.parse::<IpAddr>().is_ok()
         || name.parse::<SocketAddr>().is_ok()
-        || !lower.contains('.')
         || name.eq_ignore_ascii_case(own)
-        || PRIVATE.iter().any(|ending| lower.ends_with(ending))
+        || PRIVATE.iter().any(ends_with)
 }
 
 /// Reserved for local use, or this registry's own.
@@ -104,6 +108,10 @@ const PRIVATE: [&str; 6] = [
 /// that they are sent elsewhere with as a read.
 pub(crate) fn cleaned(path: &str, method: &Method, has_endpoint: bool) -> Option<String> {
     if has_endpoint && method != Method::GET || !path.starts_with('/') {
+        return None;
+    }
+    // Nearly every path: no part of it is empty or begins with a dot.
+    if !path.contains("//") && !path.contains("/.") {
         return None;
     }
     let mut parts = Vec::new();

@@ -1,7 +1,8 @@
 //! `/v1/health/...`: what is registered, with its health.
 
+use axum::{body::Bytes, response::Response};
 use tidings_types::CheckStatus;
-use tidings_view::{Listed, ListedCheck, NodeKey, Standing, View, Watch};
+use tidings_view::{Listed, ListedCheck, NodeKey, SerfHealth, Standing, View, Watch};
 
 use crate::{
     blocking::read,
@@ -12,6 +13,7 @@ use crate::{
     pieces,
     reply::{self, Answer, Marks},
     request::{Call, Near, Selection},
+    whole::Basis,
 };
 
 /// `GET /v1/health/service/:service`
@@ -26,10 +28,14 @@ pub(crate) async fn service(call: &Call) -> Answer {
     let filter = Filtering::of(&call.params, fields::CHECK_SERVICE_NODE)?;
     let watch = |_: &View| Watch::service(&call.rest);
     read(call, watch, |view| {
+        let near = Near::of(call);
+        let takes_all = selection.takes_all() && filter.takes_all() && near.is_nobody();
+        if takes_all && !reply::is_pretty(call) {
+            return whole_service(call, view, passing);
+        }
         let mut listed = listed_service(view, &call.rest, &selection, passing);
-        Near::of(call).sort(&mut listed, |listed| listed.instance.node().name.as_str());
-        let overlay = view.overlay();
-        let serf = |key: &NodeKey| overlay.serf_health(key, view.now());
+        near.sort(&mut listed, |listed| listed.instance.node().name.as_str());
+        let serf = serf_health(view);
         listed.retain(|listed| {
             filter.takes(|| CheckServiceNode::of(listed, serf(&listed.instance.node().key)))
         });
@@ -39,11 +45,37 @@ pub(crate) async fn service(call: &Call) -> Answer {
                 nodes.map(|listed| CheckServiceNode::of(listed, serf(&listed.instance.node().key)));
             reply::json(call, &nodes.collect::<Vec<_>>())
         } else {
-            reply::json_bytes(pieces::array(&listed, serf))
+            reply::json_bytes(pieces::array(&listed, serf).into())
         };
         (response, Marks::of(&listed))
     })
     .await
+}
+
+/// What nearly all clients ask for: all of a service, or all that is passing.
+fn whole_service(call: &Call, view: &View, passing: bool) -> (Response, Marks) {
+    let wholes = call.state.wholes();
+    let basis = Basis::of(view, &call.rest, passing);
+    if let Some(whole) = basis.as_ref().and_then(|basis| wholes.get(basis)) {
+        return (reply::json_bytes(whole.body.clone()), whole.marks);
+    }
+    let listed = listed_service(view, &call.rest, &Selection::default(), passing);
+    let (body, marks) = (
+        Bytes::from(pieces::array(&listed, serf_health(view))),
+        Marks::of(&listed),
+    );
+    if let Some(basis) = basis
+        && listed.iter().all(Listed::is_plain)
+    {
+        wholes.keep(&basis, &body, marks);
+    }
+    (reply::json_bytes(body), marks)
+}
+
+/// What is said of nodes as they stand now.
+fn serf_health(view: &View) -> impl Fn(&NodeKey) -> Option<SerfHealth> + use<> {
+    let (overlay, now) = (view.overlay(), view.now());
+    move |key| overlay.serf_health(key, now)
 }
 
 /// What is served of the service called `name`, in the order that all endpoints share.

@@ -78,6 +78,7 @@ mod stream;
 mod tidings;
 pub mod tls;
 mod watch;
+mod whole;
 
 #[cfg(test)]
 mod tests;

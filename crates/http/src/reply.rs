@@ -6,7 +6,7 @@ use std::{
 };
 
 use axum::{
-    body::Body,
+    body::{Body, Bytes},
     http::{HeaderName, HeaderValue, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
@@ -74,7 +74,7 @@ pub(crate) fn encoded(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// An answer that is JSON already.
-pub(crate) fn json_bytes(body: Vec<u8>) -> Response {
+pub(crate) fn json_bytes(body: Bytes) -> Response {
     ([(header::CONTENT_TYPE, JSON)], body).into_response()
 }
 
@@ -121,6 +121,8 @@ pub(crate) fn mark_read(
 ) {
     let status = view.status();
     let last_contact = behind_for(view, &status);
+    // At once, in place of growing twice.
+    response.headers_mut().reserve(READ_HEADERS);
     put(response, INDEX, index.max(1));
     // There is no leader whose loss a client would have to know of.
     put(response, KNOWN_LEADER, TRUE);
@@ -198,6 +200,8 @@ pub(crate) fn set(response: &mut Response, name: HeaderName, value: impl Display
 }
 
 pub(crate) const ALLOW: HeaderValue = HeaderValue::from_static("allow");
+/// Headers of a read, beside those of its connection.
+const READ_HEADERS: usize = 12;
 const TRUE: HeaderValue = HeaderValue::from_static("true");
 const LEADER: HeaderValue = HeaderValue::from_static("leader");
 const AS_KNOWN: HeaderValue = HeaderValue::from_static("stale");

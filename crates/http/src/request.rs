@@ -188,7 +188,7 @@ pub(crate) fn wait_of(params: &Params) -> Result<Duration, Failure> {
 }
 
 /// The `tag` and `node-meta` of a query: all of them must hold.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Selection {
     tags: Vec<String>,
     node_meta: Vec<(String, String)>,
@@ -212,6 +212,11 @@ impl Selection {
             tags: Vec::new(),
             ..Self::of(params)
         }
+    }
+
+    /// Whether the query names neither.
+    pub(crate) const fn takes_all(&self) -> bool {
+        self.tags.is_empty() && self.node_meta.is_empty()
     }
 
     pub(crate) fn takes(&self, listed: &Listed) -> bool {
@@ -247,6 +252,11 @@ impl Near {
         })
     }
 
+    /// Whether every list stays as it is.
+    pub(crate) const fn is_nobody(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// Puts those of `list` in front of which `node` tells the name of this node.
     pub(crate) fn sort<T>(&self, list: &mut [T], node: impl Fn(&T) -> &str) {
         if let Some(name) = &self.0 {
@@ -270,8 +280,7 @@ impl Params {
             .filter(|pair| !pair.is_empty())
             .map(|pair| {
                 let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-                let plain = |text: &str| decode(&text.replace('+', " "));
-                Ok((plain(name)?, plain(value)?))
+                Ok((decode_plus(name)?, decode_plus(value)?))
             })
             .collect::<Result<_, _>>()
             .map(Self)
@@ -309,6 +318,15 @@ pub(crate) fn truth(word: &str) -> Option<bool> {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
         _ => None,
+    }
+}
+
+/// As [`decode`], and every `+` is a blank.
+fn decode_plus(text: &str) -> Result<String, MalformedEscape> {
+    if text.contains('+') {
+        decode(&text.replace('+', " "))
+    } else {
+        decode(text)
     }
 }
 

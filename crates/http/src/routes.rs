@@ -1,8 +1,10 @@
 //! Which path and method is which endpoint, and what every answer has in common.
 
+use std::{collections::BTreeMap, sync::LazyLock};
+
 use axum::{
-    Router,
-    body::{Body, Bytes},
+    BoxError, Router,
+    body::{Body, Bytes, HttpBody},
     extract::State,
     http::{Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
@@ -42,11 +44,10 @@ pub(crate) enum Channel {
 }
 
 /// Answers one request.
-pub(crate) async fn answer(
-    state: &HttpState,
-    channel: Channel,
-    request: Request<Body>,
-) -> Response {
+pub(crate) async fn answer<B>(state: &HttpState, channel: Channel, request: Request<B>) -> Response
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     let accepted = request.headers().get_all(header::ACCEPT_ENCODING).iter();
     let accepted: Vec<_> = accepted.cloned().collect();
     let mut response = match front::check_browser(state, channel, request.headers())
@@ -72,12 +73,12 @@ struct Found {
 }
 
 /// Finds the endpoint, or the answer that says why there is none.
-fn route(request: &Request<Body>) -> Result<Found, Box<Response>> {
+fn route<B>(request: &Request<B>) -> Result<Found, Box<Response>> {
     let fail = |failure: Failure| Box::new(failure.into_response());
     let Ok(path) = decode(request.uri().path()) else {
         return Err(fail(Failure::bad("the path has a malformed escape")));
     };
-    if path.chars().any(char::is_control) {
+    if path.contains(char::is_control) {
         return Err(fail(Failure::bad(
             "the path has characters that cannot be printed",
         )));
@@ -106,10 +107,13 @@ fn route(request: &Request<Body>) -> Result<Found, Box<Response>> {
     })
 }
 
-async fn call(state: &HttpState, found: Found, request: Request<Body>) -> Answer {
+async fn call<B>(state: &HttpState, found: Found, request: Request<B>) -> Answer
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
     let (parts, body) = request.into_parts();
     let body = if found.endpoint.takes_body() {
-        read_body(body, state.limits()).await?
+        Box::pin(read_body(Body::new(body), state.limits())).await?
     } else {
         Bytes::new()
     };
@@ -125,19 +129,35 @@ async fn call(state: &HttpState, found: Found, request: Request<Body>) -> Answer
 
 /// The longest pattern that fits. One that ends in a slash takes everything below it.
 fn find(path: &str) -> Option<Route> {
-    ROUTES
-        .iter()
-        .filter(|(pattern, ..)| {
-            let takes_below = pattern.ends_with('/') && *pattern != "/";
-            *pattern == path || takes_below && path.starts_with(pattern)
+    let named = |pattern: &str| BY_PATTERN.get(pattern).copied();
+    let above = path.rmatch_indices('/').map(|(at, _)| &path[..=at]);
+    named(path)
+        .or_else(|| {
+            let mut above = above.filter(|above| (2..=LONGEST).contains(&above.len()));
+            above.find_map(named)
         })
-        .max_by_key(|(pattern, ..)| pattern.len())
-        .copied()
         .or_else(|| {
             let refused = refusals::of(path)?;
             Some(("", None, Endpoint::Refused(refused)))
         })
 }
+
+/// Bytes of the longest pattern.
+const LONGEST: usize = {
+    let (mut longest, mut nth) = (0, 0);
+    while nth < ROUTES.len() {
+        let bytes = ROUTES[nth].0.len();
+        longest = if bytes > longest { bytes } else { longest };
+        nth += 1;
+    }
+    longest
+};
+
+/// The table of the patterns, for whoever looks for one.
+static BY_PATTERN: LazyLock<BTreeMap<&str, Route>> = LazyLock::new(|| {
+    let patterns = ROUTES.iter().map(|route| (route.0, *route));
+    patterns.collect()
+});
 
 fn unknown_path(path: &str) -> Failure {
     Failure::not_found(if path.contains("/v1/") {

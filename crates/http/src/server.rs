@@ -2,7 +2,6 @@
 
 use std::{convert::Infallible, io, io::Write as _, time::Duration};
 
-use axum::body::Body;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -110,12 +109,11 @@ impl Server {
             // As Go writes them, for clients that compare the bytes.
             .title_case_headers(true)
             .header_read_timeout(limits.read_timeout)
-            .max_buf_size(limits.head_bytes.max(HEAD_BYTES_MIN))
-            .max_headers(HEADERS);
+            // It takes a hundred headers; to say so would cost each request a list on the heap.
+            .max_buf_size(limits.head_bytes.max(HEAD_BYTES_MIN));
         // Not by way of the router, which clones itself and puts its answers into boxes for each request.
         let service = service_fn(async |request: hyper::Request<Incoming>| {
-            let answer = routes::answer(&self.state, channel, request.map(Body::new)).await;
-            Ok::<_, Infallible>(answer)
+            Ok::<_, Infallible>(routes::answer(&self.state, channel, request).await)
         });
         let served = builder.serve_connection(TokioIo::new(stream), service);
         let mut served = std::pin::pin!(served);
@@ -166,7 +164,5 @@ const NO_PLACE: &[u8] = b"HTTP/1.1 429 Too Many Requests\r\n\
 const GRACE: Duration = Duration::from_secs(1);
 /// How long nothing is accepted after accepting failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-/// Headers of one request.
-const HEADERS: usize = 100;
 /// The HTTP library takes no smaller buffer.
 const HEAD_BYTES_MIN: usize = 8_192;

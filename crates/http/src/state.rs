@@ -17,6 +17,7 @@ use crate::{
     figures::Figures,
     keyring::{KeyringCall, KeyringFuture},
     setup::SetupFuture,
+    whole::WholeAnswers,
 };
 
 /// What the endpoints answer from. Cheap to clone.
@@ -33,6 +34,7 @@ struct Inner {
     hooks: Box<dyn Hooks>,
     limits: Limits,
     figures: Figures,
+    wholes: WholeAnswers,
     places: Arc<Semaphore>,
     waiters: Arc<Semaphore>,
     followers: Arc<Semaphore>,
@@ -183,6 +185,7 @@ impl HttpState {
                 hooks: Box::new(hooks),
                 limits,
                 figures: Figures::default(),
+                wholes: WholeAnswers::default(),
                 places: Arc::new(Semaphore::new(limits.connections)),
                 waiters: Arc::new(Semaphore::new(limits.waiters)),
                 followers: Arc::new(Semaphore::new(limits.followers)),
@@ -213,6 +216,10 @@ impl HttpState {
 
     pub(crate) fn figures(&self) -> &Figures {
         &self.inner.figures
+    }
+
+    pub(crate) fn wholes(&self) -> &WholeAnswers {
+        &self.inner.wholes
     }
 
     /// A place for a connection, unless all are taken.

@@ -25,3 +25,4 @@ mod split;
 mod stream;
 mod tls;
 mod watch;
+mod whole;

@@ -51,6 +51,9 @@ impl NodeKey {
 }
 
 /// Every instance of one service, whatever its health and its owner's liveness.
+///
+/// Another one whenever an answer about it changes, by records or by liveness; but not when a check says
+/// something without changing its status, see [`Service::times_said`].
 #[derive(Clone, Debug)]
 pub struct Service {
     /// The name as its first instance spells it.
@@ -59,6 +62,19 @@ pub struct Service {
     pub instances: Arc<[Arc<InstanceView>]>,
     /// When an answer about this service last changed, by this agent's counter.
     pub index: u64,
+}
+
+impl Service {
+    /// How often the checks of its instances and of their nodes have said something without changing
+    /// their status. Never falls while this is the service's view.
+    pub fn times_said(&self) -> u64 {
+        let instances = self.instances.iter();
+        let checks = instances.flat_map(|instance| {
+            let own = instance.checks().iter();
+            own.chain(instance.node_checks())
+        });
+        checks.map(|check| check.times_said()).sum()
+    }
 }
 
 /// One instance with its node and its checks.
@@ -419,7 +435,7 @@ pub struct CheckView {
     /// What the check said since its status last changed; this agent's own checks only.
     said: ArcSwapOption<String>,
     /// How often it was said.
-    pub(crate) times_said: AtomicU64,
+    times_said: AtomicU64,
 }
 
 impl CheckView {
@@ -467,6 +483,11 @@ impl CheckView {
             || Arc::from(&*self.record().output),
             |said| Arc::from(said.as_str()),
         )
+    }
+
+    /// How often it has said something since its status changed.
+    pub(crate) fn times_said(&self) -> u64 {
+        self.times_said.load(Ordering::Acquire)
     }
 
     pub(crate) fn says(&self, output: String) {

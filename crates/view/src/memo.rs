@@ -3,10 +3,7 @@
 //! Answers show an instance together with its node and its node's checks, which are the same for all
 //! instances on it. So what is made of the node is kept once, and an instance keeps only what is its own.
 
-use std::{
-    fmt,
-    sync::{Arc, atomic::Ordering},
-};
+use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwapOption;
 
@@ -42,10 +39,7 @@ impl Memo {
     /// What `make` makes of something with these checks.
     fn made(&self, checks: &[Arc<CheckView>], make: impl FnOnce() -> [Vec<u8>; 2]) -> Arc<Made> {
         // Before the outputs are read: what is said in between is met again.
-        let said = checks
-            .iter()
-            .map(|check| check.times_said.load(Ordering::Acquire));
-        let said = said.sum();
+        let said = checks.iter().map(|check| check.times_said()).sum();
         if let Some(made) = &*self.0.load()
             && made.said == said
         {

@@ -127,6 +127,11 @@ fn about_requests(metrics: &mut Metrics, state: &HttpState) {
         "code",
         figures.requests(),
     );
+    metrics.counter(
+        "tidings_http_answers_reused_total",
+        "Answers about a service that were those of the last client who asked, since nothing had changed.",
+        state.wholes().reused(),
+    );
     metrics.gauge(
         "tidings_http_connections",
         "HTTP connections that are open.",
