@@ -193,7 +193,19 @@ fn uniform(id: &CheckId, max: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use tidings_view::Commands;
+
     use super::*;
+
+    /// An agent has 10,000 of them, nearly all of which wait at any time.
+    #[test]
+    fn a_check_that_waits_holds_little() {
+        const fn bytes<A, F>(_: &impl Fn(A) -> F) -> usize {
+            size_of::<F>()
+        }
+        let held = bytes(&Interval::<Commands>::run);
+        assert!(held <= 5_000, "{held} bytes");
+    }
 
     /// Each tenth of a second has 100 of 10,000 first runs, give or take seven times the deviation
     /// of chance, 10.

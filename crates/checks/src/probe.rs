@@ -1,6 +1,6 @@
 //! One run of a check.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{future::ready, path::Path, pin::Pin, sync::Arc, time::Duration};
 
 use tidings_types::{Check, CheckKind, CheckStatus};
 
@@ -37,6 +37,9 @@ impl Found {
         }
     }
 }
+
+/// A run under way.
+pub(crate) type Run<'a> = Pin<Box<dyn Future<Output = Found> + Send + 'a>>;
 
 /// How to run a check.
 #[derive(Clone)]
@@ -116,19 +119,22 @@ impl Probe {
     }
 
     /// Runs the check once; never longer than `timeout`.
-    pub(crate) async fn run(&self, timeout: Duration) -> Found {
+    ///
+    /// A run takes some kilobytes, of which a check that waits for its next one must hold none: so it
+    /// stands on the heap while it lasts.
+    pub(crate) fn run(&self, timeout: Duration) -> Run<'_> {
         match self {
-            Self::Http(probe) => probe.run(timeout).await,
-            Self::Tcp(address) => tcp::run(address, timeout).await,
-            Self::TcpTls(dial) => tcp::run_tls(dial, timeout).await,
-            Self::Grpc(probe) => probe.run(timeout).await,
-            Self::H2Ping(probe) => probe.run(timeout).await,
-            Self::Udp(address) => udp::run(address, timeout).await,
-            Self::Script(args, bytes) => program::script(args, *bytes, timeout).await,
-            Self::Docker(probe) => probe.run(timeout).await,
-            Self::OsService(name, bytes) => program::os_service(name, *bytes, timeout).await,
-            Self::Unasked => Found::critical(UNASKED),
-            Self::Impossible(reason) => Found::critical(reason.clone()),
+            Self::Http(probe) => Box::pin(probe.run(timeout)),
+            Self::Tcp(address) => Box::pin(tcp::run(address, timeout)),
+            Self::TcpTls(dial) => Box::pin(tcp::run_tls(dial, timeout)),
+            Self::Grpc(probe) => Box::pin(probe.run(timeout)),
+            Self::H2Ping(probe) => Box::pin(probe.run(timeout)),
+            Self::Udp(address) => Box::pin(udp::run(address, timeout)),
+            Self::Script(args, bytes) => Box::pin(program::script(args, *bytes, timeout)),
+            Self::Docker(probe) => Box::pin(probe.run(timeout)),
+            Self::OsService(name, bytes) => Box::pin(program::os_service(name, *bytes, timeout)),
+            Self::Unasked => Box::pin(ready(Found::critical(UNASKED))),
+            Self::Impossible(reason) => Box::pin(ready(Found::critical(reason.clone()))),
         }
     }
 }
