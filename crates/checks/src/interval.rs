@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::{
     Sink,
     checks::{Facts, RETRY, Shared},
+    clock::RunTime,
     observation::{Observation, held},
     output::{cut, limit_of},
     probe::{Found, Probe, timeout_of},
@@ -57,22 +58,26 @@ impl<S: Sink> Interval<S> {
         }
     }
 
-    /// Runs the check until the task is stopped. The next run begins an interval after the last
-    /// one ended, so runs of one check never overlap.
+    /// Runs the check until the task is stopped: at its beats, the first of which is drawn by chance. So
+    /// checks that were registered together do not run together, and do not come to it either when
+    /// something else than the interval (a node that took no results) set the time of a run.
     pub(crate) async fn run(mut self) {
         let mut probe = self.probe().await;
-        let mut due = self.shared.clock.now() + uniform(&self.id, self.interval);
+        let mut beat = self.shared.clock.now() + uniform(&self.id, self.interval);
+        let mut due = beat;
         loop {
             self.shared.clock.reach(due).await;
             if matches!(probe, Probe::Unasked) {
                 // Somebody may have asked since, in a call that changed no record.
                 probe = self.probe().await;
             }
-            let pause = match self.run_once(&probe).await {
+            let sooner = match self.run_once(&probe).await {
                 Some(found) => self.judge(found).await,
-                None => RETRY,
+                None => Some(RETRY),
             };
-            due = self.shared.clock.now() + pause;
+            let now = self.shared.clock.now();
+            beat = next_beat(beat, self.interval, now);
+            due = sooner.map_or(beat, |pause| now + pause);
         }
     }
 
@@ -114,15 +119,16 @@ impl<S: Sink> Interval<S> {
         (found.status != CheckStatus::Critical || !stalled).then_some(found)
     }
 
-    /// Counts a result and passes it on if it is news. Returns the pause before the next run.
-    async fn judge(&mut self, found: Found) -> Duration {
+    /// Counts a result and passes it on if it is news. Returns the pause before the next run, if that is
+    /// not for the next beat.
+    async fn judge(&mut self, found: Found) -> Option<Duration> {
         let in_force = self.facts.borrow().status;
         let now = self.shared.clock.now();
         let left = self
             .observation
             .left(&self.check, in_force, found.status, now);
         // What ends an observation is a run at its end.
-        let pause = left.map_or(self.interval, |left| left.min(self.interval));
+        let pause = left.filter(|left| *left < self.interval);
         let Some(status) = self.thresholds.count(found.status) else {
             return pause;
         };
@@ -141,7 +147,7 @@ impl<S: Sink> Interval<S> {
         }
         let answer = self.shared.report(&self.id, status, output.clone()).await;
         self.passed_on = answer.then_some(output);
-        if answer { pause } else { RETRY }
+        if answer { pause } else { Some(RETRY) }
     }
 }
 
@@ -183,6 +189,14 @@ impl<S: Sink> Shared<S> {
     }
 }
 
+/// The first of the beats, an interval apart, that leaves at least half of an interval after a run which
+/// ends `now`: runs of one check never overlap, and a slow one has its pause too.
+fn next_beat(last: RunTime, interval: Duration, now: RunTime) -> RunTime {
+    let behind = (now + interval / 2).saturating_sub(last);
+    let beats = behind.as_nanos().div_ceil(interval.as_nanos()).max(1);
+    last + interval.saturating_mul(u32::try_from(beats).unwrap_or(u32::MAX))
+}
+
 /// A span drawn evenly from zero to `max`, so that checks that were registered together do not run
 /// together.
 fn uniform(id: &CheckId, max: Duration) -> Duration {
@@ -205,6 +219,19 @@ mod tests {
         }
         let held = bytes(&Interval::<Commands>::run);
         assert!(held <= 5_000, "{held} bytes");
+    }
+
+    #[test]
+    fn beats_are_kept_whatever_a_run_takes() {
+        let beat_after = |taken: u64| {
+            let [last, interval] = [3, 10].map(Duration::from_secs);
+            let now = last + Duration::from_secs(taken);
+            next_beat(last, interval, now).as_secs()
+        };
+        assert_eq!(
+            [0, 1, 5, 6, 10, 15, 16].map(beat_after),
+            [13, 13, 13, 23, 23, 23, 33]
+        );
     }
 
     /// Each tenth of a second has 100 of 10,000 first runs, give or take seven times the deviation

@@ -8,7 +8,7 @@ use std::{
 use tidings_types::{Check, CheckId, CheckKind, CheckStatus, Refusal, ServiceId};
 use tokio::{
     net::TcpListener,
-    sync::mpsc,
+    sync::{Semaphore, mpsc},
     time::{Instant, advance, sleep, timeout},
 };
 
@@ -272,6 +272,56 @@ async fn a_report_that_counts_at_once_is_left_to_its_client() {
     assert_eq!(said, (CheckStatus::Passing, "up".to_owned()));
     // A second report could overtake what the client says next.
     silence(&mut told, Duration::from_millis(TTL_MS / 2)).await;
+}
+
+/// Passes on what it is told, and answers when it is let.
+struct Hesitant {
+    told: mpsc::UnboundedSender<Told>,
+    answers: Arc<Semaphore>,
+}
+
+impl Sink for Hesitant {
+    async fn report(&self, _: CheckId, status: CheckStatus, output: String) -> Result<(), Refusal> {
+        let _ = self.told.send(Told::Report(status, output));
+        self.answers.acquire().await.unwrap().forget();
+        Ok(())
+    }
+
+    async fn deregister(&self, _: ServiceId) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_client_says_while_an_observation_ends_is_the_last_word() {
+    let (told, mut received) = mpsc::unbounded_channel();
+    let answers = Arc::new(Semaphore::new(0));
+    let sink = Hesitant {
+        told,
+        answers: Arc::clone(&answers),
+    };
+    let checks = Checks::new(sink, Setup::default());
+    let kind = CheckKind::Ttl { ttl_ms: 3 * TTL_MS };
+    checks.set(id(), Check { kind, ..observed() });
+    let touch = |status, text: &str| checks.ttl_touched(&id(), status, text.to_owned());
+    touch(CheckStatus::Passing, "up");
+    assert_eq!(
+        next(&mut received).await,
+        Told::Report(CheckStatus::Passing, "up".to_owned())
+    );
+    // The client's own report may have come to the node before that one.
+    touch(CheckStatus::Critical, "down again");
+    answers.add_permits(1);
+    assert_eq!(
+        next(&mut received).await,
+        Told::Report(CheckStatus::Critical, "down again".to_owned())
+    );
+    touch(CheckStatus::Passing, "up again");
+    answers.add_permits(1);
+    let Told::Report(CheckStatus::Critical, held) = next(&mut received).await else {
+        panic!("it is observed anew");
+    };
+    assert!(held.contains("is observed"), "{held}");
 }
 
 #[tokio::test(start_paused = true)]

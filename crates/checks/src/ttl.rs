@@ -12,6 +12,7 @@ use crate::{
     Sink,
     checks::{Facts, RETRY, Shared},
     clock::RunTime,
+    observation::held,
     output::{cut, limit_of},
 };
 
@@ -91,11 +92,24 @@ impl<S: Sink> Ttl<S> {
         ends.filter(|_| is_held)
     }
 
-    /// Reports what the client last said, once it counts.
+    /// Reports what the client last said, once it counts. What the client says meanwhile goes to the node
+    /// by itself and may come there first: then it is reported again, so that it is the last word.
     async fn pass_on(&self) {
-        let touched = self.facts.borrow().touched.clone();
-        let output = cut(&touched.output, self.output_bytes).to_owned();
-        self.shared.report(&self.id, touched.status, output).await;
+        loop {
+            let touched = self.facts.borrow().touched.clone();
+            let ends = touched.observation.ends(&self.check);
+            let is_held = ends.is_some_and(|ends| ends > self.shared.clock.now());
+            let (status, output) = if is_held {
+                (CheckStatus::Critical, held(&self.check, &touched.output))
+            } else {
+                (touched.status, touched.output)
+            };
+            let output = cut(&output, self.output_bytes).to_owned();
+            self.shared.report(&self.id, status, output).await;
+            if self.facts.borrow().touched.times == touched.times {
+                return;
+            }
+        }
     }
 
     /// Reports the expiry. Returns false if that was refused.
