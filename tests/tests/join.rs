@@ -1,6 +1,7 @@
 //! Agents find each other, and what one is told the others answer.
 
 use std::{
+    collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
     time::{Duration, Instant},
 };
@@ -8,6 +9,7 @@ use std::{
 use serde_json::json;
 use tidings_tests::{
     agent::{Agent, Spec},
+    binary,
     cluster::{self, ONE_WITHIN},
     stage::{Needs, Stage, story},
     stats::{Spans, times},
@@ -92,6 +94,40 @@ fn a_registration_at_one_is_answered_by_the_others() {
             target,
         );
         cluster::wait_until_one(&agents);
+    });
+}
+
+#[test]
+fn agents_of_two_clusters_share_nothing_though_each_is_the_others_seed() {
+    let name = "agents_of_two_clusters_share_nothing_though_each_is_the_others_seed";
+    story(name, Needs::Nothing, |stage| {
+        let mut specs = cluster::specs(stage, 2);
+        for (spec, cluster) in specs.iter_mut().zip(["blue", "green"]) {
+            spec.more = vec!["--cluster".to_owned(), cluster.to_owned()];
+        }
+        let agents: Vec<_> = specs.into_iter().map(Agent::start).collect();
+        for (agent, port) in agents.iter().zip([1_001, 1_002]) {
+            let body = json!({"Name": "web", "Port": port});
+            let registered = agent.http().accept("/v1/agent/service/register", &body);
+            registered.expect("an agent that is alone takes it");
+        }
+        let until = Instant::now() + Duration::from_secs(times(10, 4));
+        wait::throughout("each keeps to itself", until, || {
+            for (agent, port) in agents.iter().zip([1_001, 1_002]) {
+                agent.status()?.ensure_reaches(1, 1)?;
+                let ports = agent.dns().ports("web")?;
+                ensure(ports == BTreeSet::from([port]), || format!("{ports:?}"))?;
+            }
+            Ok(())
+        });
+        for agent in &agents {
+            let at = agent.spec().http.to_string();
+            let found = binary::run(&["doctor", "--http", &at]);
+            assert!(
+                found.out.contains("an agent of another cluster answers"),
+                "{found:?}"
+            );
+        }
     });
 }
 
