@@ -8,7 +8,7 @@
 //! What a feed of as many slots as it may have costs its readers at worst is what the story of the rogue
 //! member measures (`tests/tests/rogue.rs`).
 
-use tidings_types::{BodyKind, Content, Key, Slot};
+use tidings_types::{BodyKind, Entry, Key, Slot};
 
 /// A removal mark: a change in the feed. Measured: 240.
 const MARK: usize = 650;
@@ -24,27 +24,29 @@ const SHARED_RECORD: usize = 2_000;
 /// is shown, so that a feed of such instances costs its readers more of a core than any other.
 const NAMED_CHECK: usize = 64;
 
-/// Bytes that one slot is charged, given the bytes of its encoding.
-pub(crate) fn cost(key: &Key, slot: &Slot, encoded_bytes: usize) -> usize {
+/// Checks that the slot's instance names, if it is one.
+pub(crate) fn named_checks(slot: &Slot) -> usize {
+    let Slot::Entry(Entry {
+        body: Some(body), ..
+    }) = slot
+    else {
+        return 0;
+    };
+    match body.kind() {
+        BodyKind::Instance => body.instance().map_or(0, |instance| instance.checks.len()),
+        _ => 0,
+    }
+}
+
+/// Bytes that one slot is charged, given the checks that it names and the bytes of its encoding.
+pub(crate) fn cost(key: &Key, slot: &Slot, named: usize, encoded_bytes: usize) -> usize {
     let bookkeeping = match slot {
         Slot::RemovalMark => MARK,
         Slot::Entry(entry) => match &entry.body {
             None => TOMBSTONE,
-            Some(body) => record(key, body),
+            Some(_) if key.is_shared() => SHARED_RECORD,
+            Some(_) => RECORD,
         },
     };
-    bookkeeping + 2 * encoded_bytes
-}
-
-fn record(key: &Key, body: &Content) -> usize {
-    let named = match body.kind() {
-        BodyKind::Instance => body.instance().map_or(0, |instance| instance.checks.len()),
-        _ => 0,
-    };
-    let fixed = if key.is_shared() {
-        SHARED_RECORD
-    } else {
-        RECORD
-    };
-    fixed + named * NAMED_CHECK
+    bookkeeping + named * NAMED_CHECK + 2 * encoded_bytes
 }

@@ -5,7 +5,7 @@ use tidings_types::{
     limits::{FEED_BYTES, FEED_RECORDS, FEEDS, LINEAGE_EPOCHS, RECORD_BYTES},
 };
 
-use crate::{FEED_BYTES_WRITTEN, FEED_SLOTS, FEED_SLOTS_ACCEPTED};
+use crate::{CHECKS_ACCEPTED, FEED_BYTES_WRITTEN, FEED_SLOTS, FEED_SLOTS_ACCEPTED};
 
 /// A transfer was not applied; the registry is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -143,6 +143,12 @@ pub enum ChangeFault {
     TooLarge {
         /// Its encoded size.
         bytes: usize,
+    },
+    /// More than [`CHECKS_ACCEPTED`].
+    #[error("its instance names {named} checks, above {CHECKS_ACCEPTED}")]
+    TooManyChecks {
+        /// How many.
+        named: usize,
     },
     /// A removal mark of a key that the feed's owner does not own (these need yields), or one that
     /// the watermark covers (these are dropped).

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use tidings_types::{
     BodyKind, Change, Delta, Entry, Epoch, FeedState, Hlc, Key, Lineage, Place, Slot, Snapshot,
     Version,
-    limits::{FEED_BYTES, FEED_RECORDS, RECORD_BYTES},
+    limits::{CHECKS_PER_INSTANCE, FEED_BYTES, FEED_RECORDS, RECORD_BYTES},
 };
 
 use crate::{
@@ -19,6 +19,10 @@ use crate::{
 /// Slots of one feed that are accepted from peers: more than any owner may fill on its own, since a
 /// rolled-back owner joins what it wrote before with what it wrote since.
 pub const FEED_SLOTS_ACCEPTED: usize = 4 * FEED_RECORDS;
+
+/// Checks that an instance from a peer may name: more than any owner lets it, so that a later version can.
+/// Each change of one of them shows the instance anew, and all its names are looked at for that.
+pub const CHECKS_ACCEPTED: usize = 4 * CHECKS_PER_INSTANCE;
 
 /// Epochs from the year 2200 on are malformed, as stamps are.
 const EPOCH_END: Epoch = Epoch::from_bits(Hlc::END.unix_ms() << 20);
@@ -178,6 +182,10 @@ fn check(
         if weighed.bytes > RECORD_BYTES {
             let bytes = weighed.bytes;
             return Err(blame(&change, ChangeFault::TooLarge { bytes }));
+        }
+        if weighed.named > CHECKS_ACCEPTED {
+            let named = weighed.named;
+            return Err(blame(&change, ChangeFault::TooManyChecks { named }));
         }
         let checked = Standing::new(change, weighed);
         cost += checked.cost;

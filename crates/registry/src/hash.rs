@@ -9,7 +9,7 @@ use bincode::config;
 use serde::Serialize;
 use tidings_types::{ClusterId, Content, Dot, Entry, FeedState, Key, Slot, Version};
 
-use crate::cost::cost;
+use crate::cost::{cost, named_checks};
 
 #[derive(Clone, Debug)]
 pub(crate) struct ContentHasher {
@@ -26,6 +26,8 @@ pub(crate) struct Weighed {
     pub(crate) bytes: usize,
     /// Bytes that it is charged.
     pub(crate) cost: usize,
+    /// Checks that it names.
+    pub(crate) named: usize,
 }
 
 impl ContentHasher {
@@ -47,11 +49,12 @@ impl ContentHasher {
                 encoded.extend_from_slice(body.as_ref().map_or(&[], Content::bytes));
             }
         }
-        let bytes = encoded.len() - before;
+        let (bytes, named) = (encoded.len() - before, named_checks(slot));
         Weighed {
             hash: self.first_128_bits(&encoded),
             bytes,
-            cost: cost(key, slot, bytes),
+            cost: cost(key, slot, named, bytes),
+            named,
         }
     }
 

@@ -64,7 +64,7 @@ mod writer;
 
 pub use ahead::{AHEAD_BYTES, AHEAD_BYTES_PER_FEED, AHEAD_DELTAS_PER_FEED};
 pub use error::{ChangeFault, PositionFault, Rejected, WriteError};
-pub use form::FEED_SLOTS_ACCEPTED;
+pub use form::{CHECKS_ACCEPTED, FEED_SLOTS_ACCEPTED};
 #[cfg(feature = "mutants")]
 pub use mutants::Mutants;
 pub use registry::{Applied, Giver, Registry, SumMismatch};

@@ -1,5 +1,5 @@
 use tidings_types::{
-    Body, Dot, Hlc, NodeId, SharedWrite, Transfer, VectorClock, limits::LINEAGE_EPOCHS,
+    Body, CheckId, Dot, Hlc, NodeId, SharedWrite, Transfer, VectorClock, limits::LINEAGE_EPOCHS,
 };
 
 use super::*;
@@ -207,6 +207,24 @@ fn a_record_beyond_its_limit_is_refused() {
     assert!(
         matches!(fault(vec![large]), Some(ChangeFault::TooLarge { bytes }) if bytes > RECORD_BYTES)
     );
+}
+
+#[test]
+fn an_instance_that_names_too_many_checks_is_refused() {
+    let naming = |named: usize| {
+        let mut change = registration(3, "a");
+        let Body::Instance(mut instance) = instance(1) else {
+            panic!("an instance");
+        };
+        let names = (0..named).map(|number| CheckId::new(number.to_string()).unwrap());
+        instance.checks = names.collect();
+        let version = Version::Owner(dot(owner(), 2, 3).into());
+        change.slot = entry(version, Some(Body::Instance(instance)));
+        fault(vec![change])
+    };
+    assert_eq!(naming(CHECKS_ACCEPTED), None);
+    let named = CHECKS_ACCEPTED + 1;
+    assert_eq!(naming(named), Some(ChangeFault::TooManyChecks { named }));
 }
 
 #[test]
