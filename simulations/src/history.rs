@@ -11,7 +11,7 @@ use tidings_types::{
 
 use crate::{
     scenario::Cluster,
-    workload::{self, Call, Op},
+    workload::{self, Call},
 };
 
 /// Everything that was asked for and written in one run.
@@ -130,9 +130,9 @@ impl Write {
 }
 
 /// The keys that a call at a host with that node speaks of.
-pub fn keys_of(op: &Op, member: impl Fn(usize) -> NodeId) -> Vec<Key> {
-    let me = member(op.via);
-    match &op.call {
+pub fn keys_of(call: &Call, via: usize, member: impl Fn(usize) -> NodeId) -> Vec<Key> {
+    let me = member(via);
+    match call {
         // A registration without a check drops the one that was there.
         Call::Register(id, ..) | Call::Deregister(id) => vec![
             Key::Instance(me, id.clone()),
@@ -147,7 +147,7 @@ pub fn keys_of(op: &Op, member: impl Fn(usize) -> NodeId) -> Vec<Key> {
             vec![Key::ExternalInstance(node.clone(), id.clone())]
         }
         // The two hosts have one key since a disk was copied: that name is nobody's here.
-        Call::Override(of, Some(_)) if *of != op.via && member(*of) == me => Vec::new(),
+        Call::Override(of, Some(_)) if *of != via && member(*of) == me => Vec::new(),
         Call::Override(of, Some(id)) => {
             let owner = member(*of);
             vec![

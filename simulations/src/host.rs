@@ -65,8 +65,9 @@ pub(crate) struct Host {
     pub(crate) disk_asked: u64,
     pub(crate) disk_draws: Stream,
     pub(crate) reads: Reads,
-    /// Calls that were not answered yet: their number, and since when an answer is due.
-    pub(crate) open: BTreeMap<CommandId, (Option<usize>, Timestamp)>,
+    /// Commands that were not answered yet: the clients' calls in them, by number, and since when an
+    /// answer is due.
+    pub(crate) open: BTreeMap<CommandId, (Vec<usize>, Timestamp)>,
     pub(crate) next_command: u64,
     /// Requests of peers, by the session that carries them.
     pub(crate) asked: BTreeMap<Exchange, u64>,

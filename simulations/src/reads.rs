@@ -176,9 +176,8 @@ mod tests {
              port = {port}\n[expect]\n"
         );
         let scenario = crate::scenario::Scenario::parse(&text, &[]).unwrap();
-        let Call::Register(id, instance, _) =
-            crate::workload::expand(&scenario).unwrap().remove(0).call
-        else {
+        let mut op = crate::workload::expand(&scenario).unwrap().remove(0);
+        let Call::Register(id, instance, _) = op.calls.remove(0) else {
             panic!("one registration was asked for");
         };
         assert_eq!(instance.service, ServiceName::new("web").unwrap());

@@ -19,15 +19,27 @@ const OPS: usize = 1_000_000;
 /// Where agents take gossip.
 const GOSSIP_PORT: u16 = 8_301;
 
-/// One call of one client.
+/// One request of one client.
 #[derive(Clone, Debug)]
 pub struct Op {
     /// When.
     pub at: Timestamp,
     /// At which host.
     pub via: usize,
-    /// What.
-    pub call: Call,
+    /// What; several are one batch of registrations.
+    pub calls: Vec<Call>,
+}
+
+impl Op {
+    /// The command for the node; `member` tells a host's present node.
+    pub fn command(&self, member: impl Fn(usize) -> NodeId) -> Command {
+        match &*self.calls {
+            [call] => call.command(member),
+            calls => {
+                Command::RegisterServices(calls.iter().filter_map(Call::registration).collect())
+            }
+        }
+    }
 }
 
 /// What a client asks for.
@@ -88,18 +100,25 @@ pub fn external_node(name: &NodeName) -> ExternalNode {
 }
 
 impl Call {
-    /// The command for the node; `member` tells a host's present node.
-    pub fn command(&self, member: impl Fn(usize) -> NodeId) -> Command {
+    fn registration(&self) -> Option<Registration> {
+        let Self::Register(id, instance, status) = self else {
+            return None;
+        };
+        let checks = status.map(|status| (check_id(id), check(id, status)));
+        Some(Registration {
+            id: id.clone(),
+            instance: instance.clone(),
+            checks: checks.into_iter().collect(),
+            replace_checks: true,
+        })
+    }
+
+    fn command(&self, member: impl Fn(usize) -> NodeId) -> Command {
+        if let Some(registration) = self.registration() {
+            return Command::RegisterService(registration);
+        }
         match self {
-            Self::Register(id, instance, status) => Command::RegisterService(Registration {
-                id: id.clone(),
-                instance: instance.clone(),
-                checks: status
-                    .map(|status| (check_id(id), check(id, status)))
-                    .into_iter()
-                    .collect(),
-                replace_checks: true,
-            }),
+            Self::Register(..) => unreachable!("it is a registration"),
             Self::Deregister(id) => Command::DeregisterService { id: id.clone() },
             Self::Check(id, status) => Command::UpdateCheck {
                 id: check_id(id),
@@ -165,17 +184,14 @@ impl Expansion {
                 service,
                 port,
                 check,
+                batch,
                 repeat,
             } => {
                 let service = ServiceName::new(service)?;
                 let found = check.map(CheckStatus::from);
                 self.repeated(*at, *repeat, *via, |nth, suffix| {
-                    let instance = instance(service.clone(), port.saturating_add(nth));
-                    Ok(Call::Register(
-                        ServiceId::new(format!("{id}{suffix}"))?,
-                        instance,
-                        found,
-                    ))
+                    let id = format!("{id}{suffix}");
+                    registrations(&id, &service, port.saturating_add(nth), found, *batch)
                 })
             }
             Work::Deregister {
@@ -184,7 +200,8 @@ impl Expansion {
                 id,
                 repeat,
             } => self.repeated(*at, *repeat, *via, |_, suffix| {
-                Ok(Call::Deregister(ServiceId::new(format!("{id}{suffix}"))?))
+                let id = ServiceId::new(format!("{id}{suffix}"))?;
+                Ok(vec![Call::Deregister(id)])
             }),
             Work::Check {
                 at,
@@ -241,7 +258,8 @@ impl Expansion {
     fn single(&self, at: Span, via: usize, call: Call) -> Result<Vec<Op>> {
         self.known(via)?;
         let at = Timestamp::ZERO + at.get();
-        Ok(vec![Op { at, via, call }])
+        let calls = vec![call];
+        Ok(vec![Op { at, via, calls }])
     }
 
     fn repeated(
@@ -249,12 +267,14 @@ impl Expansion {
         at: Span,
         repeat: Option<Repeat>,
         via: usize,
-        call: impl Fn(u16, &str) -> Result<Call>,
+        calls: impl Fn(u16, &str) -> Result<Vec<Call>>,
     ) -> Result<Vec<Op>> {
-        let Some(Repeat { every, times, keys }) = repeat else {
-            return self.single(at, via, call(0, "")?);
-        };
         self.known(via)?;
+        let Some(Repeat { every, times, keys }) = repeat else {
+            let at = Timestamp::ZERO + at.get();
+            let calls = calls(0, "")?;
+            return Ok(vec![Op { at, via, calls }]);
+        };
         ensure!(times <= OPS, "it is repeated more than {OPS} times");
         ensure!(keys > 0, "it needs at least one key");
         let mut at = Timestamp::ZERO + at.get();
@@ -266,7 +286,7 @@ impl Expansion {
             ops.push(Op {
                 at,
                 via,
-                call: call(step, &suffix)?,
+                calls: calls(step, &suffix)?,
             });
             at = at + every.get();
         }
@@ -282,6 +302,27 @@ impl From<Status> for CheckStatus {
             Status::Critical => Self::Critical,
         }
     }
+}
+
+/// One registration, or those of a batch.
+fn registrations(
+    id: &str,
+    service: &ServiceName,
+    port: u16,
+    check: Option<CheckStatus>,
+    batch: Option<u16>,
+) -> Result<Vec<Call>> {
+    let register = |id: String, port: u16| {
+        let instance = instance(service.clone(), port);
+        Ok(Call::Register(ServiceId::new(id)?, instance, check))
+    };
+    let Some(batch) = batch else {
+        return Ok(vec![register(id.to_owned(), port)?]);
+    };
+    ensure!(batch > 0, "a batch has at least one registration");
+    (0..batch)
+        .map(|nth| register(format!("{id}-{nth}"), port.saturating_add(nth)))
+        .collect()
 }
 
 fn instance(service: ServiceName, port: u16) -> Box<Instance> {
@@ -331,15 +372,15 @@ mod tests {
         assert_eq!(format!("{:?}", ops()), format!("{:?}", ops()));
         let ids: std::collections::BTreeSet<_> = ops()
             .into_iter()
-            .map(|op| match op.call {
-                Call::Register(id, ..) => id,
+            .map(|op| match &*op.calls {
+                [Call::Register(id, ..)] => id.clone(),
                 other => panic!("{other:?}"),
             })
             .collect();
         assert_eq!(ids.len(), 5);
         let last = ops().pop().unwrap();
         assert_eq!(last.at.as_micros(), 1_490_000);
-        assert!(matches!(last.call, Call::Register(_, instance, _) if instance.port == 149));
+        assert!(matches!(&*last.calls, [Call::Register(_, instance, _)] if instance.port == 149));
     }
 
     #[test]

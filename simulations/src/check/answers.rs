@@ -21,7 +21,7 @@ impl Checks {
         now: Timestamp,
         host: usize,
         state: &Host,
-        open: Option<(Option<usize>, Timestamp)>,
+        open: Option<(Vec<usize>, Timestamp)>,
         result: &Result<Outcome, Refusal>,
     ) -> Result<(), Violation> {
         let broken = |invariant, text| Violation {
@@ -30,15 +30,25 @@ impl Checks {
             host: Some(host),
             text,
         };
-        let Some((call, _)) = open else {
+        let Some((calls, _)) = open else {
             return Err(broken(
                 "A9",
                 "it answers a call that nobody waits for".to_owned(),
             ));
         };
-        let Some(number) = call else {
-            return Ok(());
-        };
+        // Of a batch all are answered alike.
+        let mut calls = calls.into_iter();
+        calls.try_for_each(|number| self.answered(now, number, state, result, broken))
+    }
+
+    fn answered(
+        &mut self,
+        now: Timestamp,
+        number: usize,
+        state: &Host,
+        result: &Result<Outcome, Refusal>,
+        broken: impl Fn(&'static str, String) -> Violation,
+    ) -> Result<(), Violation> {
         match result {
             Ok(_) => {
                 self.history.call_mut(number).acked = Some(now);
@@ -78,10 +88,10 @@ impl Checks {
                 .open
                 .values()
                 .find(|(_, due)| now.since(*due) > patience);
-            if let Some(&(call, since)) = late {
-                let what = call.map_or_else(
+            if let Some((calls, since)) = late {
+                let what = calls.first().map_or_else(
                     || "the goodbye".to_owned(),
-                    |number| format!("{:?}", self.history.call(number).call),
+                    |&number| format!("{:?}", self.history.call(number).call),
                 );
                 let text = format!("{what} has waited for an answer since {since}");
                 return Err(Violation {

@@ -128,7 +128,7 @@ fn a4_notices_an_acknowledged_write_that_a_read_does_not_show() {
     let (mut state, mut checks) = (host(0), Checks::default());
     let reply = |checks: &mut Checks, state: &Host| {
         let number = checks.history.asked(call(0));
-        let open = Some((Some(number), NOW));
+        let open = Some((vec![number], NOW));
         id_of(checks.reply(NOW, 0, state, open, &Ok(DONE)))
     };
     assert_eq!(reply(&mut checks, &state), Some("A4"));
@@ -201,7 +201,7 @@ fn a9_notices_a_call_without_an_answer_and_an_answer_without_a_call() {
     let (mut state, mut checks) = (host(0), Checks::default());
     let judged = checks.reply(NOW, 0, &state, None, &Ok(DONE));
     assert_eq!(id_of(judged), Some("A9"));
-    state.open.insert(CommandId(0), (None, NOW));
+    state.open.insert(CommandId(0), (Vec::new(), NOW));
     let hosts = [state];
     let judge = |now| id_of(checks.every_call_is_answered(now, &hosts, Duration::ZERO));
     assert_eq!(judge(NOW), None);
@@ -245,7 +245,7 @@ fn e4_notices_an_answer_with_an_instance_of_the_dead() {
     let mut hosts = [host(0), host(1)];
     hosts[0].reads.apply(Update::Record {
         key: Key::Instance(of(1), service()),
-        body: Some(Body::Instance(op.call.instance().unwrap().clone()).into()),
+        body: Some(Body::Instance(op.calls[0].instance().unwrap().clone()).into()),
         dot,
         conflict: None,
     });

@@ -42,6 +42,9 @@ pub enum Work {
         port: u16,
         /// The first status of its check.
         check: Option<Status>,
+        /// How many are registered in one request, all or none: with `-0`, `-1`, .. after the id, and
+        /// ports that grow by one.
+        batch: Option<u16>,
         /// Repetition.
         repeat: Option<Repeat>,
     },

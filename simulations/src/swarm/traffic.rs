@@ -130,6 +130,7 @@ impl Maker {
                 service,
                 port,
                 check: has_check.then_some(status),
+                batch: None,
                 repeat: None,
             },
             Kind::Deregister => Work::Deregister {
@@ -215,6 +216,7 @@ impl Maker {
                 service: "bulk".to_owned(),
                 port: 20_000,
                 check: None,
+                batch: None,
                 repeat: Some(repeat),
             });
             self.work.push(Work::Deregister {

@@ -200,19 +200,26 @@ impl World {
         self.read_clock(host)?;
         let op = self.plan.ops[nth].clone();
         let member = |of: usize| self.hosts[of].me();
-        let command = op.call.command(member);
-        let keys = keys_of(&op, member);
+        let command = op.command(member);
+        let calls = op.calls.into_iter().map(|call| self.note_call(host, call));
+        let calls = calls.collect();
+        self.command(host, command, calls)
+    }
+
+    /// Notes what a client asks for, and returns its number.
+    fn note_call(&mut self, host: usize, call: Call) -> usize {
+        let keys = keys_of(&call, host, |of| self.hosts[of].me());
         let rank_of = |key| {
             let shown = self.hosts[host].reads.record(key)?;
             self.checks.history().write(shown.dot)?.rank()
         };
         let before = keys.iter().map(rank_of).collect();
         // An operator at the owner's own agent deregisters as the owner does.
-        let call = match op.call {
+        let call = match call {
             Call::Override(of, Some(id)) if of == host => Call::Deregister(id),
             call => call,
         };
-        let asked = Asked {
+        self.checks.history_mut().asked(Asked {
             call,
             host,
             at: self.now,
@@ -221,9 +228,7 @@ impl World {
             doubtful: false,
             keys,
             before,
-        };
-        let number = self.checks.history_mut().asked(asked);
-        self.command(host, command, Some(number))
+        })
     }
 
     fn depart(&mut self, host: usize, how: Departure, comeback: Option<Comeback>) -> Step {
@@ -231,14 +236,14 @@ impl World {
             return Ok(());
         }
         self.hosts[host].departing = Some(comeback);
-        self.command(host, Command::Depart(how), None)
+        self.command(host, Command::Depart(how), Vec::new())
     }
 
-    pub(super) fn command(&mut self, host: usize, command: Command, call: Option<usize>) -> Step {
+    pub(super) fn command(&mut self, host: usize, command: Command, calls: Vec<usize>) -> Step {
         let state = &mut self.hosts[host];
         let id = CommandId(state.next_command);
         state.next_command += 1;
-        state.open.insert(id, (call, self.now));
+        state.open.insert(id, (calls, self.now));
         self.trace.log(self.now, Some(host), || {
             format!("is asked {id:?}: {command:?}")
         });

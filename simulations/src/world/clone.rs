@@ -124,7 +124,7 @@ impl World {
             return Ok(());
         };
         state.inheriting = Some(CommandId(state.next_command));
-        self.command(host, call, None)
+        self.command(host, call, Vec::new())
     }
 
     /// A call was answered: if it was one that moved, the next follows, or the same again.
