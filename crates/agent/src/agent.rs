@@ -160,8 +160,8 @@ impl Agent {
     ///
     /// # Errors
     /// The reason why it could not be done, for people; what it speaks of stays as it was.
-    pub async fn reload(&self) -> Result<(), String> {
-        self.reload.clone().run().await
+    pub fn reload(&self) -> impl Future<Output = Result<(), String>> + Send + use<> {
+        self.reload.clone().run()
     }
 
     /// Waits until the agent has stopped and everything of it is closed.

@@ -71,6 +71,11 @@ impl Looks {
         }
     }
 
+    /// Notes that what was in force is about to be replaced, perhaps in part.
+    pub(crate) const fn leave(&mut self) {
+        self.in_force = None;
+    }
+
     /// Whether anything that was found is in force.
     pub(crate) const fn took_any(&self) -> bool {
         self.in_force.is_some()

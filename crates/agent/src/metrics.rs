@@ -99,10 +99,10 @@ fn about_definitions(metrics: &mut Metrics, definitions: &DefinitionFiles) {
         "Times that what the definition files say was registered, that of the start included.",
         definitions.taken(),
     );
-    metrics.counter(
-        "tidings_definitions_refused_total",
-        "Looks at the definition files that found what cannot be used or registered; what they said before goes on.",
-        definitions.refused(),
+    metrics.gauge(
+        "tidings_definitions_refused",
+        "Whether the definition files hold what cannot be used or registered; the log says what, and why.",
+        definitions.refused().is_some(),
     );
 }
 

@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use tidings_checks::Checks;
 use tidings_dns::Dns;
 use tidings_http::HttpState;
 use tidings_view::{NodeKey, View, Watch};
@@ -23,6 +24,7 @@ use tokio::{
 use crate::{
     agent::Stop,
     certificates::Certificates,
+    check_results::CheckResults,
     definitions::{Follower, Loaded},
     disk::Identity,
     doors::Doors,
@@ -36,6 +38,8 @@ use crate::{
 
 /// How long open requests may take once the agent ends.
 const DOORS_WITHIN: Duration = Duration::from_secs(2);
+/// How long health checks may take to end.
+const CHECKS_WITHIN: Duration = Duration::from_secs(2);
 /// How long the first question waits for this agent's own record, which is shown once it is on disk. A
 /// disk that takes no writes must not keep the doors shut.
 const INTRODUCED_WITHIN: Duration = Duration::from_millis(500);
@@ -50,6 +54,7 @@ pub(crate) struct Crew {
     pub(crate) doors: Doors,
     pub(crate) certificates: Option<Certificates>,
     pub(crate) definitions: (Follower, Loaded),
+    pub(crate) checks: Arc<Checks<CheckResults>>,
     pub(crate) seeds: Vec<Seed>,
     pub(crate) seeds_found: watch::Sender<Vec<SocketAddr>>,
     pub(crate) view: View,
@@ -76,6 +81,7 @@ struct Running {
     https: Option<JoinHandle<()>>,
     dns: JoinHandle<()>,
     background: Vec<JoinHandle<()>>,
+    checks: Arc<Checks<CheckResults>>,
     closing: watch::Sender<bool>,
     transport: Transport,
     watchdog: Watchdog,
@@ -142,6 +148,7 @@ impl Running {
                 dns.serve(dns_udp, dns_tcp, dns_end).await;
             }),
             background,
+            checks: crew.checks,
             closing,
             transport: crew.transport,
             watchdog: crew.watchdog,
@@ -182,6 +189,13 @@ impl Running {
             // Another part ended first. The stores are closed as the driver is dropped.
             self.driver.abort();
             let _ = (&mut self.driver).await;
+        }
+        // The programs that they run would go on without the agent.
+        if timeout(CHECKS_WITHIN, self.checks.shutdown())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some health checks did not end in time");
         }
         self.transport.close().await;
         drop(self.watchdog);

@@ -77,7 +77,7 @@ pub(crate) fn wire(
     let (writer, view) = tidings_view::channel(view_settings(settings, me, first_index));
     let (commands, receiver) = tidings_view::commands(COMMANDS);
     let checks = start_checks(&commands, &view);
-    let (definitions, follower) = definition_files(settings, &commands, &checks);
+    let (definitions, follower) = definition_files(settings, &commands, &checks, &view);
     let reload = Reload::of(definitions, outside.certificates);
     let stop = watch::Sender::new(None);
     let (seeds_found, seeds) = watch::channel(Vec::new());
@@ -109,7 +109,7 @@ pub(crate) fn wire(
         transport: transport.clone(),
         writer,
         view: view.clone(),
-        checks,
+        checks: Arc::clone(&checks),
         feed: FeedQueue::new(storage.feed, storage.epoch),
         registry: storage.registry,
         identity: Arc::clone(&identity),
@@ -125,6 +125,7 @@ pub(crate) fn wire(
         doors: outside.doors,
         certificates: reload.certificates.clone(),
         definitions: (follower, outside.defined),
+        checks,
         seeds: settings.seeds.clone(),
         seeds_found,
         view,
@@ -176,13 +177,14 @@ fn definition_files(
     settings: &Settings,
     commands: &Commands,
     checks: &Arc<Checks<CheckResults>>,
+    view: &View,
 ) -> (DefinitionFiles, Follower) {
     let place = definitions::Place {
         dir: settings.definition_dir.clone(),
         data: settings.data_dir.clone(),
         programs: settings.programs != Programs::Never,
     };
-    definitions::follow(place, commands.clone(), Arc::clone(checks))
+    definitions::follow(place, commands.clone(), Arc::clone(checks), view.clone())
 }
 
 /// What the node begins with; the records are taken out of `storage`.

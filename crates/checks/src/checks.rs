@@ -45,6 +45,8 @@ pub(crate) const RETRY: Duration = Duration::from_secs(1);
 pub struct Checks<S> {
     shared: Arc<Shared<S>>,
     running: Mutex<BTreeMap<CheckId, Running>>,
+    /// Set under the lock of `running`.
+    is_closed: AtomicBool,
     heartbeat: JoinHandle<()>,
     runtime: Handle,
 }
@@ -180,6 +182,7 @@ impl<S: Sink> Checks<S> {
         Self {
             shared,
             running: Mutex::default(),
+            is_closed: AtomicBool::new(false),
             heartbeat,
             runtime,
         }
@@ -191,6 +194,9 @@ impl<S: Sink> Checks<S> {
     /// alone changed goes on running.
     pub fn set(&self, id: CheckId, check: Check) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_closed.load(Relaxed) {
+            return;
+        }
         let now = self.shared.clock.now();
         let definition = definition_of(&check);
         let known = running.get(&id);
@@ -286,16 +292,17 @@ impl<S: Sink> Checks<S> {
         }
     }
 
-    /// Stops all checks and waits until no task of theirs is left.
-    pub async fn shutdown(mut self) {
+    /// Stops all checks, starts no more, and waits until no task and no program of theirs is left.
+    pub async fn shutdown(&self) {
         self.heartbeat.abort();
-        let running = std::mem::take(
-            self.running
-                .get_mut()
-                .unwrap_or_else(PoisonError::into_inner),
-        );
-        for task in running.into_values().flat_map(|check| check.tasks) {
-            task.abort();
+        let running = {
+            let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+            self.is_closed.store(true, Relaxed);
+            std::mem::take(&mut *running)
+        };
+        let tasks = running.into_values().flat_map(|check| check.tasks);
+        let tasks: Vec<_> = tasks.inspect(JoinHandle::abort).collect();
+        for task in tasks {
             // The only possible outcomes are that it ended or was cancelled; its supervisor has
             // already spoken of panics.
             let _ = task.await;

@@ -453,8 +453,10 @@ async fn after_shutdown_no_task_is_left() {
     }
     assert!(matches!(next(&mut told).await, Told::Report(..)));
     assert_eq!(checks.figures().checks, 50);
-    let checks = Arc::into_inner(checks).expect("the test holds the only handle");
     checks.shutdown().await;
+    checks.set(id(), tcp_check(listener.local_addr().unwrap().to_string()));
+    assert_eq!(checks.figures().checks, 0, "none is started any more");
+    drop(checks);
     // The recorder goes with the last task, and with it the channel's sender.
     while let Some(told) = timeout(Duration::from_secs(5), told.recv()).await.unwrap() {
         assert!(matches!(told, Told::Report(..)));

@@ -64,7 +64,8 @@ async fn live(agent: Agent, signals: &mut Signals) -> Stop {
             stop = agent.stopped() => return stop,
             name = signals.next() => match name {
                 Some(name) => break name,
-                None => reload(&agent).await,
+                // Beside this loop: what a reading waits for must not hold up an end.
+                None => drop(tokio::spawn(reload(agent.reload()))),
             }
         }
     };
@@ -84,8 +85,8 @@ async fn live(agent: Agent, signals: &mut Signals) -> Stop {
     }
 }
 
-async fn reload(agent: &Agent) {
-    match agent.reload().await {
+async fn reload(reading: impl Future<Output = Result<(), String>>) {
+    match reading.await {
         Ok(()) => tracing::info!("definition files and certificates have been read anew"),
         Err(reason) => tracing::error!("not all files were taken: {reason}"),
     }

@@ -82,8 +82,7 @@ impl Files {
         for path in &paths {
             let metadata = fs::metadata(path).map_err(unreadable(path))?;
             if !metadata.is_file() {
-                // A pipe would be waited for.
-                return Err(unreadable(path)(io::Error::other("it is no file")));
+                return Err(unreadable(path)(no_file()));
             }
             states.push(state_of(&metadata));
         }
@@ -116,7 +115,7 @@ fn read(file: &Path) -> Result<String, DefinitionFileError> {
         DefinitionFileError::Wrong { file, line, reason }
     };
     let mut bytes = Vec::new();
-    File::open(file)
+    open(file)
         .and_then(|opened| {
             let mut opened = opened.take(DEFINITION_FILE_BYTES_MAX + 1);
             opened.read_to_end(&mut bytes)
@@ -131,6 +130,26 @@ fn read(file: &Path) -> Result<String, DefinitionFileError> {
         let line = 1 + text.iter().filter(|byte| **byte == b'\n').count();
         wrong(line, "the file is no UTF-8 text".to_owned())
     })
+}
+
+/// Opens the file, and nothing that has taken its name meanwhile: a pipe would be waited for.
+fn open(file: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, NONBLOCK);
+    let opened = options.open(file)?;
+    if !opened.metadata()?.is_file() {
+        return Err(no_file());
+    }
+    Ok(opened)
+}
+
+#[cfg(unix)]
+const NONBLOCK: i32 = rustix::fs::OFlags::NONBLOCK.bits().cast_signed();
+
+fn no_file() -> io::Error {
+    io::Error::other("it is no file")
 }
 
 /// What changes with every writing of a file, and when another file takes its name.
@@ -169,12 +188,19 @@ pub(crate) struct Loaded {
     pub(super) checks: BTreeMap<CheckId, (PathBuf, Check)>,
     /// Of the files as they were before they were read.
     pub(super) mark: Option<Mark>,
+    /// Every check, those of services too, with its file.
+    check_files: BTreeMap<CheckId, PathBuf>,
 }
 
 impl Loaded {
     /// What the files of `dir` define, see [`Files`].
     pub(crate) fn read(dir: Option<&Path>, programs: bool) -> Result<Self, DefinitionFileError> {
         Files::find(dir)?.read(programs)
+    }
+
+    /// Whether the check is defined, by itself or by a service.
+    pub(super) fn defines_check(&self, id: &CheckId) -> bool {
+        self.check_files.contains_key(id)
     }
 
     /// Takes what one file defines, or says on which line it is wrong, and how.
@@ -197,8 +223,10 @@ impl Loaded {
         for service in read.services {
             let id = service.id.clone();
             for (check, definition) in &service.checks {
-                refuse_program(definition, programs)
-                    .map_err(|e| (line_of(text, check.as_str()), e))?;
+                let line = line_of(text, check.as_str());
+                refuse_program(definition, programs).map_err(|reason| (line, reason))?;
+                self.note_check(check, file)
+                    .map_err(|reason| (line, reason))?;
             }
             if let Some((first, _)) = self.services.get(&id) {
                 return Err((
@@ -211,12 +239,20 @@ impl Loaded {
         for (id, check) in read.checks {
             let line = line_of(text, id.as_str());
             refuse_program(&check, programs).map_err(|reason| (line, reason))?;
-            if let Some((first, _)) = self.checks.get(&id) {
-                return Err((line, twice("check", id.as_str(), first)));
-            }
+            self.note_check(&id, file)
+                .map_err(|reason| (line, reason))?;
             self.checks.insert(id, (file.to_owned(), check));
         }
         Ok(())
+    }
+}
+
+impl Loaded {
+    fn note_check(&mut self, id: &CheckId, file: &Path) -> Result<(), String> {
+        match self.check_files.insert(id.clone(), file.to_owned()) {
+            Some(first) => Err(twice("check", id.as_str(), &first)),
+            None => Ok(()),
+        }
     }
 }
 

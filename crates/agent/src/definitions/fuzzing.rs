@@ -22,7 +22,7 @@ pub fn read(format: &str, text: &str) -> Result<Vec<Command>, (usize, String)> {
     let mut loaded = Loaded::default();
     loaded.add(&file, text, true)?;
     let services = loaded.services.into_values().map(|(_, service)| {
-        hash_of(&(&service.instance, &service.checks)).expect("a definition has a hash");
+        hash_of(&(&service.instance, &service.checks));
         Command::RegisterService(Registration {
             id: service.id,
             instance: Box::new(service.instance),
@@ -31,7 +31,7 @@ pub fn read(format: &str, text: &str) -> Result<Vec<Command>, (usize, String)> {
         })
     });
     let checks = loaded.checks.into_iter().map(|(id, (_, check))| {
-        hash_of(&check).expect("a definition has a hash");
+        hash_of(&check);
         let check = Box::new(check);
         Command::RegisterCheck { id, check }
     });

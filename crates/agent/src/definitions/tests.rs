@@ -2,8 +2,10 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 use tidings_checks::Setup;
-use tidings_types::{CheckKind, Command, Outcome, Refusal, Registration};
-use tidings_view::commands;
+use tidings_types::{
+    CheckId, CheckKind, Command, NodeId, NodeName, Outcome, Refusal, Registration, ServiceId,
+};
+use tidings_view::{ViewSettings, channel, commands};
 use tokio::{task::JoinHandle, time::sleep};
 
 use super::*;
@@ -133,13 +135,15 @@ fn what_is_wrong_is_said_in_few_words_however_long_the_file_is() {
     }
 }
 
-/// Two directories, and a node that says yes to every command and passes it on, unless it is busy.
+/// Two directories, and a node that says yes to every command and passes its name on, unless it is busy or
+/// refuses the id.
 struct Ground {
     dir: TempDir,
     data: TempDir,
     commands: Commands,
-    told: mpsc::UnboundedReceiver<Command>,
+    told: mpsc::UnboundedReceiver<String>,
     busy: Arc<AtomicU64>,
+    refused: Arc<Mutex<Vec<&'static str>>>,
     following: JoinHandle<()>,
 }
 
@@ -148,7 +152,8 @@ impl Ground {
         let (commands, mut requests) = commands(16);
         let (tell, told) = mpsc::unbounded_channel();
         let busy = Arc::new(AtomicU64::new(0));
-        let left = Arc::clone(&busy);
+        let refused = Arc::<Mutex<Vec<&'static str>>>::default();
+        let (left, refuses) = (Arc::clone(&busy), Arc::clone(&refused));
         tokio::spawn(async move {
             while let Some(request) = requests.recv().await {
                 let is_busy = left.fetch_update(Relaxed, Relaxed, |n| n.checked_sub(1));
@@ -156,7 +161,13 @@ impl Ground {
                     request.reply.send(Err(Refusal::Busy));
                     continue;
                 }
-                let _ = tell.send(request.command);
+                let told = name(&request.command);
+                if refuses.lock().unwrap().iter().any(|id| *id == &told[1..]) {
+                    let max = 1;
+                    request.reply.send(Err(Refusal::TooManyRecords { max }));
+                    continue;
+                }
+                let _ = tell.send(told);
                 request.reply.send(Ok(Outcome::of(true)));
             }
         });
@@ -166,6 +177,7 @@ impl Ground {
             commands,
             told,
             busy,
+            refused,
             following: tokio::spawn(async {}),
         }
     }
@@ -187,7 +199,14 @@ impl Ground {
             data: Some(self.data.path().into()),
             programs: false,
         };
-        let (files, follower) = follow(place, self.commands.clone(), Arc::new(checks));
+        let name = NodeName::new("one").unwrap();
+        let (_, view) = channel(ViewSettings::new(
+            NodeId::from_bytes([1; 16]),
+            name,
+            "dc1",
+            1,
+        ));
+        let (files, follower) = follow(place, self.commands.clone(), Arc::new(checks), view);
         let loaded = Loaded::read(Some(self.dir.path()), false).unwrap();
         self.following = tokio::spawn(follower.run(loaded));
         files
@@ -195,15 +214,17 @@ impl Ground {
 
     /// What the node was told since it was asked last.
     fn told(&mut self) -> Vec<String> {
-        let told = std::iter::from_fn(|| self.told.try_recv().ok());
-        told.map(|command| match command {
-            Command::RegisterService(Registration { id, .. }) => format!("+{id}"),
-            Command::DeregisterService { id } => format!("-{id}"),
-            Command::RegisterCheck { id, .. } => format!("+{id}"),
-            Command::DeregisterCheck { id } => format!("-{id}"),
-            other => format!("{other:?}"),
-        })
-        .collect()
+        std::iter::from_fn(|| self.told.try_recv().ok()).collect()
+    }
+}
+
+fn name(command: &Command) -> String {
+    match command {
+        Command::RegisterService(Registration { id, .. }) => format!("+{id}"),
+        Command::DeregisterService { id } => format!("-{id}"),
+        Command::RegisterCheck { id, .. } => format!("+{id}"),
+        Command::DeregisterCheck { id } => format!("-{id}"),
+        other => format!("{other:?}"),
     }
 }
 
@@ -262,29 +283,30 @@ async fn files_are_followed_without_a_word() {
     ground.write("db.hcl", &HCL.replace("db-ttl", "db-other"));
     sleep(TAKEN_WITHIN).await;
     assert_eq!(ground.told(), ["+db", "-db-ttl"]);
-    assert_eq!((files.taken(), files.refused()), (3, 0));
+    assert_eq!((files.taken(), files.refused()), (3, None));
     // A mistake keeps every file out until it is mended, and what is in force goes on.
     ground.write("db.hcl", "service {");
     ground.write("more.toml", TOML);
     sleep(TAKEN_WITHIN).await;
     assert_eq!(ground.told(), [""; 0]);
-    assert!(files.refused() > 0);
+    let refused = files.refused().expect("it is refused");
+    assert!(refused.contains("db.hcl:1: "), "{refused}");
     ground.remove("db.hcl");
     sleep(TAKEN_WITHIN).await;
     assert_eq!(ground.told(), ["-db", "+queue-1", "+disk"]);
-    assert_eq!(files.taken(), 4);
+    assert_eq!((files.taken(), files.refused()), (4, None));
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_the_node_does_not_take_is_registered_later() {
     let mut ground = Ground::new();
     ground.write("more.toml", TOML);
-    ground.busy.store(3, Relaxed);
+    ground.busy.store(4, Relaxed);
     let files = ground.start();
     sleep(TAKEN_WITHIN * 2).await;
     assert_eq!(ground.told(), ["+queue-1", "+disk"]);
     assert_eq!(files.taken(), 1);
-    ground.busy.store(1, Relaxed);
+    ground.busy.store(2, Relaxed);
     ground.remove("more.toml");
     let refused = files.reload().await.unwrap_err().to_string();
     assert!(refused.contains("tried again"), "{refused}");
@@ -312,4 +334,106 @@ fn what_is_no_file_of_text_is_refused() {
     let bytes = usize::try_from(DEFINITION_FILE_BYTES_MAX).unwrap() + 1;
     write(dir.path(), "a.json", &" ".repeat(bytes));
     assert!(read().contains("more than 1048576 bytes"), "{}", read());
+}
+
+fn services(ids: &[&str]) -> String {
+    let ids = ids
+        .iter()
+        .map(|id| format!("[[services]]\nname = '{id}'\n"));
+    ids.collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_holds_up_nothing_else_and_takes_nothing_away() {
+    let mut ground = Ground::new();
+    *ground.refused.lock().unwrap() = vec!["b"];
+    ground.write("all.toml", &services(&["a", "b", "c"]));
+    let files = ground.start();
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["+a", "+c"]);
+    let refused = files.refused().expect("b is refused");
+    assert!(refused.contains("b: "), "{refused}");
+    let source = |id: &str| {
+        let id = ServiceId::new(id).unwrap();
+        files.source(Defined::Service(&id))
+    };
+    // Whatever b is, it did not come from a file.
+    assert!(source("a").is_some() && source("b").is_none());
+    ground.write("all.toml", &services(&["c"]));
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["-a"]);
+    assert_eq!((files.refused(), source("a")), (None, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_change_that_was_registered_in_part_is_taken_back() {
+    let mut ground = Ground::new();
+    let other = tempfile::tempdir().unwrap();
+    let aside = other.path().join("old");
+    ground.write("all.toml", "[[services]]\nname = 'a'\nport = 1\n");
+    let files = ground.start();
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["+a"]);
+    // The old file comes back with all its marks, as a release that is rolled back does.
+    let file = ground.dir.path().join("all.toml");
+    fs::rename(&file, &aside).unwrap();
+    *ground.refused.lock().unwrap() = vec!["b"];
+    let changed = "[[services]]\nname = 'a'\nport = 2\n[[services]]\nname = 'b'\n";
+    ground.write("all.toml", changed);
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["+a"]);
+    assert!(files.refused().is_some());
+    fs::rename(&aside, &file).unwrap();
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["+a"]);
+    assert_eq!(files.refused(), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_check_may_move_to_another_service() {
+    let mut ground = Ground::new();
+    let with_check = |holder: &str| {
+        let check = "check = { id = 'cc', ttl = '10s' }\n";
+        let service = |id: &str| {
+            let check = if id == holder { check } else { "" };
+            format!("[[services]]\nname = '{id}'\n{check}")
+        };
+        service("a") + &service("b")
+    };
+    ground.write("all.toml", &with_check("b"));
+    let files = ground.start();
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["+a", "+b"]);
+    for holder in ["a", "b"] {
+        ground.write("all.toml", &(with_check(holder) + "\n"));
+        sleep(TAKEN_WITHIN).await;
+        assert_eq!(ground.told(), ["-cc", "+a", "+b"], "to {holder}");
+        let check = CheckId::new("cc").unwrap();
+        assert!(files.source(Defined::Check(&check)).is_some());
+    }
+    // It comes to stand alone, and goes back.
+    let alone = "[[services]]\nname = 'a'\n[[services]]\nname = 'b'\n\
+                 [[checks]]\nid = 'cc'\nname = 'c'\nttl = '10s'\n";
+    ground.write("all.toml", alone);
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["-cc", "+b", "+cc"]);
+    ground.write("all.toml", &with_check("a"));
+    sleep(TAKEN_WITHIN).await;
+    assert_eq!(ground.told(), ["-cc", "+a"]);
+}
+
+#[test]
+fn a_check_is_defined_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |name: &str| {
+        format!("[[services]]\nname = '{name}'\ncheck = {{ id = 'cc', ttl = '10s' }}\n")
+    };
+    let alone = "[[checks]]\nid = 'cc'\nname = 'c'\nttl = '10s'\n".to_owned();
+    for other in [with("b"), alone] {
+        write(dir.path(), "a.toml", &with("a"));
+        write(dir.path(), "b.toml", &other);
+        let refused = Loaded::read(Some(dir.path()), false).unwrap_err();
+        let refused = refused.to_string();
+        assert!(refused.contains("a.toml already"), "{refused}");
+    }
 }
