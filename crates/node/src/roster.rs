@@ -55,6 +55,8 @@ pub(crate) struct RosterState {
     /// Nodes that may have said something since.
     unread: BTreeSet<NodeId>,
     island: bool,
+    /// How many hosts were missed when that was decided.
+    missed: usize,
     last_loss: Timestamp,
     /// Whether nothing but somebody's word can change it: everybody is alive, and nobody is missed.
     stands: bool,
@@ -121,6 +123,7 @@ impl RosterState {
             words: Arc::default(),
             unread: BTreeSet::new(),
             island: false,
+            missed: 0,
             last_loss: now,
             stands: false,
             shown: None,
@@ -181,14 +184,19 @@ impl RosterState {
         let halvings = u32::try_from(quiet / half_life.as_micros().max(1)).unwrap_or(u32::MAX);
         let decayed = |excess: usize| excess.checked_shr(halvings).unwrap_or(0);
 
-        let counted_on = alive + decayed(expected.saturating_sub(alive));
-        let cut_off = 2 * alive <= counted_on;
+        let missed = expected.saturating_sub(alive);
+        let counted_on = alive + decayed(missed);
+        // A goodbye is no fault: that fewer are left of the living brings back nobody whose fate is
+        // decided. So an island begins only while somebody is lost.
+        let loses = self.island || missed > self.missed || self.any_is_suspect();
+        let cut_off = loses && 2 * alive <= counted_on;
         let lost = self.members.iter().filter(|m| self.is_loss(m, now));
         let lost = self.absent(words, lost.map(|m| m.node)).len();
-        // Who is alone for good must not doubt for ever.
-        let in_doubt = in_doubt && halvings == 0;
+        // Who is alone for good must not doubt for ever, and who expects nobody has nobody to miss.
+        let in_doubt = in_doubt && halvings == 0 && expected > 1;
         let lost_many = decayed(lost) > tolerated_losses(expected);
-        let island = self.has_looked_around(now) && (cut_off || lost_many || in_doubt);
+        let knows = self.has_looked_around(now);
+        let island = knows && (cut_off || lost_many || in_doubt);
 
         self.note_replaced(words);
         for member in &mut self.members {
@@ -203,6 +211,12 @@ impl RosterState {
             }
         }
         self.island = island;
+        self.missed = if knows { missed } else { 0 };
+    }
+
+    fn any_is_suspect(&self) -> bool {
+        let mut members = self.members.iter();
+        members.any(|member| member.status == MemberStatus::Suspect)
     }
 
     /// Whether there was time to meet somebody: every start begins alone.
