@@ -58,7 +58,7 @@ pub(crate) struct Shared<S> {
     pub(crate) places: Places,
     pub(crate) clients: HttpClients,
     /// Whoever reads the system's certificates holds one of these.
-    pub(crate) reading: Semaphore,
+    pub(crate) reading: Arc<Semaphore>,
     pub(crate) counters: Counters,
     pub(crate) setup: Setup,
     /// The programs that somebody asked this agent to run, since its start.
@@ -171,7 +171,7 @@ impl<S: Sink> Checks<S> {
             clock: RunClock::new(),
             places: Places::default(),
             clients: HttpClients::default(),
-            reading: Semaphore::new(READERS),
+            reading: Arc::new(Semaphore::new(READERS)),
             counters: Counters::default(),
             setup,
             programs: Mutex::default(),

@@ -95,14 +95,17 @@ impl<S: Sink> Interval<S> {
         if !is_slow() {
             return make(&shared);
         }
-        let reading = shared.reading.acquire().await;
+        let reading = Arc::clone(&shared.reading).acquire_owned().await;
         if !is_slow() {
             return make(&shared);
         }
-        let sharing = Arc::clone(&shared);
-        let made = tokio::task::spawn_blocking(move || make(&sharing)).await;
-        drop(reading);
-        made.expect("making a probe neither panics nor is cancelled while its task lives")
+        let made = tokio::task::spawn_blocking(move || {
+            // A thread goes on when its check is stopped.
+            let _reading = reading;
+            make(&shared)
+        });
+        made.await
+            .expect("making a probe neither panics nor is cancelled while its task lives")
     }
 
     /// One run; `None` if it failed while this process stood still, which says nothing about the

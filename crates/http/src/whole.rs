@@ -21,6 +21,9 @@ const ANSWERS: usize = 1_024;
 /// Bytes of an answer that is kept; a longer one costs much more to send than to put together.
 const BYTES_MAX: usize = 32 << 10;
 
+/// Instances of an answer that may be short enough.
+const INSTANCES_MAX: usize = BYTES_MAX / 512;
+
 /// What an answer follows from. Read before the answer is made: what changes in between is met again.
 #[derive(Debug)]
 pub(crate) struct Basis {
@@ -32,9 +35,13 @@ pub(crate) struct Basis {
 }
 
 impl Basis {
-    /// Of what is said now of the service called `name`; `None` if there is none.
+    /// Of what is said now of the service called `name`; `None` if there is none, or if it has so many
+    /// instances that its answer is too long to be kept.
     pub(crate) fn of(view: &View, name: &str, passing: bool) -> Option<Self> {
         let service = view.service(name)?;
+        if service.instances.len() > INSTANCES_MAX {
+            return None;
+        }
         let said = service.times_said();
         Some(Self {
             service,
