@@ -126,6 +126,36 @@ fn a_running_agent_joins_and_leaves_on_command() {
 }
 
 #[test]
+fn a_dead_member_is_taken_off_by_its_name() {
+    let name = "a_dead_member_is_taken_off_by_its_name";
+    story(name, Needs::Nothing, |stage| {
+        let mut agents = cluster::start(cluster::specs(stage, 2));
+        agents[1].kill();
+        // Of two, one cannot tell the other's death from a cut.
+        wait::until(
+            "it takes itself for cut off",
+            cluster::ONE_WITHIN * 2,
+            || {
+                let told = ask(&agents[0], &["status"]);
+                ensure(told.out.contains("cut off"), || format!("{told:?}"))
+            },
+        );
+        let told = ask(&agents[0], &["force-leave", "nobody"]);
+        assert_eq!(told.code, FAILED, "{told:?}");
+        // As long as it is only suspected it may answer yet.
+        wait::until("it is taken off", cluster::ONE_WITHIN * 2, || {
+            let told = ask(&agents[0], &["force-leave", agents[1].name()]);
+            ensure(told.code == DONE, || format!("{told:?}"))
+        });
+        wait::until("there is nobody to miss", cluster::ONE_WITHIN, || {
+            let told = ask(&agents[0], &["status"]);
+            ensure(!told.out.contains("cut off"), || format!("{told:?}"))?;
+            agents[0].status()?.ensure_reaches(1, 1)
+        });
+    });
+}
+
+#[test]
 fn a_key_file_keeps_strangers_out() {
     story("a_key_file_keeps_strangers_out", Needs::Nothing, |stage| {
         let keyed = |name: &str, key: &str| {

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf, time::Duration};
 
+use serde_json::json;
 use tidings_tests::{
     agent::Agent,
+    binary::{self, Told},
     cluster,
     figures::Figures,
     stage::{Needs, Stage, story},
@@ -53,7 +55,17 @@ impl Ground {
 
     fn refused(&self) -> u64 {
         let figures = Figures::of(&self.agents[0]).expect("figures are told");
-        figures.count("tidings_definitions_refused_total")
+        figures.count("tidings_definitions_refused")
+    }
+
+    fn doctor(&self) -> Told {
+        let at = self.agents[0].spec().http.to_string();
+        binary::run(&["doctor", "--http", &at])
+    }
+
+    fn has_check(&self) -> Result<(), String> {
+        let checks = self.agents[0].http().json("/v1/health/checks/api")?;
+        ensure(checks[0]["CheckID"] == "api-ttl", || checks.to_string())
     }
 }
 
@@ -79,6 +91,11 @@ fn definition_files_are_followed_while_the_agent_runs() {
         });
         ground.gives("web", &[8080]);
         ground.gives("db", &[]);
+        let told = ground.doctor();
+        assert!(
+            told.code == Some(1) && told.out.contains("web.json:2: "),
+            "{told:?}"
+        );
         let log = ground.agents[0].log();
         let told = log.lines().filter(|line| line.contains(REFUSED));
         let told: Vec<_> = told.collect();
@@ -89,8 +106,35 @@ fn definition_files_are_followed_while_the_agent_runs() {
         ground.write("web.json", r#"{"service": {"name": "web", "port": 81}}"#);
         spans.push(ground.gives("web", &[81]));
         spans.push(ground.gives("db", &[5432]));
+        assert_eq!((ground.refused(), ground.doctor().code), (0, Some(0)));
         fs::remove_file(ground.dir.join("db.hcl")).expect("it is there");
         spans.push(ground.gives("db", &[]));
         spans.report("a definition file is answered by both agents", TAKEN_WITHIN);
+    });
+}
+
+#[test]
+fn a_check_from_a_file_comes_back_with_the_service_that_it_speaks_for() {
+    let name = "a_check_from_a_file_comes_back_with_the_service_that_it_speaks_for";
+    story(name, Needs::Nothing, |stage| {
+        let mut ground = Ground::new(stage);
+        let check =
+            r#"{"check": {"id": "api-ttl", "name": "api", "service_id": "api", "ttl": "1h"}}"#;
+        ground.write("check.json", check);
+        let unregistered = "not all that the definition files say is registered";
+        wait::until("it has nothing to speak for", TAKEN_WITHIN, || {
+            let log = ground.agents[0].log();
+            ensure(log.contains(unregistered), || log)
+        });
+        ground.agents[0].expect_error(unregistered);
+        for _ in 0..2 {
+            let http = ground.agents[0].http();
+            let api = json!({"Name": "api", "Port": 90});
+            let registered = http.accept("/v1/agent/service/register", &api);
+            registered.expect("it is registered");
+            wait::until("the check is there", TAKEN_WITHIN, || ground.has_check());
+            let gone = http.accept("/v1/agent/service/deregister/api", &json!(null));
+            gone.expect("it is deregistered");
+        }
     });
 }

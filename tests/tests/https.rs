@@ -331,7 +331,7 @@ fn a_certificate_that_cannot_be_used_is_told_at_the_start() {
         let words: Vec<_> = words.iter().map(String::as_str).collect();
         let refused = |reason: &str| {
             let told = run(&words);
-            assert_eq!(told.code, Some(1), "{told:?}");
+            assert_eq!(told.code, Some(2), "{told:?}");
             assert!(told.err.contains(reason), "{reason}: {told:?}");
         };
         refused("agent.pem: No such file");

@@ -40,7 +40,7 @@ pub enum StartError {
     #[error("HTTPS cannot be answered: {0}")]
     Certificate(#[from] CertificateError),
     /// The definition files cannot be used.
-    #[error(transparent)]
+    #[error("the definition files cannot be used: {0}")]
     Definitions(#[from] DefinitionFileError),
     /// The data directory cannot be used.
     #[error(transparent)]
@@ -63,6 +63,14 @@ pub enum StartError {
 }
 
 impl StartError {
+    /// Whether a file that the settings name is at fault, rather than the host.
+    pub const fn is_of_settings(&self) -> bool {
+        matches!(
+            self,
+            Self::Certificate(_) | Self::Definitions(_) | Self::ClusterKeys(_)
+        )
+    }
+
     pub(crate) fn of_bind(door: &'static str, addr: SocketAddr, source: io::Error) -> Self {
         if source.kind() == io::ErrorKind::AddrInUse {
             Self::AddressTaken { door, addr }

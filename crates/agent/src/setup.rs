@@ -79,6 +79,7 @@ impl Looking {
             warnings: self.warnings.clone(),
             data: data(self.data_dir.clone()).await,
             open_files: getrlimit(Resource::Nofile).current,
+            definitions_refused: None,
         }
     }
 

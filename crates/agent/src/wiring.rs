@@ -7,11 +7,11 @@ use std::{
     time::SystemTime,
 };
 
-use tidings_checks::{Checks, Setup};
+use tidings_checks::Checks;
 use tidings_dns::{Dns, DnsSettings};
 use tidings_http::{
     AgentInfo, Defined, Hooks, HttpState, KeyringCall, KeyringFuture, Limits, LogTap, Metrics,
-    ReloadFuture, SetupFuture,
+    ReloadFuture, Setup, SetupFuture,
 };
 use tidings_node::{Boot, Config, Node};
 use tidings_types::{CheckId, CheckKind, CheckStatus, Departure, NodeId};
@@ -166,9 +166,9 @@ fn view_settings(settings: &Settings, me: NodeId, first_index: u64) -> ViewSetti
 }
 
 fn start_checks(commands: &Commands, view: &View) -> Arc<Checks<CheckResults>> {
-    let setup = Setup {
+    let setup = tidings_checks::Setup {
         view: Some(view.clone()),
-        ..Setup::default()
+        ..tidings_checks::Setup::default()
     };
     Arc::new(Checks::new(CheckResults(commands.clone()), setup))
 }
@@ -296,7 +296,14 @@ impl Hooks for FrontDoor {
     }
 
     fn setup(&self) -> SetupFuture {
-        Box::pin(self.looking.clone().look())
+        let looking = self.looking.clone();
+        let definitions_refused = self.reload.definitions.refused();
+        Box::pin(async move {
+            Setup {
+                definitions_refused,
+                ..looking.look().await
+            }
+        })
     }
 
     fn log(&self) -> Option<LogTap> {

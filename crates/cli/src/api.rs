@@ -344,6 +344,8 @@ struct Check {
     name: String,
     status: Health,
     output: String,
+    #[serde(default)]
+    notes: String,
 }
 
 /// How well something is; the order is by badness.
@@ -384,7 +386,10 @@ impl ServiceEntry {
             .iter()
             .filter(|check| check.status != Health::Passing)
             .map(|check| {
-                let said = check.output.lines().next().unwrap_or_default();
+                // Maintenance has its reason there.
+                let said = check.output.lines().chain(check.notes.lines());
+                let said = said.filter(|line| !line.trim().is_empty());
+                let said = said.clone().next().unwrap_or("it has said nothing yet");
                 let said: String = said.chars().take(REASON_CHARS).collect();
                 format!("{}: {said}", check.name)
             })

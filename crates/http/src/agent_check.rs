@@ -56,7 +56,7 @@ pub(crate) fn check_source(call: &Call, what: Defined<'_>) -> Result<(), Failure
     };
     Err(Failure::new(
         StatusCode::CONFLICT,
-        format_args!("{what} is defined in {file}; change it there and reload the agent"),
+        format_args!("{what} is defined in {file}; change it there, the agent follows it"),
     ))
 }
 

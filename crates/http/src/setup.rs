@@ -29,6 +29,8 @@ pub struct Setup {
     pub data: Option<DataSetup>,
     /// How many files and connections it may have open; `None` without a limit.
     pub open_files: Option<u64>,
+    /// Why what the definition files say is not what is registered; `None` if it is.
+    pub definitions_refused: Option<String>,
 }
 
 /// A seed, resolved just now.

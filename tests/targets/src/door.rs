@@ -189,6 +189,7 @@ impl Hooks for Silent {
             warnings: Vec::new(),
             data: None,
             open_files: None,
+            definitions_refused: None,
         }))
     }
     fn metrics(&self, _: &mut Metrics) {}

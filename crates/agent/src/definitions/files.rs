@@ -25,7 +25,7 @@ const REASON_CHARS: usize = 1_000;
 #[non_exhaustive]
 pub enum DefinitionFileError {
     /// The directory or a file in it cannot be read.
-    #[error("{}: {source}; give --definition-dir a directory that this agent may read", path.display())]
+    #[error("{}: {source}; let this agent read it, or name another directory with --definition-dir", path.display())]
     Unreadable {
         /// What cannot be read.
         path: PathBuf,
@@ -274,7 +274,7 @@ fn refuse_program(check: &Check, programs: bool) -> Result<(), String> {
         let name = &check.name;
         return Err(format!(
             "the check {name:?} runs a program, which this agent does not do; to enable it, set \
-             enable_local_script_checks"
+             --enable-local-script-checks (enable_local_script_checks in the configuration)"
         ));
     }
     Ok(())

@@ -35,6 +35,12 @@ impl Agent {
         let log = logging::start(options.log_format(), options.log_level())?;
         let settings = Settings::check(options.into()).map_err(usage)?;
         let settings = settings.with_log(log);
-        run::until_stopped(async || Ok(tidings_agent::Agent::start(settings.clone()).await?))
+        run::until_stopped(async || {
+            let started = tidings_agent::Agent::start(settings.clone()).await;
+            started.map_err(|error| match error.is_of_settings() {
+                true => usage(error),
+                false => error.into(),
+            })
+        })
     }
 }

@@ -58,6 +58,7 @@ impl Dev {
                     return Ok(agent);
                 }
                 Err(StartError::AddressTaken { .. }) if moves < MOVES => moves += 1,
+                Err(error) if error.is_of_settings() => return Err(usage(error)),
                 Err(error) => return Err(error.into()),
             }
         }

@@ -6,6 +6,7 @@ mod dev;
 mod doctor;
 mod drain;
 mod explain;
+mod force_leave;
 mod join;
 mod keygen;
 mod keyring;
@@ -64,6 +65,8 @@ enum Command {
     Drain(drain::Drain),
     /// Have a running agent leave its cluster for good and stop.
     Leave(leave::Leave),
+    /// Take a member off that is down and will not come back.
+    ForceLeave(force_leave::ForceLeave),
     /// Print the content of a new key file.
     Keygen(keygen::Keygen),
     /// Show the cluster keys, and replace one while the agents run.
@@ -86,6 +89,7 @@ impl Cli {
             Command::Join(join) => ask(join.run()),
             Command::Drain(drain) => ask(drain.run()),
             Command::Leave(leave) => ask(leave.run()),
+            Command::ForceLeave(force_leave) => ask(force_leave.run()),
             Command::Keygen(keygen) => keygen.run(),
             Command::Keyring(keyring) => ask(keyring.run()),
         }

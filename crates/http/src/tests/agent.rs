@@ -506,8 +506,8 @@ async fn a_reload_that_fails_says_why() {
 #[tokio::test]
 async fn what_a_file_defines_is_not_changed_through_the_api() {
     let ground = Ground::new();
-    let service = "service ID \"filed\" is defined in /etc/tidings/filed.json; change it there and \
-                   reload the agent";
+    let service = "service ID \"filed\" is defined in /etc/tidings/filed.json; change it there, \
+                   the agent follows it";
     let check = service.replace("service ID", "check ID");
     for (path, body, said) in [
         ("/v1/agent/service/register", r#"{"Name":"filed"}"#, service),

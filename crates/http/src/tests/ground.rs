@@ -287,6 +287,7 @@ impl Hooks for Recorder {
             warnings: Vec::new(),
             data: None,
             open_files: None,
+            definitions_refused: None,
         };
         Box::pin(std::future::ready(setup))
     }

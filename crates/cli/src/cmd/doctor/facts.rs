@@ -32,6 +32,7 @@ pub(super) struct Setup {
     pub(super) warnings: Vec<String>,
     pub(super) data: Option<Data>,
     pub(super) open_files: Option<u64>,
+    pub(super) definitions_refused: Option<String>,
 }
 
 /// A seed, as the agent's host resolves it.

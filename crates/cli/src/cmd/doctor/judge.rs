@@ -25,6 +25,7 @@ pub(super) fn findings(facts: &Facts) -> Vec<Finding> {
     findings.push(host::sends(facts));
     findings.extend(host::disk(facts));
     findings.push(host::open_files(facts));
+    findings.push(host::definitions(facts));
     findings.extend(host::settings(facts));
     findings
 }

@@ -49,8 +49,11 @@ pub(super) fn sends(facts: &Facts) -> Finding {
         return finding(
             ABOUT,
             Level::Warning,
-            format!("the system refused {failed} of {} datagrams", failed + sent),
-            "look in the agent's log for the error: mostly a firewall of this host, no route, or a full buffer",
+            format!(
+                "the system refused {failed} of {} datagrams since the agent's start",
+                failed + sent
+            ),
+            "if it still grows, look for a firewall of this host, a missing route or a full buffer; the log names the error at debug",
         );
     }
     ok(
@@ -122,6 +125,20 @@ pub(super) fn open_files(facts: &Facts) -> Finding {
         ),
         Some(limit) => ok(ABOUT, format!("the agent may have {limit} files open")),
         None => ok(ABOUT, "the agent may have any number of files open"),
+    }
+}
+
+/// Whether what the definition files say is registered.
+pub(super) fn definitions(facts: &Facts) -> Finding {
+    const ABOUT: &str = "definitions";
+    match &facts.setup.definitions_refused {
+        Some(reason) => finding(
+            ABOUT,
+            Level::Problem,
+            reason,
+            "mend the files: they are followed, and what they said before goes on until then",
+        ),
+        None => ok(ABOUT, "what the definition files say is registered"),
     }
 }
 
