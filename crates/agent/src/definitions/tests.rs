@@ -8,7 +8,7 @@ use tidings_types::{
 use tidings_view::{ViewSettings, channel, commands};
 use tokio::{task::JoinHandle, time::sleep};
 
-use super::*;
+use super::{follower::LOOK_EVERY, *};
 
 const JSON: &str = r#"{
   "service": {
