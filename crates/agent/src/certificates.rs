@@ -1,6 +1,6 @@
 //! The certificate of the HTTPS port: read from files, and followed while the agent runs.
 //!
-//! Files are read anew on SIGHUP, and whenever they have changed (see [`looks`](crate::looks)). What
+//! Files are read anew on SIGHUP, and whenever they have changed (see `looks`). What
 //! cannot be used is refused as a whole, and what was in force goes on. New connections get the new
 //! certificate, those that there are go on.
 //!

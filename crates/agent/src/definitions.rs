@@ -6,7 +6,7 @@
 //! does not come back with the next restart.
 //!
 //! Files are read at the start, on SIGHUP, and whenever one has come, gone or changed (see
-//! [`looks`](crate::looks)). A file that cannot be used keeps all of them out, and what the files said
+//! `looks`). A file that cannot be used keeps all of them out, and what the files said
 //! before goes on. What the node does not take of files that can be used is tried again, and does not hold
 //! up the rest.
 //!
