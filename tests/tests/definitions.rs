@@ -114,7 +114,10 @@ fn definition_files_are_followed_while_the_agent_runs() {
         ground.write("web.json", r#"{"service": {"name": "web", "port": 81}}"#);
         spans.push(ground.gives("web", &[81]));
         spans.push(ground.gives("db", &[5432]));
-        assert_eq!((ground.refused(), ground.doctor().code), (0, Some(0)));
+        wait::until("nothing is wrong any more", TAKEN_WITHIN, || {
+            ensure(ground.refused() == 0, || "it is still refused".to_owned())
+        });
+        assert_eq!(ground.doctor().code, Some(0));
         fs::remove_file(ground.dir.join("db.hcl")).expect("it is there");
         spans.push(ground.gives("db", &[]));
         spans.report("a definition file is answered by both agents", TAKEN_WITHIN);
