@@ -23,12 +23,15 @@ impl Reload {
     /// Reads all of them, also if some cannot be used. An error is a reason for people; what it speaks
     /// of stays as it was.
     pub(crate) async fn run(self) -> Result<(), String> {
-        let definitions = self.definitions.reload().await;
-        let definitions = definitions.map_err(|error| error.to_string());
-        let certificates = match self.certificates {
-            Some(certificates) => certificates.reload().await,
-            None => Ok(()),
+        let certificates = async {
+            match self.certificates {
+                Some(certificates) => certificates.reload().await,
+                None => Ok(()),
+            }
         };
+        // Beside each other: a directory that does not answer must not hold up a certificate.
+        let (definitions, certificates) = tokio::join!(self.definitions.reload(), certificates);
+        let definitions = definitions.map_err(|error| error.to_string());
         match (definitions, certificates) {
             (Err(one), Err(other)) => Err(format!("{one}; {other}")),
             (definitions, certificates) => definitions.and(certificates),

@@ -118,6 +118,8 @@ impl Registered {
             }
             self.known.checks.remove(id.as_str());
             if let Err(refusal) = self.register_check(file, id, check).await {
+                // The next look tries again, though nothing changes until then.
+                self.looked_at = 0;
                 refused.note(id, &refusal);
             }
         }
