@@ -14,6 +14,7 @@
 //! |---|---|
 //! | `follower` | looks at the files again and again, and takes what is new |
 //! | `files` | the files of a directory, and what they define |
+//! | `hcl` | what a file in HCL says |
 //! | `registered` | what of it the node is told |
 //! | `sources` | which file defines what is registered |
 //! | `known` | what came from files, across restarts |
@@ -22,6 +23,7 @@ mod files;
 mod follower;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
+mod hcl;
 mod known;
 mod registered;
 mod sources;

@@ -5,24 +5,19 @@ use std::{
     fs::{self, File, Metadata},
     io::{self, Read as _},
     path::{Path, PathBuf},
-    sync::mpsc,
-    thread,
-    time::Duration,
 };
 
 use serde_json::Value;
 use tidings_http::{Definitions, ServiceDefinition};
 use tidings_types::{Check, CheckId, ServiceId};
 
+use super::hcl;
 use crate::looks::Mark;
 
 /// Files that one directory may hold.
 pub const DEFINITION_FILES_MAX: usize = 1_000;
 /// Bytes that one of them may have.
 pub const DEFINITION_FILE_BYTES_MAX: u64 = 1 << 20;
-/// How long one file of HCL may take to be understood. The library goes back and forth in some nonsense:
-/// fuzzing found 4 KB that took it 2 s, in a time that grows faster than the text.
-const HCL_WITHIN: Duration = Duration::from_secs(5);
 /// Characters of the reason why a file is wrong.
 const REASON_CHARS: usize = 1_000;
 
@@ -321,53 +316,7 @@ impl Format {
                 let line = 1 + before.filter(|byte| **byte == b'\n').count();
                 (line, error.message().to_owned())
             }),
-            Self::Hcl => {
-                let text = text.to_owned();
-                within(HCL_WITHIN, move || parse_hcl(&text)).unwrap_or_else(|| {
-                    let seconds = HCL_WITHIN.as_secs();
-                    let reason =
-                        format!("its HCL is not understood within {seconds} s; simplify it");
-                    Err((1, reason))
-                })
-            }
+            Self::Hcl => hcl::parse(text),
         }
-    }
-}
-
-fn parse_hcl(text: &str) -> Result<Value, (usize, String)> {
-    hcl::from_str(text).map_err(|error| match error {
-        // Its text would show the line, however long that is.
-        hcl::Error::Parse(error) => (error.location().line(), error.message().to_owned()),
-        error => (1, error.to_string()),
-    })
-}
-
-/// What `work` comes to, unless that takes longer than `limit`: then its thread goes on for nobody. Only
-/// for what nearly always ends at once.
-fn within<T: Send + 'static>(
-    limit: Duration,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    let (tell, told) = mpsc::sync_channel(1);
-    let thread = thread::Builder::new().name("definitions".to_owned());
-    let spawned = thread.spawn(move || {
-        // Nobody may wait any more.
-        let _ = tell.send(work());
-    });
-    spawned.ok()?;
-    told.recv_timeout(limit).ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_takes_too_long_is_not_waited_for() {
-        assert_eq!(within(Duration::from_secs(60), || 1), Some(1));
-        let (end, ended) = mpsc::channel::<()>();
-        let endless = move || ended.recv().is_ok();
-        assert_eq!(within(Duration::from_millis(1), endless), None);
-        drop(end);
     }
 }
