@@ -6,7 +6,7 @@
 
 use serde::Serialize;
 use serde_json::Value;
-use tidings_types::{Conflict, Content, Key, NodeId, Written};
+use tidings_types::{Conflict, Content, Key, Written};
 use tidings_view::{InstanceView, NodeKey, View};
 
 use crate::{
@@ -135,7 +135,7 @@ impl Conflicted {
 impl Told {
     fn of(view: &View, write: &Written) -> Self {
         Self {
-            by: name_of(view, write.by),
+            by: view.name_of_agent(write.by).to_string(),
             by_id: write.by.to_string(),
             at_ms: write.stamp.unix_ms(),
             value: write.body.as_ref().map_or(Value::Null, value),
@@ -146,7 +146,7 @@ impl Told {
 /// What the node is called on which the record stands.
 fn node_of(view: &View, key: &Key) -> String {
     match NodeKey::of(key) {
-        NodeKey::Agent(id) => name_of(view, id),
+        NodeKey::Agent(id) => view.name_of_agent(id).to_string(),
         NodeKey::External(name) => name.to_string(),
     }
 }
@@ -155,11 +155,6 @@ fn node_of(view: &View, key: &Key) -> String {
 fn service_of(conflict: &Conflict) -> Option<&str> {
     let mut writes = [&conflict.winner].into_iter().chain(&conflict.beaten);
     writes.find_map(|write| write.body.as_ref()?.service())
-}
-
-fn name_of(view: &View, node: NodeId) -> String {
-    let found = view.node_by_key(&NodeKey::Agent(node));
-    found.map_or_else(|| node.to_string(), |found| found.facts.name.to_string())
 }
 
 /// A record without the name of its kind, which the key tells.

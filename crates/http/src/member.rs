@@ -51,7 +51,7 @@ impl Member {
         let datacenter = facts.map_or_else(|| view.datacenter(), |facts| &facts.datacenter);
         let build = facts.map_or("", |facts| &facts.build);
         Self {
-            name: facts.map_or_else(|| id.to_string(), |facts| facts.name.to_string()),
+            name: view.name_of_agent(id).to_string(),
             addr: addr.ip().to_string(),
             port: addr.port(),
             // Every agent holds the registry and answers for it, as only Consul's servers do.

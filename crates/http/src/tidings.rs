@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 use tidings_types::Liveness;
-use tidings_view::NodeKey;
 
 use crate::{
     duration::millis,
@@ -15,9 +14,8 @@ pub(crate) fn status(call: &Call) -> Answer {
     let view = call.view();
     let (status, roster, now) = (view.status(), view.roster(), view.now());
     let members = roster.members.iter().map(|(id, member)| {
-        let node = view.node_by_key(&NodeKey::Agent(*id));
         Member {
-            name: node.map_or_else(|| id.to_string(), |node| node.facts.name.to_string()),
+            name: view.name_of_agent(*id).to_string(),
             node_id: id.to_string(),
             address: member.addr.to_string(),
             status: member.status.as_str(),

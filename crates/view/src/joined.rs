@@ -338,10 +338,7 @@ impl NodeFacts {
     /// A node of which only records that stand on it are here.
     pub(crate) fn unknown(key: NodeKey, datacenter: &str) -> Self {
         let (id, name) = match &key {
-            NodeKey::Agent(id) => (
-                id.to_uuid(),
-                NodeName::new(id.to_string()).expect("32 hexadecimal digits are a name"),
-            ),
+            NodeKey::Agent(id) => (id.to_uuid(), nameless(*id)),
             NodeKey::External(name) => (String::new(), name.clone()),
         };
         Self {
@@ -402,6 +399,11 @@ impl NodeFacts {
         };
         *self == other
     }
+}
+
+/// What stands for the name of an agent of which only its id is known.
+pub(crate) fn nameless(agent: NodeId) -> NodeName {
+    NodeName::new(agent.to_string()).expect("32 hexadecimal digits are a name")
 }
 
 /// The tagged addresses that Consul's agents publish for themselves.

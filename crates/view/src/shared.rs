@@ -15,6 +15,9 @@ use crate::{
     watch::Waiters,
 };
 
+/// Names that are remembered of agents that were made to leave.
+pub(crate) const FORMER_NAMES_MAX: usize = 1_024;
+
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) me: NodeId,
@@ -40,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) conflicts: DashMap<Key, Arc<Conflict>, RandomState>,
     /// The last instances that went.
     pub(crate) removed: RemovedByService,
+    /// What the agents were called that were made to leave; at most [`FORMER_NAMES_MAX`].
+    pub(crate) former_names: DashMap<NodeId, NodeName, RandomState>,
     pub(crate) waiters: Waiters,
     /// The driver's clock in microseconds, for ages.
     clock: AtomicU64,
@@ -86,6 +91,7 @@ impl Shared {
             events: ArcSwap::default(),
             conflicts: DashMap::default(),
             removed: RemovedByService::default(),
+            former_names: DashMap::default(),
             waiters: Waiters::default(),
             clock: AtomicU64::new(0),
         }

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::{
     CheckView, EventView, InstanceView, Listed, NodeFacts, NodeKey, Overlay, Removed, Service,
-    Standing, Watch, shared::Shared, slot::Slot, watch,
+    Standing, Watch, joined::nameless, shared::Shared, slot::Slot, watch,
 };
 
 /// The read view. Cheap to clone; every query is answered from this agent's memory.
@@ -187,6 +187,18 @@ impl View {
             node.instances.insert(server.id.clone(), Arc::clone(server));
         }
         Some(Arc::new(node))
+    }
+
+    /// What the agent `id` is called, or was in this run of this agent before it was made to leave; its
+    /// id if that is not known.
+    pub fn name_of_agent(&self, id: NodeId) -> NodeName {
+        let slot = self.shared.nodes.get(&NodeKey::Agent(id));
+        let named = slot.filter(|slot| slot.facts().known || id == self.me());
+        if let Some(slot) = named {
+            return slot.facts().name.clone();
+        }
+        let former = self.shared.former_names.get(&id);
+        former.map_or_else(|| nameless(id), |name| name.clone())
     }
 
     /// This agent's own node with what clients have registered at it; there from the start.

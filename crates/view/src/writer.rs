@@ -17,7 +17,7 @@ use crate::{
     joined::InstanceRecord,
     overlay::Namesake,
     removed::{Removals, Removed},
-    shared::{INDEX_MAX, Shared},
+    shared::{FORMER_NAMES_MAX, INDEX_MAX, Shared},
     slot::{Effect, Slot, Touched},
 };
 
@@ -199,6 +199,7 @@ impl ViewWriter {
         let before = self.name_of(node);
         let after = facts.name.clone();
         if let NodeKey::Agent(id) = node {
+            self.remember_name(*id, facts.known);
             let new = facts.known.then(|| (after.clone(), facts.departure));
             if self.agents.get(id) != new.as_ref() {
                 batch.relay = true;
@@ -480,6 +481,21 @@ impl ViewWriter {
             }
         } else {
             unknown
+        }
+    }
+
+    /// Keeps the name of an agent that is not `known` any more, for those who look for it still.
+    fn remember_name(&self, id: NodeId, known: bool) {
+        let former = &self.shared.former_names;
+        if known {
+            former.remove(&id);
+            return;
+        }
+        let slot = self.shared.nodes.get(&NodeKey::Agent(id));
+        if let Some(slot) = slot.filter(|slot| slot.facts().known)
+            && former.len() < FORMER_NAMES_MAX
+        {
+            former.insert(id, slot.facts().name.clone());
         }
     }
 

@@ -29,8 +29,7 @@ impl Withdrawn {
                 ("moved", text)
             }
             (Some(dot), None) => {
-                let at = view.node_by_key(&NodeKey::Agent(dot.node));
-                let at = at.map_or_else(|| dot.node.to_string(), |at| at.facts.name.to_string());
+                let at = view.name_of_agent(dot.node);
                 let text = format!("deregistered through the catalog at the agent {at}");
                 match removed.node.key {
                     NodeKey::Agent(_) => ("overridden", text),
@@ -45,7 +44,10 @@ impl Withdrawn {
         };
         Self {
             id: id.to_string(),
-            node: removed.node.name.to_string(),
+            node: match removed.node.key {
+                NodeKey::Agent(agent) => view.name_of_agent(agent).to_string(),
+                NodeKey::External(_) => removed.node.name.to_string(),
+            },
             ago_ms: millis(ago),
             code,
             text,

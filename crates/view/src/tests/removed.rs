@@ -80,3 +80,17 @@ fn no_more_are_remembered_than_may_be() {
     let kept = names(&view, "web");
     assert_eq!((kept.len(), kept.first()), (REMOVED_KEPT, Some(&id(1))));
 }
+
+#[test]
+fn an_agent_that_was_made_to_leave_keeps_its_name() {
+    let (mut writer, view) = view();
+    let name = || view.name_of_agent(node_id(2)).to_string();
+    assert_eq!(name(), node_id(2).to_string());
+    writer.apply(Timestamp::ZERO, node(2, "two"));
+    writer.apply(Timestamp::ZERO, gone(Key::Node(node_id(2))));
+    assert_eq!(name(), "two");
+    assert!(view.node("two").is_none());
+
+    writer.apply(Timestamp::ZERO, node(2, "zwei"));
+    assert_eq!(name(), "zwei");
+}
