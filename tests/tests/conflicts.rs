@@ -38,14 +38,14 @@ fn both_values_of_a_conflict_are_told_everywhere_until_it_is_written_again() {
             let [one, two] = [0, 1].map(|at| conflicts(&lab.agents[at]));
             let (one, two) = (one?, two?);
             ensure(one == two, || format!("{one:#} is not {two:#}"))?;
-            ensure(one["Total"] == 1, || format!("not one conflict: {one:#}"))?;
+            ensure(one["total"] == 1, || format!("not one conflict: {one:#}"))?;
             Ok(one)
         });
         tidings_tests::stats::measured(&format!("told everywhere {span:.0?} after the heal"));
-        let conflict = &told["Conflicts"][0];
-        assert_eq!(conflict["Differ"], json!(["port"]), "{told:#}");
-        let said = |write: &Value| (write["By"].clone(), write["Value"]["port"].clone());
-        let mut said = [&conflict["InForce"], &conflict["Beaten"][0]].map(said);
+        let conflict = &told["conflicts"][0];
+        assert_eq!(conflict["differ"], json!(["port"]), "{told:#}");
+        let said = |write: &Value| (write["by"].clone(), write["value"]["port"].clone());
+        let mut said = [&conflict["in_force"], &conflict["beaten"][0]].map(said);
         let served = lab.agents[0].dns().ports("database").expect("it is served");
         assert_eq!(
             json!(served),
@@ -61,7 +61,7 @@ fn both_values_of_a_conflict_are_told_everywhere_until_it_is_written_again() {
         for agent in &lab.agents {
             wait::until("nothing is in conflict any more", WITHIN, || {
                 let told = conflicts(agent)?;
-                ensure(told["Total"] == 0, || format!("{told:#}"))
+                ensure(told["total"] == 0, || format!("{told:#}"))
             });
         }
     });

@@ -18,7 +18,6 @@ use crate::{
 const SHOWN: usize = 1_000;
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
 struct Conflicts {
     total: usize,
     conflicts: Vec<Conflicted>,
@@ -26,13 +25,11 @@ struct Conflicts {
 
 /// One record.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
 pub(crate) struct Conflicted {
     /// What kind of record: node, service, check or tags.
     kind: &'static str,
     node: String,
     /// The instance's or check's id; none for a node.
-    #[serde(rename = "ID")]
     id: Option<String>,
     /// The service, if it is an instance.
     service: Option<String>,
@@ -48,11 +45,9 @@ pub(crate) struct Conflicted {
 
 /// One write.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "PascalCase")]
 struct Told {
     /// The node at which it was written: its name, if that is known.
     by: String,
-    #[serde(rename = "ByID")]
     by_id: String,
     /// Unix milliseconds by its writer's clock.
     at_ms: u64,

@@ -31,18 +31,15 @@ pub(super) struct Conflicts {
 
 /// What the agent tells.
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Told {
     total: usize,
     conflicts: Vec<Conflict>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
 pub(super) struct Conflict {
     kind: String,
     node: String,
-    #[serde(rename = "ID")]
     id: Option<String>,
     service: Option<String>,
     in_force: Write,
@@ -53,10 +50,8 @@ pub(super) struct Conflict {
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
 struct Write {
     by: String,
-    #[serde(rename = "ByID")]
     by_id: String,
     at_ms: u64,
     value: Value,
@@ -167,13 +162,13 @@ mod tests {
 
     #[test]
     fn both_values_are_shown_with_what_differs() {
-        let told = r#"{"Total": 1, "Conflicts": [{
-            "Kind": "service", "Node": "mainframe", "ID": "db", "Service": "db",
-            "InForce": {"By": "one", "ByID": "01", "AtMs": 5, "Value": {"port": 1, "address": "a"}},
-            "Beaten": [
-                {"By": "two", "ByID": "02", "AtMs": 4, "Value": {"port": 2, "address": "a"}},
-                {"By": "three", "ByID": "03", "AtMs": 3, "Value": null}],
-            "BeatenTotal": 3, "Differ": ["port"], "Remedy": "write it again"}]}"#;
+        let told = r#"{"total": 1, "conflicts": [{
+            "kind": "service", "node": "mainframe", "id": "db", "service": "db",
+            "in_force": {"by": "one", "by_id": "01", "at_ms": 5, "value": {"port": 1, "address": "a"}},
+            "beaten": [
+                {"by": "two", "by_id": "02", "at_ms": 4, "value": {"port": 2, "address": "a"}},
+                {"by": "three", "by_id": "03", "at_ms": 3, "value": null}],
+            "beaten_total": 3, "differ": ["port"], "remedy": "write it again"}]}"#;
         let told: Told = serde_json::from_str(told).unwrap();
         let shown = text(&told, false);
         for part in [

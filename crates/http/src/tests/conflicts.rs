@@ -15,7 +15,7 @@ async fn a_conflict_is_told_with_both_values_and_what_differs() {
     ground
         .get("/v1/tidings/conflicts")
         .await
-        .is(200, r#"{"Total":0,"Conflicts":[]}"#);
+        .is(200, r#"{"total":0,"conflicts":[]}"#);
     let external = |address: &str| {
         Content::of(&Body::ExternalNode(ExternalNode {
             id: Text::new(),
@@ -49,18 +49,18 @@ async fn a_conflict_is_told_with_both_values_and_what_differs() {
         .get("/v1/tidings/conflicts?node=Printer")
         .await
         .json();
-    assert_eq!(told["Total"], 1);
-    let told = &told["Conflicts"][0];
+    assert_eq!(told["total"], 1);
+    let told = &told["conflicts"][0];
     assert_eq!(
-        (&told["Kind"], &told["BeatenTotal"]),
+        (&told["kind"], &told["beaten_total"]),
         (&"node".into(), &2.into())
     );
-    assert_eq!(told["InForce"]["By"], "one");
-    assert_eq!(told["InForce"]["Value"]["address"], "192.0.2.8");
-    assert_eq!(told["Beaten"][0]["AtMs"], 5);
-    assert_eq!(told["Beaten"][1]["Value"], serde_json::Value::Null);
-    let differ = told["Differ"].as_array().unwrap();
+    assert_eq!(told["in_force"]["by"], "one");
+    assert_eq!(told["in_force"]["value"]["address"], "192.0.2.8");
+    assert_eq!(told["beaten"][0]["at_ms"], 5);
+    assert_eq!(told["beaten"][1]["value"], serde_json::Value::Null);
+    let differ = told["differ"].as_array().unwrap();
     assert!(differ.contains(&"address".into()), "{told}");
     let none = ground.get("/v1/tidings/conflicts?service=web").await.json();
-    assert_eq!(none["Total"], 0);
+    assert_eq!(none["total"], 0);
 }
