@@ -26,7 +26,10 @@ const REASON_CHARS: usize = 1_000;
 #[non_exhaustive]
 pub enum DefinitionFileError {
     /// The directory or a file in it cannot be read.
-    #[error("{}: {source}; let this agent read it, or name another directory with --definition-dir", path.display())]
+    #[error(
+        "{}: {source}; let this agent read it, or name another directory with --definition-dir",
+        shown(path)
+    )]
     Unreadable {
         /// What cannot be read.
         path: PathBuf,
@@ -34,7 +37,7 @@ pub enum DefinitionFileError {
         source: io::Error,
     },
     /// A file says what cannot be registered.
-    #[error("{}:{line}: {reason}", file.display())]
+    #[error("{}:{line}: {reason}", shown(file))]
     Wrong {
         /// The file.
         file: PathBuf,
@@ -44,7 +47,10 @@ pub enum DefinitionFileError {
         reason: String,
     },
     /// There are more files than an agent reads.
-    #[error("{} holds more than {DEFINITION_FILES_MAX} definition files; put several definitions into one", dir.display())]
+    #[error(
+        "{} holds more than {DEFINITION_FILES_MAX} definition files; put several definitions into one",
+        shown(dir)
+    )]
     TooMany {
         /// The directory.
         dir: PathBuf,
@@ -216,6 +222,8 @@ impl Loaded {
     }
 
     fn take(&mut self, file: &Path, text: &str, programs: bool) -> Result<(), (usize, String)> {
+        // Some editors begin a file with it.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let format = Format::of(file).unwrap_or(Format::Json);
         let read = Definitions::read(format.parse(text)?).map_err(|error| {
             let name = error.name.as_deref().unwrap_or_default();
@@ -257,6 +265,16 @@ impl Loaded {
     }
 }
 
+/// A path on one line, whatever its name has.
+pub(super) fn shown(path: &Path) -> String {
+    let path = path.display().to_string();
+    if path.chars().any(char::is_control) {
+        path.escape_debug().to_string()
+    } else {
+        path
+    }
+}
+
 /// A reason repeats names, and a name in a file may be as long as the file.
 fn shortened(reason: String) -> String {
     match reason.char_indices().nth(REASON_CHARS) {
@@ -266,7 +284,7 @@ fn shortened(reason: String) -> String {
 }
 
 fn twice(what: &str, id: &str, first: &Path) -> String {
-    let first = first.display();
+    let first = shown(first);
     format!("the {what} {id:?} is defined in {first} already; give one of them another id")
 }
 

@@ -13,7 +13,7 @@ use tidings_types::{Check, CheckId, Command, Refusal, Registration, ServiceId};
 use tidings_view::{Commands, View, Watch};
 
 use super::{
-    files::Loaded,
+    files::{Loaded, shown},
     known::{Known, KnownFile, hash_of},
     sources::Sources,
 };
@@ -343,5 +343,5 @@ fn list(f: &mut fmt::Formatter<'_>, of: &[String], between: &str) -> fmt::Result
 }
 
 fn named(id: &str, file: &Path) -> String {
-    format!("{id} ({})", file.display())
+    format!("{id} ({})", shown(file))
 }

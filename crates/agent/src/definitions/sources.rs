@@ -9,6 +9,8 @@ use std::{
 use tidings_http::{Defined, ServiceDefinition};
 use tidings_types::{CheckId, ServiceId};
 
+use super::files::shown;
+
 /// The files of what the node took. Cheap to clone, all clones are one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sources(Arc<Mutex<Files>>);
@@ -28,7 +30,7 @@ impl Sources {
             Defined::Service(id) => files.services.get(id),
             Defined::Check(id) => files.checks.get(id).map(|(file, _)| file),
         };
-        file.map(|file| file.display().to_string())
+        file.map(|file| shown(file))
     }
 
     pub(super) fn set_service(&self, service: &ServiceDefinition, file: &Path) {

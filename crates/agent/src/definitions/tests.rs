@@ -1,4 +1,4 @@
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use tempfile::TempDir;
 use tidings_checks::Setup;
@@ -72,6 +72,29 @@ fn json_hcl_and_toml_say_the_same_things() {
 }
 
 #[test]
+fn the_checks_of_a_service_may_be_written_in_several_ways() {
+    let dir = tempfile::tempdir().unwrap();
+    let check = |id: &str| format!("{{ id = \"{id}\" ttl = \"30s\" }}\n");
+    let [a, b, c] = ["a", "b", "c"].map(check);
+    for (file, checks) in [
+        ("one.hcl", format!("check {a} check {b} checks {c}")),
+        ("two.hcl", format!("check {a} checks = [{b}, {c}]")),
+        ("three.hcl", format!("checks {a} checks {b} checks {c}")),
+    ] {
+        write(
+            dir.path(),
+            file,
+            &format!("\u{feff}service {{ name = \"s\"\n{checks} }}"),
+        );
+        let loaded = Loaded::read(Some(dir.path()), false).unwrap();
+        let (_, service) = loaded.services.values().next().unwrap();
+        let ids: BTreeSet<_> = service.checks.iter().map(|(id, _)| id.as_str()).collect();
+        assert_eq!(ids, BTreeSet::from(["a", "b", "c"]), "{checks}");
+        fs::remove_file(dir.path().join(file)).unwrap();
+    }
+}
+
+#[test]
 fn what_is_wrong_with_a_file_is_said_with_its_line() {
     let script = r#"{"check": {"name": "Script",
   "id": "s", "args": ["true"], "interval": "1s"}}"#;
@@ -123,8 +146,9 @@ fn what_is_wrong_is_said_in_few_words_however_long_the_file_is() {
     let deep = format!("service {{\n  name = {}\n}}\n", "[".repeat(100_000));
     let long = format!("{{\"{}\": 1}}", "é".repeat(100_000));
     for (name, text, said) in [
-        ("a.hcl", deep, "a.hcl:2: invalid nesting depth"),
+        ("a.hcl", deep, "a.hcl:2: nested deeper than 64 levels"),
         ("a.json", long, "a.json:1: \"ééé"),
+        ("a\n.json", "{".to_owned(), "a\\n.json:1: EOF"),
     ] {
         let dir = tempfile::tempdir().unwrap();
         write(dir.path(), name, &text);

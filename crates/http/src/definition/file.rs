@@ -89,16 +89,28 @@ fn block_of(
     let named = |key: &str| block.get(key).and_then(Value::as_str).map(str::to_owned);
     let name = ["id", "ID", "name", "Name"].into_iter().find_map(named);
     if let Value::Object(fields) = &mut block {
-        // HCL makes a list of a repeated `check` block.
-        if fields.get("check").is_some_and(Value::is_array)
-            && let Some(checks) = fields.remove("check")
-        {
-            fields.insert("checks".to_owned(), checks);
-        }
+        list_checks(fields);
     }
     let object = Object::of(block, place);
     let object = object.map_err(|error| wrong(name.clone(), Failure::from(error).text()))?;
     Ok((name, object))
+}
+
+/// HCL makes a list of a repeated `check` block, and none of a single `checks` block.
+fn list_checks(fields: &mut Map<String, Value>) {
+    let mut checks = Vec::new();
+    if fields.get("check").is_some_and(Value::is_array) {
+        checks.extend(fields.remove("check").map(several));
+    }
+    if let Some(listed) = fields.remove("checks") {
+        match listed {
+            Value::Array(_) | Value::Object(_) => checks.push(several(listed)),
+            other => _ = fields.insert("checks".to_owned(), other),
+        }
+    }
+    if !checks.is_empty() {
+        fields.insert("checks".to_owned(), checks.concat().into());
+    }
 }
 
 /// The same without underscores in keys, in which the API ignores case. What stands below `meta`,
