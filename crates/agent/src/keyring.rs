@@ -117,12 +117,9 @@ impl Keyring {
         }
     }
 
-    /// What people call `node`; the start of its id until its record is here.
+    /// What people call `node`; its id until its record is here.
     fn name(&self, node: NodeId) -> String {
-        let known = self.0.view.node_by_key(&tidings_view::NodeKey::Agent(node));
-        known
-            .filter(|known| known.facts.known)
-            .map_or_else(|| format!("{node:?}"), |known| known.facts.name.to_string())
+        self.0.view.name_of_agent(node).to_string()
     }
 
     fn lock(&self) -> MutexGuard<'_, Keys> {

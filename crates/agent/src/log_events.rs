@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use tidings_node::Event;
 use tidings_types::{MemberStatus, NodeId, Timestamp};
-use tidings_view::{NodeKey, View};
+use tidings_view::View;
 
 /// Lines of one span, at most: a peer that misbehaves must not fill the disk with them.
 const LINES: u32 = 50;
@@ -230,9 +230,7 @@ fn log_member(node: NodeId, status: MemberStatus, view: &View) {
 /// What people call `node`; its id until its record is here, and whole: it may be all that is ever
 /// known of a member that means ill.
 fn name(node: NodeId, view: &View) -> String {
-    view.node_by_key(&NodeKey::Agent(node))
-        .filter(|known| known.facts.known)
-        .map_or_else(|| node.to_string(), |known| known.facts.name.to_string())
+    view.name_of_agent(node).to_string()
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use tidings_types::{Command, TextMap};
 use crate::{
     failure::Failure,
     filtering::Filtering,
-    member::{MEMBER, Member},
+    member::{self, MEMBER, Member},
     reply::{self, Answer},
     request::Call,
     status,
@@ -181,15 +181,7 @@ pub(crate) async fn reload(call: Call) -> Answer {
 /// `PUT /v1/agent/force-leave/:node`
 pub(crate) async fn force_leave(call: Call) -> Answer {
     call.check_scope()?;
-    let view = call.view();
-    let found = view.node(&call.rest);
-    let node = found
-        .and_then(|found| found.facts.key.agent())
-        .or_else(|| call.rest.parse().ok())
-        .ok_or_else(|| {
-            let name = &call.rest;
-            Failure::semantic(format_args!("agent: No node found with name '{name}'"))
-        })?;
+    let node = member::to_leave(call.view(), &call.rest)?;
     let command = Command::ForceLeave { node };
     call.state.commands().send(command).await?;
     Ok(reply::empty())

@@ -2,10 +2,13 @@
 
 use std::{cmp::Ordering, collections::BTreeMap, net::SocketAddr};
 
+use axum::http::StatusCode;
 use serde::Serialize;
 use tidings_filter::{Entries, Record, Shape, Value};
 use tidings_types::{MemberStatus, NodeId, RosterEntry};
 use tidings_view::{NodeKey, View};
+
+use crate::failure::Failure;
 
 /// One member, as serf would show it.
 #[derive(Debug, Serialize)]
@@ -74,6 +77,48 @@ impl Member {
         }
     }
 }
+
+/// The member that shall be made to leave: `word` is its name, its id, or how its id begins. Of several
+/// that bear the name it is the one that does not answer, a host's former self, say.
+pub(crate) fn to_leave(view: &View, word: &str) -> Result<NodeId, Failure> {
+    if let Ok(id) = word.parse() {
+        return Ok(id);
+    }
+    let roster = view.roster();
+    let answers = |id: &NodeId| {
+        let member = roster.members.get(id);
+        *id == view.me() || member.is_some_and(|member| member.status.is_reachable())
+    };
+    let mut found = view.agents_named(word);
+    if found.is_empty() && word.len() >= ID_DIGITS_MIN {
+        let members = roster.members.keys().copied();
+        let begins = |id: &NodeId| id.to_string().starts_with(&word.to_ascii_lowercase());
+        found = members.filter(begins).collect();
+    }
+    if found.len() > 1 {
+        found.retain(|id| !answers(id));
+    }
+    match found[..] {
+        [id] => Ok(id),
+        [] if !view.agents_named(word).is_empty() => Err(Failure::new(
+            StatusCode::CONFLICT,
+            format_args!("all members named {word:?} are alive"),
+        )),
+        [] => Err(Failure::semantic(format_args!(
+            "agent: No node found with name '{word}'"
+        ))),
+        _ => Err(Failure::new(
+            StatusCode::CONFLICT,
+            format_args!(
+                "{} members named {word:?} are down; give the id of one",
+                found.len()
+            ),
+        )),
+    }
+}
+
+/// Digits of an id that are enough to tell a member.
+const ID_DIGITS_MIN: usize = 8;
 
 /// What a filter can select from a member.
 pub(crate) const MEMBER: Shape = Shape::Record(&[

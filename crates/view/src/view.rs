@@ -179,6 +179,13 @@ impl View {
             .flatten()
     }
 
+    /// The nodes with an agent that are called `name`, in whatever case.
+    pub fn agents_named(&self, name: &str) -> Vec<NodeId> {
+        let bearers = self.shared.names.get(&name.to_ascii_lowercase());
+        let bearers = bearers.map_or_else(Vec::new, |entry| entry.value().clone());
+        bearers.iter().filter_map(NodeKey::agent).collect()
+    }
+
     /// What stands on `key`, whatever its liveness.
     pub fn node_by_key(&self, key: &NodeKey) -> Option<Arc<NodeView>> {
         let slot = self.shared.nodes.get(key)?;
@@ -192,9 +199,7 @@ impl View {
     /// What the agent `id` is called, or was in this run of this agent before it was made to leave; its
     /// id if that is not known.
     pub fn name_of_agent(&self, id: NodeId) -> NodeName {
-        let slot = self.shared.nodes.get(&NodeKey::Agent(id));
-        let named = slot.filter(|slot| slot.facts().known || id == self.me());
-        if let Some(slot) = named {
+        if let Some(slot) = self.shared.nodes.get(&NodeKey::Agent(id)) {
             return slot.facts().name.clone();
         }
         let former = self.shared.former_names.get(&id);

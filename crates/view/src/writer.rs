@@ -1,7 +1,7 @@
 //! Applies updates, numbers the changes, wakes who waits for them.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -68,6 +68,7 @@ pub fn channel(settings: ViewSettings) -> (ViewWriter, View) {
         absent_max: absent_services,
         events: Events::default(),
         removals: Removals::default(),
+        former: VecDeque::new(),
     };
     let own = NodeKey::Agent(me);
     writer.name_node(&own, None, Some(shared.my_name.as_str()));
@@ -86,6 +87,8 @@ pub struct ViewWriter {
     absent_max: usize,
     events: Events,
     removals: Removals,
+    /// Whose names are remembered, oldest first.
+    former: VecDeque<NodeId>,
 }
 
 impl ViewWriter {
@@ -187,6 +190,9 @@ impl ViewWriter {
     }
 
     fn node(&mut self, batch: &mut Batch, node: &NodeKey, body: Option<Content>, origin: Origin) {
+        if let NodeKey::Agent(id) = node {
+            self.remember_name(*id, body.is_none());
+        }
         let facts = match (node, body.as_ref().map(Content::body)) {
             (NodeKey::Agent(id), Some(Body::Node(record))) => {
                 NodeFacts::of_agent(*id, &record, origin)
@@ -199,7 +205,6 @@ impl ViewWriter {
         let before = self.name_of(node);
         let after = facts.name.clone();
         if let NodeKey::Agent(id) = node {
-            self.remember_name(*id, facts.known);
             let new = facts.known.then(|| (after.clone(), facts.departure));
             if self.agents.get(id) != new.as_ref() {
                 batch.relay = true;
@@ -473,29 +478,35 @@ impl ViewWriter {
     }
 
     fn unknown_node(&self, node: &NodeKey) -> NodeFacts {
-        let unknown = NodeFacts::unknown(node.clone(), &self.shared.datacenter);
-        if *node == NodeKey::Agent(self.shared.me) {
-            NodeFacts {
-                name: self.shared.my_name.clone(),
-                ..unknown
+        let mut unknown = NodeFacts::unknown(node.clone(), &self.shared.datacenter);
+        match node {
+            NodeKey::Agent(id) if *id == self.shared.me => {
+                unknown.name = self.shared.my_name.clone();
             }
-        } else {
-            unknown
+            NodeKey::Agent(id) => {
+                let former = self.shared.former_names.get(id);
+                unknown.name = former.map_or(unknown.name, |name| name.clone());
+            }
+            NodeKey::External(_) => {}
         }
+        unknown
     }
 
-    /// Keeps the name of an agent that is not `known` any more, for those who look for it still.
-    fn remember_name(&self, id: NodeId, known: bool) {
+    /// Keeps the name of an agent whose record goes, for those who look for it still.
+    fn remember_name(&mut self, id: NodeId, goes: bool) {
         let former = &self.shared.former_names;
-        if known {
-            former.remove(&id);
-            return;
+        if !goes {
+            if former.remove(&id).is_some() {
+                self.former.retain(|kept| *kept != id);
+            }
+        } else if let Some((name, _)) = self.agents.get(&id) {
+            former.insert(id, name.clone());
+            self.former.push_back(id);
         }
-        let slot = self.shared.nodes.get(&NodeKey::Agent(id));
-        if let Some(slot) = slot.filter(|slot| slot.facts().known)
-            && former.len() < FORMER_NAMES_MAX
-        {
-            former.insert(id, slot.facts().name.clone());
+        while self.former.len() > FORMER_NAMES_MAX {
+            if let Some(oldest) = self.former.pop_front() {
+                former.remove(&oldest);
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use crate::output;
 /// alive and is only cut off stays: it says so itself when it is back.
 #[derive(Debug, Args)]
 pub(super) struct ForceLeave {
-    /// The member's node name, or its id.
+    /// The member's node name, its id, or how its id begins. Of several of one name that which is down.
     node: String,
     #[command(flatten)]
     asking: Asking,

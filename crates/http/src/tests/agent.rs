@@ -1,8 +1,8 @@
 //! `/v1/agent/...`
 
-use tidings_types::Refusal;
+use tidings_types::{Liveness, MemberStatus, Refusal};
 
-use super::ground::Ground;
+use super::ground::{Ground, node_id, node_record};
 
 const WEB: &str = r#"{"Name":"web","ID":"web-1","Tags":["v1","a"],"Address":"10.1.1.1","Port":8080,
     "Meta":{"env":"qa"},"Check":{"TTL":"10s"}}"#;
@@ -444,6 +444,46 @@ async fn the_agent_tells_of_itself_and_its_cluster() {
         "0.1.0"
     );
     assert_eq!(ground.get("/v1/agent/host").await.status, 200);
+}
+
+#[tokio::test]
+async fn of_several_members_of_one_name_the_dead_one_is_made_to_leave() {
+    let ground = Ground::new();
+    ground.two_more();
+    ground
+        .node()
+        .write([node_record(8, "two"), node_record(9, "two")]);
+    let members = |dead: &[u8]| {
+        let members = [1, 2, 3, 8, 9].map(|n| match dead.contains(&n) {
+            true => (n, MemberStatus::Down, Liveness::Hidden),
+            false => (n, MemberStatus::Alive, Liveness::Live),
+        });
+        ground.members(&members);
+    };
+    let leave = async |word: &str| {
+        let path = format!("/v1/agent/force-leave/{word}");
+        ground.put(&path, "").await
+    };
+    members(&[]);
+    let refused = "all members named \"two\" are alive";
+    leave("two").await.is(409, refused);
+    members(&[8, 9]);
+    let refused = "2 members named \"two\" are down; give the id of one";
+    leave("two").await.is(409, refused);
+    // The node knows the ninth no more, and says so.
+    members(&[9]);
+    let id = node_id(9).to_string();
+    for word in ["Two", &id, &id[..8]] {
+        let told = leave(word).await;
+        assert!(
+            told.status != 200 && told.body.contains(&id),
+            "{}",
+            told.body
+        );
+    }
+    let short = &id[..7];
+    let refused = format!("agent: No node found with name '{short}'");
+    leave(short).await.is(500, &refused);
 }
 
 #[tokio::test]

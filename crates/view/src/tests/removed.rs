@@ -90,6 +90,16 @@ fn an_agent_that_was_made_to_leave_keeps_its_name() {
     writer.apply(Timestamp::ZERO, gone(Key::Node(node_id(2))));
     assert_eq!(name(), "two");
     assert!(view.node("two").is_none());
+    // What it leaves behind is shown on a node of that name.
+    writer.apply(Timestamp::ZERO, registered(2, "web", 80));
+    assert_eq!(
+        view.service("web").unwrap().instances[0]
+            .node()
+            .name
+            .as_str(),
+        "two"
+    );
+    assert_eq!(view.agents_named("TWO"), [node_id(2)]);
 
     writer.apply(Timestamp::ZERO, node(2, "zwei"));
     assert_eq!(name(), "zwei");

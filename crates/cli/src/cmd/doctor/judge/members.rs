@@ -54,7 +54,7 @@ pub(super) fn reachable(facts: &Facts) -> Finding {
         Level::Warning,
         format!("down: {}", away.join("; ")),
         "start the agents there again; one that is gone for good is forgotten after three days, or at once by \
-         PUT /v1/agent/force-leave/NAME",
+         `tidings force-leave NAME`",
     )
 }
 
