@@ -432,6 +432,13 @@ fn one_fact_moves_exactly_the_indexes_that_it_concerns() {
     assert_eq!(tables()[..2], before[..2]);
     assert!(tables()[2] > before[2]);
     assert_eq!(any(), index("db"));
+
+    // An instance is in the list of checks only where it has some.
+    let checks = tables()[2];
+    writer.apply(at(2), registered(2, "other", 1));
+    assert_eq!(tables()[2], checks);
+    writer.apply(at(2), registered(2, "db", 24));
+    assert!(tables()[2] > checks);
 }
 
 #[test]

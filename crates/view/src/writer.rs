@@ -214,7 +214,12 @@ impl ViewWriter {
                 };
             }
         }
-        let touched = self.change(node, |slot| slot.put_facts(facts));
+        // An agent has a check of itself.
+        let mut has_checks = node.agent().is_some();
+        let touched = self.change(node, |slot| {
+            has_checks |= !slot.checks.is_empty();
+            slot.put_facts(facts)
+        });
         self.name_node(
             node,
             before.as_ref().map(NodeName::as_str),
@@ -225,7 +230,7 @@ impl ViewWriter {
             // The lists of services and of checks tell of the node too, and can be asked for the
             // nodes with some metadata only.
             batch.service_table |= !touched.instances.is_empty();
-            batch.check_table = true;
+            batch.check_table |= has_checks;
         }
         batch.touch(node, touched);
     }
@@ -241,14 +246,18 @@ impl ViewWriter {
         let stays = record
             .as_ref()
             .map(|record| ServiceName::fold(record.service()));
-        let mut before = None;
+        let (mut before, mut after) = (None, None);
         let touched = self.change(node, |slot| {
             before = slot.instances.get(id).cloned();
-            slot.put_instance(id, record, origin)
+            let touched = slot.put_instance(id, record, origin);
+            after = slot.instances.get(id).cloned();
+            touched
         });
         let moved = touched.effect == Effect::Moved;
         batch.service_table |= moved;
-        batch.check_table |= moved;
+        // Checks are listed with the service and the tags of their instance; most have a few or none.
+        let mut either = before.iter().chain(&after);
+        batch.check_table |= moved && either.any(|view| !view.checks().is_empty());
         batch.touch(node, touched);
         let before = before.map(|before| (ServiceName::fold(before.service()), before));
         if let Some((service, before)) =
