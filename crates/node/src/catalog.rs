@@ -131,12 +131,21 @@ impl Node {
         Ok(changed)
     }
 
-    /// Removes a node with all that it has. An agent that is alive owns its record.
+    /// Removes a node with all that it has. An agent that is alive owns its record: what somebody put
+    /// beside it under its name, while it was down, say, is removed alone.
     fn deregister_node(&mut self, node: &NodeName, agents: &[NodeId]) -> Result<bool, Refusal> {
         if agents.iter().any(|&agent| self.is_alive(agent)) {
-            return Err(Refusal::NodeAlive {
-                name: node.to_string(),
-            });
+            let beside = self.external_of(node);
+            if beside.iter().all(|key| self.live(key).is_none()) {
+                return Err(Refusal::NodeAlive {
+                    name: node.to_string(),
+                });
+            }
+            let mut changed = false;
+            for key in beside {
+                changed |= self.bury(key)?;
+            }
+            return Ok(changed);
         }
         let owned = agents
             .iter()
@@ -146,15 +155,22 @@ impl Node {
         for key in owned {
             changed |= self.remove_owned(&key)?;
         }
-        let external = self.registry.shared_keys().filter(|key| match key {
-            Key::Tags(agent, _) => agents.contains(agent),
-            key => external_node(key) == Some(node),
-        });
-        let external: Vec<Key> = external.cloned().collect();
-        for key in external {
+        let shared = self.registry.shared_keys();
+        let tags =
+            shared.filter(|key| matches!(key, Key::Tags(agent, _) if agents.contains(agent)));
+        let mut shared: Vec<Key> = tags.cloned().collect();
+        shared.extend(self.external_of(node));
+        for key in shared {
             changed |= self.bury(key)?;
         }
         Ok(changed)
+    }
+
+    /// Whatever stands under the name of a node without an agent.
+    fn external_of(&self, node: &NodeName) -> Vec<Key> {
+        let shared = self.registry.shared_keys();
+        let of_node = shared.filter(|key| external_node(key) == Some(node));
+        of_node.cloned().collect()
     }
 
     /// Takes a check off the list of its instance, if both are this node's. An instance of another

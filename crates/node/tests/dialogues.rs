@@ -474,6 +474,37 @@ fn a_live_nodes_record_cannot_be_overridden_and_a_dead_ones_can() {
 }
 
 #[test]
+fn what_stands_beside_a_live_agent_under_its_name_can_be_removed() {
+    let mut world = World::cluster(4);
+    let disk = own_feed(&world, 4);
+    world.stop(4);
+    world.until("down", |w| {
+        w.peers[&1].roster.members[&id(4)].status == MemberStatus::Down
+    });
+    let mut beside = external(1);
+    if let Command::RegisterExternal { node, .. } = &mut beside {
+        *node = name(4);
+    }
+    assert!(matches!(world.command(1, beside), Some(Ok(outcome)) if outcome.changed));
+    world.start(4, Some(disk));
+    world.until("agreed", World::agree);
+    let node = || Command::DeregisterCatalog {
+        node: name(4),
+        service: None,
+        check: None,
+    };
+    assert!(matches!(world.command(2, node()), Some(Ok(outcome)) if outcome.changed));
+    world.until("agreed", World::agree);
+    let records = &world.peers[&3].records;
+    assert!(!records.contains_key(&Key::ExternalNode(name(4))));
+    assert!(records.contains_key(&Key::Node(id(4))));
+    assert!(matches!(
+        world.command(1, node()),
+        Some(Err(Refusal::NodeAlive { .. }))
+    ));
+}
+
+#[test]
 fn force_leave_takes_a_dead_member_out_until_it_returns() {
     let mut world = World::cluster(4);
     world.command(4, register(80));
