@@ -9,7 +9,7 @@ use std::{
 
 use rustix::process::{Resource, getrlimit};
 use tidings_http::{DataSetup, SeedAnswer, SeedAnswerKind, SeedSetup, Setup};
-use tidings_view::{NodeKey, View};
+use tidings_view::View;
 use tokio::{
     sync::Semaphore,
     task::{JoinSet, spawn_blocking},
@@ -103,16 +103,23 @@ impl Looking {
         }
     }
 
-    /// Who is at the addresses at which no reachable member is: each is asked once.
+    /// Who is at the addresses at which no reachable member is.
     async fn knock_at_strangers(&self, seeds: &[Resolved]) -> BTreeMap<SocketAddr, SeedAnswer> {
         let found = seeds.iter().filter_map(|(_, found, _)| found.as_ref().ok());
         let strange = found.flatten().copied();
-        let strange: BTreeSet<SocketAddr> = strange
-            .filter(|&addr| self.members_at(&[addr]).is_empty())
-            .collect();
+        let strange = strange.filter(|&addr| self.members_at(&[addr]).is_empty());
+        let strange = strange.collect();
+        self.knock(strange).await
+    }
+
+    /// Who is at these addresses: each is asked once.
+    pub(crate) async fn knock(
+        &self,
+        addresses: BTreeSet<SocketAddr>,
+    ) -> BTreeMap<SocketAddr, SeedAnswer> {
         let mut knocking = JoinSet::new();
         let mut answers = BTreeMap::new();
-        for (place, address) in strange.into_iter().enumerate() {
+        for (place, address) in addresses.into_iter().enumerate() {
             if place >= KNOCKS {
                 let (answer, detail) = (SeedAnswerKind::NotAsked, String::new());
                 let answer = SeedAnswer {
@@ -173,11 +180,9 @@ impl Looking {
             .members
             .iter()
             .filter(|(_, member)| member.status.is_reachable() && addresses.contains(&member.addr));
-        let named = there.map(|(id, _)| {
-            let node = self.view.node_by_key(&NodeKey::Agent(*id));
-            node.map_or_else(|| id.to_string(), |node| node.facts.name.to_string())
-        });
-        named.collect()
+        there
+            .map(|(id, _)| self.view.name_of_agent(*id).to_string())
+            .collect()
     }
 }
 

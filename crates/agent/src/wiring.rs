@@ -10,8 +10,8 @@ use std::{
 use tidings_checks::Checks;
 use tidings_dns::{Dns, DnsSettings};
 use tidings_http::{
-    AgentInfo, Defined, Hooks, HttpState, KeyringCall, KeyringFuture, Limits, LogTap, Metrics,
-    ReloadFuture, Setup, SetupFuture,
+    AgentInfo, Defined, Hooks, HttpState, KeyringCall, KeyringFuture, KnockFuture, Limits, LogTap,
+    Metrics, ReloadFuture, Setup, SetupFuture,
 };
 use tidings_node::{Boot, Config, Node};
 use tidings_types::{CheckId, CheckKind, CheckStatus, Departure, NodeId};
@@ -303,6 +303,14 @@ impl Hooks for FrontDoor {
                 definitions_refused,
                 ..looking.look().await
             }
+        })
+    }
+
+    fn knock(&self, addresses: Vec<SocketAddr>) -> KnockFuture {
+        let looking = self.looking.clone();
+        Box::pin(async move {
+            let answers = looking.knock(addresses.into_iter().collect()).await;
+            answers.into_values().collect()
         })
     }
 

@@ -10,6 +10,7 @@ use serde::Serialize;
 use tidings_types::{Command, TextMap};
 
 use crate::{
+    SeedAnswer, SeedAnswerKind,
     failure::Failure,
     filtering::Filtering,
     member::{self, MEMBER, Member},
@@ -145,8 +146,47 @@ pub(crate) async fn join(call: Call) -> Answer {
     let addrs = resolve(text, port)
         .await
         .map_err(|error| Failure::semantic(format_args!("{text} cannot be resolved: {error}")))?;
-    call.state.commands().send(Command::Join { addrs }).await?;
-    Ok(reply::empty())
+    let command = Command::Join {
+        addrs: addrs.clone(),
+    };
+    call.state.commands().send(command).await?;
+    // Whoever asks wants to be told whether somebody is there, and the node does not wait for that.
+    let answers = call.state.hooks().knock(addrs).await;
+    let is_ours = |answer: &SeedAnswer| {
+        matches!(
+            answer.answer,
+            SeedAnswerKind::Member | SeedAnswerKind::Myself
+        )
+    };
+    if answers.iter().any(is_ours) {
+        return Ok(reply::empty());
+    }
+    let told: Vec<String> = answers.iter().map(stranger).collect();
+    Err(Failure::semantic(format_args!(
+        "agent: no agent of this cluster answers at {text}: {}",
+        told.join("; ")
+    )))
+}
+
+/// Who is at an address where no agent of this cluster is, and what to do.
+fn stranger(answer: &SeedAnswer) -> String {
+    let words = match answer.answer {
+        SeedAnswerKind::Myself | SeedAnswerKind::Member => "an agent of this cluster",
+        SeedAnswerKind::OtherKey => "an agent under another cluster key; give both the same",
+        SeedAnswerKind::OtherCluster => "an agent of another cluster",
+        SeedAnswerKind::Busy => "it has no time now; try again",
+        SeedAnswerKind::NotAsked => "not asked; give fewer addresses",
+        SeedAnswerKind::Strange | SeedAnswerKind::Silent => {
+            "nobody; see that its agent runs and that UDP passes to its gossip port"
+        }
+    };
+    let SeedAnswer {
+        address, detail, ..
+    } = answer;
+    match detail.as_str() {
+        "" => format!("{address}: {words}"),
+        detail => format!("{address}: {words} ({detail})"),
+    }
 }
 
 /// The addresses of `HOST:PORT`, or of `HOST` with the port `default_port`.

@@ -91,6 +91,8 @@ pub use metrics::Metrics;
 pub use monitor::{LogLine, LogTap};
 pub use routes::router;
 pub use server::{serve, serve_tls};
-pub use setup::{DataSetup, SeedAnswer, SeedAnswerKind, SeedSetup, Setup, SetupFuture};
+pub use setup::{
+    DataSetup, KnockFuture, SeedAnswer, SeedAnswerKind, SeedSetup, Setup, SetupFuture,
+};
 pub use state::{AgentInfo, Defined, Hooks, HttpState, Limits, ReloadFuture};
 pub use tls::Tls;

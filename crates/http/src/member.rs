@@ -90,6 +90,12 @@ pub(crate) fn to_leave(view: &View, word: &str) -> Result<NodeId, Failure> {
         *id == view.me() || member.is_some_and(|member| member.status.is_reachable())
     };
     let mut found = view.agents_named(word);
+    if found.is_empty() {
+        // Its record is gone already.
+        let members = roster.members.keys().copied();
+        let bears = |id: &NodeId| view.name_of_agent(*id).as_str().eq_ignore_ascii_case(word);
+        found = members.filter(bears).collect();
+    }
     if found.is_empty() && word.len() >= ID_DIGITS_MIN {
         let members = roster.members.keys().copied();
         let begins = |id: &NodeId| id.to_string().starts_with(&word.to_ascii_lowercase());

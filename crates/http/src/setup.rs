@@ -93,6 +93,9 @@ pub struct DataSetup {
 /// What the agent says of its setup, once it has looked.
 pub type SetupFuture = Pin<Box<dyn Future<Output = Setup> + Send>>;
 
+/// What [`Hooks::knock`](crate::Hooks::knock) returns.
+pub type KnockFuture = Pin<Box<dyn Future<Output = Vec<SeedAnswer>> + Send>>;
+
 /// `GET /v1/tidings/setup`
 pub(crate) async fn show(call: Call) -> Answer {
     call.check_scope()?;

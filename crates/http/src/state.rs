@@ -16,7 +16,7 @@ use crate::{
     LogTap, Metrics,
     figures::Figures,
     keyring::{KeyringCall, KeyringFuture},
-    setup::SetupFuture,
+    setup::{KnockFuture, SetupFuture},
     whole::WholeAnswers,
 };
 
@@ -117,6 +117,9 @@ pub trait Hooks: fmt::Debug + Send + Sync + 'static {
 
     /// Looks at what the agent was set up with.
     fn setup(&self) -> SetupFuture;
+
+    /// Who answers at these addresses: each is asked once. Takes as long as the slowest, which has a limit.
+    fn knock(&self, addresses: Vec<SocketAddr>) -> KnockFuture;
 
     /// Where the agent's log can be listened to, if it can.
     fn log(&self) -> Option<LogTap> {

@@ -9,8 +9,8 @@ use axum::{
 };
 use flate2::read::GzDecoder;
 use tidings_http::{
-    AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal, Limits, Metrics,
-    Setup, SetupFuture, router,
+    AgentInfo, Hooks, HttpState, KeyringCall, KeyringFuture, KeyringRefusal, KnockFuture, Limits,
+    Metrics, Setup, SetupFuture, router,
 };
 use tidings_types::{CheckId, CheckStatus, NodeName, Refusal};
 use tidings_view::{CommandReceiver, ViewSettings, ViewWriter, channel, commands};
@@ -178,6 +178,9 @@ impl Hooks for Silent {
     fn leave(&self) {}
     fn keyring(&self, _: KeyringCall, _: bool) -> KeyringFuture {
         Box::pin(ready(Err(KeyringRefusal::Misuse(String::new()))))
+    }
+    fn knock(&self, _: Vec<SocketAddr>) -> KnockFuture {
+        Box::pin(ready(Vec::new()))
     }
     fn setup(&self) -> SetupFuture {
         let at = ([127, 0, 0, 1], 1).into();

@@ -7,8 +7,8 @@ use crate::output;
 
 /// Has a running agent join the cluster of another.
 ///
-/// The agent tries the address once more than its own seeds; whether it found somebody shows in
-/// `tidings members`. To have it tried at each start, give it to the agent's --join.
+/// It fails if no agent of the same cluster answers there. To have the address tried at each start, give
+/// it to the agent's --join.
 #[derive(Debug, Args)]
 pub(super) struct Join {
     /// The other agent's gossip address.
@@ -23,10 +23,10 @@ impl Join {
         let api = self.asking.api()?;
         api.put(&["v1", "agent", "join", &self.addr], None).await?;
         if self.asking.json {
-            return output::print_json(&serde_json::json!({ "asked": self.addr }));
+            return output::print_json(&serde_json::json!({ "joined": self.addr }));
         }
         output::print(&format!(
-            "asked {} to join; see `tidings members`\n",
+            "an agent of this cluster answers at {}; see `tidings members`\n",
             self.addr
         ));
         Ok(())

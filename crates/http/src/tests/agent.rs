@@ -76,7 +76,7 @@ async fn keys_match_in_any_case_and_nulls_are_nothing() {
     let check = check.unwrap();
     assert_eq!(check.record().interval_ms, 10_000);
     assert_eq!(check.record().timeout_ms, 10_000);
-    assert_eq!(check.record().deregister_after_ms, 30_000, "30 s are 30 s");
+    assert_eq!(check.record().deregister_after_ms, 60_000, "at least 1 min");
     let checks = ground.get("/v1/agent/checks").await.json();
     assert_eq!(checks["service:Db"]["Interval"], "10s");
     assert_eq!(checks["service:Db"]["Type"], "http");
@@ -493,6 +493,10 @@ async fn joining_and_leaving_reach_the_agent() {
     ground.done("/v1/agent/join/127.0.0.1", "").await;
     ground.done("/v1/agent/join/127.0.0.1:8302?wan=", "").await;
     ground.done("/v1/agent/join/[::1]:8302", "").await;
+    let nobody = "agent: no agent of this cluster answers at 127.0.0.1:1: 127.0.0.1:1: nobody; see \
+                  that its agent runs and that UDP passes to its gossip port (no answer within 3 s)";
+    let told = ground.put("/v1/agent/join/127.0.0.1:1", "").await;
+    told.is(500, nobody);
     assert_eq!(ground.put("/v1/agent/join/", "").await.status, 400);
     assert_eq!(
         ground.put("/v1/agent/join/256.0.0.1:x", "").await.status,
