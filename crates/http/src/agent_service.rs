@@ -19,7 +19,7 @@ use crate::{
     filtering::Filtering,
     objects::{AgentService, fields},
     reply::{self, Answer, CONTENT_HASH, SYNC},
-    request::{Call, wait_of},
+    request::{Call, WAIT_MAX, wait_or},
 };
 
 /// `GET /v1/agent/services`
@@ -40,7 +40,7 @@ pub(crate) fn list(call: &Call) -> Answer {
 pub(crate) async fn one(call: &Call) -> Answer {
     call.check_scope()?;
     let asked = call.params.get("hash").unwrap_or_default();
-    let deadline = Instant::now() + blocking::jittered(wait_of(&call.params)?);
+    let deadline = Instant::now() + blocking::jittered(wait_or(&call.params, WAIT_MAX)?);
     let watch = Watch::Node(NodeKey::Agent(call.view().me()));
     loop {
         let index = call.view().index(&watch);

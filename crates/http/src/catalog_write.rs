@@ -111,6 +111,7 @@ impl Written {
             .into_iter()
             .collect();
         checks.extend(object.objects(&["Checks"], "HealthCheck")?);
+        checks.retain(|check| !check.is_zero());
         let checks = checks.into_iter().map(WrittenCheck::decode);
         let written = Self {
             datacenter: object.string(&["Datacenter"])?,

@@ -1,7 +1,7 @@
 //! JSON as Go's decoder reads it: keys in any case, `null` as nothing, unknown keys refused by
 //! name, and bytes after the first value ignored.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::Value;
 
@@ -79,10 +79,11 @@ impl Object {
     /// Takes the field that is called by one of `names`, in whatever case; `null` is `None`.
     fn take(&mut self, names: &[&str]) -> Option<Value> {
         let mut found = None;
-        // Of several spellings the last one counts, as in Go.
+        // Of several spellings one that says something counts before one that says nothing, as clients
+        // send that have a field for each; of several such the last in the order of their letters.
         self.fields.retain_mut(|(key, value)| {
             let is_it = names.iter().any(|name| key.eq_ignore_ascii_case(name));
-            if is_it {
+            if is_it && (found.is_none() || !is_zero(value)) {
                 found = Some(value.take());
             }
             !is_it
@@ -134,7 +135,7 @@ impl Object {
             None => 0,
             Some(Value::String(text)) if text.is_empty() => 0,
             Some(Value::String(text)) => duration::parse(&text)?,
-            Some(value) => match value.as_i64() {
+            Some(value) => match value.as_i64().or_else(|| whole_nanos(&value)) {
                 Some(nanos) => nanos,
                 None => return Err(self.mismatch(names[0], &value, "time.Duration")),
             },
@@ -299,6 +300,14 @@ impl Object {
     }
 }
 
+/// Nanoseconds that were written with a point or an exponent, as some encoders write `1e10`; what is below
+/// zero is zero.
+fn whole_nanos(value: &Value) -> Option<i64> {
+    let seconds = value.as_f64()? / 1e9;
+    let span = Duration::try_from_secs_f64(seconds.max(0.0)).ok()?;
+    i64::try_from(span.as_nanos()).ok()
+}
+
 /// Go's word for what stands in the JSON.
 const fn kind(value: &Value) -> &'static str {
     match value {
@@ -349,6 +358,19 @@ mod tests {
     }
 
     #[test]
+    fn a_spelling_that_says_nothing_does_not_unsay_another() {
+        let mut thing = object(
+            r#"{"CheckID":"given","ID":"","ServiceID":"web","service_id":null,"on":false,"On":true}"#,
+        );
+        let id = ["CheckID", "ID"];
+        assert_eq!(thing.string(&id), Ok("given".to_owned()));
+        let service = ["ServiceID", "service_id"];
+        assert_eq!(thing.string(&service), Ok("web".to_owned()));
+        assert_eq!(thing.bool(&["On"]), Ok(Some(true)));
+        assert_eq!(thing.finish(), Ok(()));
+    }
+
+    #[test]
     fn unknown_fields_and_wrong_types_are_named() {
         let mut thing = object(r#"{"Foo":1,"Port":"80"}"#);
         let error = thing.int(&["Port"]).unwrap_err();
@@ -364,13 +386,18 @@ mod tests {
 
     #[test]
     fn durations_are_texts_or_nanoseconds() {
-        let mut thing = object(r#"{"a":"10s","b":10000000000,"c":"","d":1,"e":-5,"f":"nope"}"#);
+        let mut thing = object(
+            r#"{"a":"10s","b":10000000000,"c":"","d":1,"e":-5,"f":"nope","g":1e10,"h":1.5e9,"i":-1e99,
+            "j":1e99}"#,
+        );
         let mut ms = |name| thing.duration_ms(&[name]);
         assert_eq!(ms("a"), Ok(10_000));
         assert_eq!(ms("b"), Ok(10_000));
         assert_eq!(ms("c"), Ok(0));
         assert_eq!(ms("d"), Ok(1));
         assert_eq!(ms("e"), Ok(0));
+        assert_eq!((ms("g"), ms("h"), ms("i")), (Ok(10_000), Ok(1_500), Ok(0)));
+        assert!(ms("j").is_err());
         assert_eq!(
             ms("f").unwrap_err().to_string(),
             "time: invalid duration \"nope\""

@@ -6,6 +6,7 @@ use axum::{
     body::{Body, Bytes, to_bytes},
     http::{HeaderMap, StatusCode, header},
 };
+use http_body_util::LengthLimitError;
 use tidings_types::{NodeName, Texts};
 use tidings_view::{Listed, NodeFacts, View};
 
@@ -89,11 +90,16 @@ pub(crate) async fn read_body(body: Body, limits: &Limits) -> Result<Bytes, Fail
                 "the body did not arrive in time",
             )
         })?
-        .map_err(|_| {
-            Failure::new(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                format_args!("Request body too large, max size: {bytes_max} bytes"),
-            )
+        .map_err(|error| {
+            let cause = error.into_inner();
+            if cause.is::<LengthLimitError>() {
+                Failure::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format_args!("Request body too large, max size: {bytes_max} bytes"),
+                )
+            } else {
+                Failure::bad("the body is not sent as its headers say, or broke off")
+            }
         })
 }
 
@@ -177,13 +183,18 @@ pub(crate) fn index_of(params: &Params) -> Result<u64, Failure> {
 
 /// How long a query may block: the default if it does not say, never above the maximum.
 pub(crate) fn wait_of(params: &Params) -> Result<Duration, Failure> {
+    wait_or(params, WAIT_DEFAULT)
+}
+
+/// How long a query may block that waits for `unless` if it does not say.
+pub(crate) fn wait_or(params: &Params, unless: Duration) -> Result<Duration, Failure> {
     let asked = match params.get("wait") {
         None | Some("") => 0,
         Some(text) => duration::parse(text).map_err(|_| Failure::bad("Invalid wait time"))?,
     };
     Ok(match u64::try_from(asked) {
         Ok(nanos) if nanos > 0 => Duration::from_nanos(nanos).min(WAIT_MAX),
-        _ => WAIT_DEFAULT,
+        _ => unless,
     })
 }
 
@@ -347,7 +358,8 @@ pub(crate) fn decode(text: &str) -> Result<String, MalformedEscape> {
             bytes.push(first);
         }
     }
-    String::from_utf8(bytes).map_err(|_| MalformedEscape)
+    // A note in Latin-1 still says that a check passes.
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn hex(digit: u8) -> Result<u8, MalformedEscape> {
@@ -362,7 +374,7 @@ fn hex(digit: u8) -> Result<u8, MalformedEscape> {
 /// How long a blocking query waits unless it says.
 const WAIT_DEFAULT: Duration = Duration::from_secs(300);
 /// How long a blocking query waits at most, before jitter.
-const WAIT_MAX: Duration = Duration::from_secs(600);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {
@@ -378,7 +390,7 @@ mod tests {
         assert_eq!(params.flag("absent"), Some(false));
         assert_eq!(Params::parse("a=%zz").unwrap_err(), MalformedEscape);
         assert_eq!(Params::parse("a=%f").unwrap_err(), MalformedEscape);
-        assert_eq!(Params::parse("a=%ff").unwrap_err(), MalformedEscape);
+        assert_eq!(Params::parse("a=%ff").unwrap().get("a"), Some("\u{fffd}"));
     }
 
     #[test]

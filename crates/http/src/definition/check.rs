@@ -52,7 +52,7 @@ impl WrittenCheck {
             failures_before_warning: number(&mut object, "FailuresBeforeWarning")?,
             failures_before_critical: number(&mut object, "FailuresBeforeCritical")?,
             observe_ms: object.duration_ms(&["ObserveBeforePassing"])?,
-            deregister_after_ms: object.duration_ms(DEREGISTER)?,
+            deregister_after_ms: deregister_after_ms(&mut object)?,
             output_bytes_max: number(&mut object, "OutputMaxSize")?,
             others: OtherKinds::decode(&mut object)?,
         };
@@ -203,6 +203,16 @@ pub(crate) fn blank_check() -> Check {
     }
 }
 
+/// After how long a critical check takes its instance away; 0 never. What is shorter than a minute is
+/// raised to it, as Consul does: a check is critical until its first run, which an interval may put off.
+fn deregister_after_ms(object: &mut Object) -> Result<u64, DecodeError> {
+    let written = object.duration_ms(DEREGISTER)?;
+    Ok(match written {
+        0 => 0,
+        written => written.max(DEREGISTER_AFTER_MS_MIN),
+    })
+}
+
 /// The spellings of the span after which a critical check takes its instance away.
 pub(crate) const DEREGISTER: &[&str] = &[
     "DeregisterCriticalServiceAfter",
@@ -211,6 +221,8 @@ pub(crate) const DEREGISTER: &[&str] = &[
 
 /// How long a check may be observed before it passes.
 const OBSERVE_MS_MAX: u32 = 3_600_000;
+/// A shorter span after which an instance is taken away is raised to this.
+const DEREGISTER_AFTER_MS_MIN: u64 = 60_000;
 /// A shorter interval is raised to this.
 const INTERVAL_MS_MIN: u64 = 1_000;
 /// How long one run of a check may take unless it says.

@@ -235,8 +235,9 @@ async fn what_a_read_returned_can_be_written() {
         "Proxy":{"Mode":"","MeshGateway":{},"Expose":{}},"Connect":{},"PeerName":"",
         "CreateIndex":7,"ModifyIndex":7},"Check":{"Node":"n","CheckID":"c","Name":"c",
         "Status":"passing","Notes":"","Output":"","ServiceID":"s","ServiceName":"s","Type":"x",
+        "Interval":"10s","Timeout":"1s",
         "ExposedPort":0,"Definition":{"HTTP":"","Header":null,"TCPUseTLS":false,"Interval":"0s"},
-        "Namespace":""},"Checks":null,"SkipNodeUpdate":false,"Locality":null}"#;
+        "Namespace":""},"Checks":[{}],"SkipNodeUpdate":false,"Locality":null}"#;
     ground
         .put("/v1/catalog/register", body)
         .await
@@ -244,6 +245,7 @@ async fn what_a_read_returned_can_be_written() {
     let found = ground.get("/v1/health/service/s?passing").await.json();
     assert_eq!(found[0]["Service"]["Weights"]["Passing"], 1);
     assert_eq!(found[0]["Checks"][0]["Type"], "x");
+    assert_eq!(found[0]["Checks"].as_array().map(Vec::len), Some(1));
     assert_eq!(found[0]["Checks"][0]["Definition"], serde_json::json!({}));
     assert_eq!(found[0]["Node"]["Meta"], serde_json::Value::Null);
 }
