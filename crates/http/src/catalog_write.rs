@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use axum::response::Response;
 use tidings_types::{
     Check, CheckId, CheckKind, CheckStatus, Command, ExternalNode, NodeName, Refusal, ServiceId,
-    limits::{ADDRESS_BYTES, CHECKS_PER_INSTANCE, META_PAIRS, TAG_BYTES},
+    limits::{ADDRESS_BYTES, CHECKS_PER_INSTANCE, META_PAIRS, NAME_BYTES},
 };
 
 use crate::{
@@ -183,7 +183,7 @@ impl Written {
         check_address(&self.address)?;
         check_meta("Node Meta", &self.meta)?;
         let is_long = |(tag, address): (&String, &String)| {
-            tag.len() > TAG_BYTES || address.len() > ADDRESS_BYTES
+            tag.len() > NAME_BYTES || address.len() > ADDRESS_BYTES
         };
         if self.tagged_addresses.len() > META_PAIRS || self.tagged_addresses.iter().any(is_long) {
             return Err(Failure::bad(

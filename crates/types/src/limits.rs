@@ -40,10 +40,10 @@ pub const EVENTS: usize = 256;
 pub const EVENT_PAYLOAD_BYTES: usize = 512;
 /// How long an event stands, unless more than [`EVENTS`] come after it.
 pub const EVENT_MS: u64 = 10 * 60 * 1_000;
-/// Tags of one instance.
-pub const TAGS: usize = 64;
-/// Bytes of one tag.
-pub const TAG_BYTES: usize = 255;
+/// Tags of one instance: load balancers keep a rule in each.
+pub const TAGS: usize = 512;
+/// Bytes of one tag; all of a record have room in [`RECORD_BYTES`].
+pub const TAG_BYTES: usize = 4_096;
 /// Pairs of an instance's or node's metadata (Consul's limit).
 pub const META_PAIRS: usize = 64;
 /// Bytes of a metadata key (Consul's limit).

@@ -7,7 +7,9 @@ use std::{
 
 use tidings_types::{
     Instance, ServiceId, ServiceName, TaggedAddress, TaggedAddresses, Weights,
-    limits::{ADDRESS_BYTES, META_KEY_BYTES, META_PAIRS, META_VALUE_BYTES, TAG_BYTES, TAGS},
+    limits::{
+        ADDRESS_BYTES, META_KEY_BYTES, META_PAIRS, META_VALUE_BYTES, NAME_BYTES, TAG_BYTES, TAGS,
+    },
 };
 
 use crate::{
@@ -80,7 +82,7 @@ impl WrittenService {
         check_address(&self.address)?;
         check_tags(&self.tags)?;
         check_meta("Service Meta", &self.meta)?;
-        if MESH_KINDS.contains(&self.kind.as_str()) || self.kind.len() > TAG_BYTES {
+        if MESH_KINDS.contains(&self.kind.as_str()) || self.kind.len() > NAME_BYTES {
             return Err(Failure::bad(format_args!(
                 "Invalid Kind: {:?} is not supported, tidings has no service mesh",
                 self.kind
@@ -150,7 +152,7 @@ fn tagged_addresses(written: Vec<(String, String, i64)>) -> Result<TaggedAddress
                 "Service tagged address {tag:?} must be a valid {family} address"
             )));
         }
-        if tag.len() > TAG_BYTES || address.len() > ADDRESS_BYTES {
+        if tag.len() > NAME_BYTES || address.len() > ADDRESS_BYTES {
             return Err(Failure::bad(
                 "Validation failed: a tagged address is too long",
             ));
@@ -180,9 +182,17 @@ pub(crate) fn check_address(address: &str) -> Result<(), Failure> {
 }
 
 fn check_tags(tags: &[String]) -> Result<(), Failure> {
-    if tags.len() > TAGS || tags.iter().any(|tag| tag.len() > TAG_BYTES) {
+    if tags.len() > TAGS {
+        let count = tags.len();
         return Err(Failure::bad(format_args!(
-            "Validation failed: a service has at most {TAGS} tags of {TAG_BYTES} bytes"
+            "Validation failed: a service has at most {TAGS} tags, and this has {count}"
+        )));
+    }
+    if let Some(tag) = tags.iter().find(|tag| tag.len() > TAG_BYTES) {
+        let (begin, bytes): (String, _) = (tag.chars().take(32).collect(), tag.len());
+        return Err(Failure::bad(format_args!(
+            "Validation failed: a tag has at most {TAG_BYTES} bytes, and the one that begins with \
+             {begin:?} has {bytes}"
         )));
     }
     Ok(())

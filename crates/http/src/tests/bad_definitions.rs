@@ -25,7 +25,22 @@ async fn bad_registrations_are_refused_in_consuls_words() {
         ground.put("/v1/agent/service/register", &long).await.status,
         400
     );
+    let tags = |count: usize, bytes: usize| {
+        let tags: Vec<_> = (0..count).map(|n| format!("{n:x>bytes$}")).collect();
+        serde_json::json!({"Name": "a", "Tags": tags}).to_string()
+    };
+    let many = "Validation failed: a service has at most 512 tags, and this has 513";
+    let long = "Validation failed: a tag has at most 4096 bytes, and the one that begins with \
+                \"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\" has 4097";
+    for (body, text) in [(tags(513, 1), many), (tags(1, 4_097), long)] {
+        let answer = ground.put("/v1/agent/service/register", &body).await;
+        answer.is(400, text);
+    }
     ground.get("/v1/agent/services").await.is(200, "{}");
+    // Rules of load balancers are long and many.
+    for body in [tags(512, 100), tags(15, 4_096)] {
+        ground.done("/v1/agent/service/register", &body).await;
+    }
 }
 
 const BAD_SERVICES: &[(&str, &str)] = &[
