@@ -19,6 +19,10 @@ use crate::looks::{Found, Look, Looks, Mark};
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// What was refused and may be taken without a change is tried again after a pause that doubles up to this.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(10);
+/// The pause is this many times as long as the try took: thousands of refusals shall not keep a core busy.
+const AGAIN_PER_TRY: u32 = 50;
+/// But no longer than this.
+const AGAIN_SLOW_MAX: Duration = Duration::from_secs(300);
 
 /// Follows the files, and alone registers what they define.
 #[derive(Debug)]
@@ -73,8 +77,9 @@ impl Follower {
     /// Registers what was read at the start, and what is found from then on.
     pub(crate) async fn run(mut self, loaded: Loaded) {
         let mark = loaded.mark.unwrap_or_else(|| Mark::of([]));
+        let start = Instant::now();
         let begun = self.take(mark, Ok(loaded)).await;
-        log(self.judge(mark, Look::Settled, begun));
+        log(self.judge(mark, Look::Settled, start, begun));
         let mut ticks = interval(LOOK_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -113,12 +118,13 @@ impl Follower {
             }
             (Found::Settled | Found::Fresh, _) => return Ok(()),
         }
+        let start = Instant::now();
         let loaded = match files {
             Ok(files) => self.read(files).await?,
             Err(error) => Err(error),
         };
         let taken = self.take(mark, loaded).await;
-        self.judge(mark, look, taken)
+        self.judge(mark, look, start, taken)
     }
 
     async fn read(&self, files: Files) -> Result<Result<Loaded, DefinitionFileError>, JoinError> {
@@ -141,8 +147,8 @@ impl Follower {
         Ok(())
     }
 
-    /// Notes what became of a look. An error is passed on if it is news, or was asked for.
-    fn judge(&mut self, mark: Mark, look: Look, taken: Taken) -> Taken {
+    /// Notes what became of a look since `start`. An error is passed on if it is news, or was asked for.
+    fn judge(&mut self, mark: Mark, look: Look, start: Instant, taken: Taken) -> Taken {
         let Err(error) = taken else {
             self.again = None;
             self.note(None);
@@ -150,7 +156,8 @@ impl Follower {
         };
         let before = self.again.filter(|again| again.mark == mark);
         let pause = before.map_or(LOOK_EVERY, |again| (again.pause * 2).min(AGAIN_AFTER_MAX));
-        let at = (!error.is_final()).then(|| Instant::now() + pause);
+        let slow = (start.elapsed() * AGAIN_PER_TRY).min(AGAIN_SLOW_MAX);
+        let at = (!error.is_final()).then(|| Instant::now() + pause.max(slow));
         self.again = Some(Again { mark, pause, at });
         self.note(Some(error.to_string()));
         if self.looks.refuse(mark) || look == Look::AtOnce {

@@ -77,7 +77,7 @@ impl<'a> Parser<'a> {
     /// What stands between `{`, which comes next, and its `}`.
     fn object(&mut self) -> Result<Value, Wrong> {
         let (start, _) = self.take()?;
-        self.enter(start, 1)?;
+        self.enter(start)?;
         let mut object = Map::new();
         while !self.take_sign('}')? {
             if self.next == Token::End {
@@ -96,7 +96,7 @@ impl<'a> Parser<'a> {
         let mut labels = Vec::new();
         while matches!(self.next, Token::Word(_) | Token::Text(_)) {
             labels.push(self.name()?.1);
-            self.enter(at, 1)?;
+            self.enter(at)?;
         }
         let value = match self.next {
             Token::Sign('=' | ':') if labels.is_empty() => {
@@ -165,7 +165,7 @@ impl<'a> Parser<'a> {
     /// What stands between `[`, which comes next, and its `]`.
     fn list(&mut self) -> Result<Value, Wrong> {
         let (start, _) = self.take()?;
-        self.enter(start, 1)?;
+        self.enter(start)?;
         let mut values = Vec::new();
         let mut behind = start;
         while !self.take_sign(']')? {
@@ -180,8 +180,8 @@ impl<'a> Parser<'a> {
         Ok(values.into())
     }
 
-    fn enter(&mut self, at: usize, levels: usize) -> Result<(), Wrong> {
-        self.depth += levels;
+    fn enter(&mut self, at: usize) -> Result<(), Wrong> {
+        self.depth += 1;
         if self.depth > DEPTH_MAX {
             let reason = format!("nested deeper than {DEPTH_MAX} levels");
             return Err(Wrong::new(at, reason));
