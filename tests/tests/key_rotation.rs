@@ -69,6 +69,29 @@ fn a_key_is_replaced_under_registrations_and_the_old_one_is_refused() {
 }
 
 #[test]
+fn a_key_that_was_just_removed_is_not_asked_for_again() {
+    let name = "a_key_that_was_just_removed_is_not_asked_for_again";
+    story(name, Needs::Nothing, |stage| {
+        let old = keys::new_file(stage.dir(), "old");
+        let new = keys::new_file(stage.dir(), "new");
+        let agents = cluster::start(keyed(stage, 3, &old));
+        let old_id = key_ids(&agents[0]).remove(0);
+        let done = |words: &[&str]| {
+            let told = keyring(&agents[0], words);
+            assert_eq!(told.code, Some(0), "{words:?}: {told:?}");
+            told.out
+        };
+        done(&["add", &new.display().to_string()]);
+        let new_id = key_ids(&agents[0]).remove(1);
+        done(&["use", &new_id]);
+        // The others may have been heard under the old one only.
+        let told = done(&["remove", &old_id]);
+        assert!(!told.contains("add it everywhere"), "{told}");
+        assert_keys(&agents, &[&new_id]);
+    });
+}
+
+#[test]
 fn what_would_cut_members_off_is_refused_with_what_to_do_first() {
     let name = "what_would_cut_members_off_is_refused_with_what_to_do_first";
     story(name, Needs::Nothing, |stage| {

@@ -1,6 +1,6 @@
 //! One change on all reachable members, and what each of them said.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use tidings_http::{KeyringCall, KeyringKey, KeyringMember, KeyringRefusal, KeyringReport};
 use tidings_types::{ClusterKeyId, NodeId};
@@ -166,7 +166,13 @@ impl Keyring {
 
     fn report(&self, told: Vec<Told>) -> KeyringReport {
         let own = self.0.transport.keys();
-        let (me, heard) = (self.0.view.me(), self.0.transport.keys_heard());
+        let (me, mut heard) = (self.0.view.me(), self.0.transport.keys_heard());
+        // Who was heard under a key that it does not accept any more sends under another by now.
+        let accepts = told
+            .iter()
+            .filter_map(|told| Some((told.node, told.accepts()?)));
+        let accepts: BTreeMap<NodeId, &[ClusterKeyId]> = accepts.collect();
+        heard.retain(|node, key| accepts.get(node).is_none_or(|keys| keys.contains(key)));
         let roster = self.0.view.roster();
         let reaches = |node: &NodeId| {
             let member = roster.members.get(node);
