@@ -24,12 +24,23 @@ pub(crate) async fn read(
     watch: impl Fn(&View) -> Watch,
     produce: impl FnOnce(&View) -> (Response, Marks),
 ) -> Answer {
+    read_of_one(call, watch, |_| true, produce).await
+}
+
+/// The same for what may be missing. While it is, others that come and go end no wait: what is watched
+/// then is a list that they stand in.
+pub(crate) async fn read_of_one(
+    call: &Call,
+    watch: impl Fn(&View) -> Watch,
+    is_there: impl Fn(&View) -> bool,
+    produce: impl FnOnce(&View) -> (Response, Marks),
+) -> Answer {
     call.check_scope()?;
     let options = ReadOptions::of(call)?;
     let view = call.view();
     if options.index > 0 {
         // On the heap, since most reads do not wait and would carry the place for it along.
-        Box::pin(wait(call, &watch(view), options)).await?;
+        Box::pin(wait(call, &watch, &is_there, options)).await?;
     }
     // The index comes before the data: a change in between is met again, never missed.
     let index = view.index(&watch(view));
@@ -41,9 +52,28 @@ pub(crate) async fn read(
     Ok(response)
 }
 
-async fn wait(call: &Call, watch: &Watch, options: ReadOptions) -> Result<(), Failure> {
+async fn wait(
+    call: &Call,
+    watch: &impl Fn(&View) -> Watch,
+    is_there: &impl Fn(&View) -> bool,
+    options: ReadOptions,
+) -> Result<(), Failure> {
     let deadline = Instant::now() + jittered(options.wait);
-    let changed = call.view().changed(watch, options.index, deadline);
+    let view = call.view();
+    let changed = async {
+        let (mut watched, mut index) = (watch(view), options.index);
+        // Whoever has not heard yet that it is missing is told at once, and so is a stranger's index.
+        let knows = view.index(&watched) <= index && view.was_issued(index);
+        let waits_for_it = knows && !is_there(view);
+        loop {
+            view.changed(&watched, index, deadline).await;
+            if !waits_for_it || is_there(view) || Instant::now() >= deadline {
+                return;
+            }
+            watched = watch(view);
+            index = view.index(&watched);
+        }
+    };
     until_closed(call, changed).await.map(|_| ())
 }
 

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tidings_view::{NodeView, Standing, View, Watch};
 
 use crate::{
-    blocking::read,
+    blocking::{read, read_of_one},
     failure::Failure,
     filtering::Filtering,
     health::listed_service,
@@ -145,7 +145,8 @@ async fn named_node(
     }
     let filter = Filtering::of(&call.params, fields::NODE_SERVICE)?;
     let watch = |view: &View| watch_node(view, &call.rest);
-    read(call, watch, |view| {
+    let is_there = |view: &View| view.node(&call.rest).is_some();
+    read_of_one(call, watch, is_there, |view| {
         let found = view.node(&call.rest).map(|found| {
             let mut served = served_of(view, &found);
             let instances = &mut served.instances;

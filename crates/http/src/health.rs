@@ -5,7 +5,7 @@ use tidings_types::CheckStatus;
 use tidings_view::{Listed, ListedCheck, NodeKey, SerfHealth, Standing, View, Watch};
 
 use crate::{
-    blocking::read,
+    blocking::{read, read_of_one},
     catalog::{served_of, watch_node},
     failure::Failure,
     filtering::Filtering,
@@ -120,7 +120,8 @@ pub(crate) async fn node(call: &Call) -> Answer {
     }
     let filter = Filtering::of(&call.params, fields::HEALTH_CHECK)?;
     let watch = |view: &View| watch_node(view, &call.rest);
-    read(call, watch, |view| {
+    let is_there = |view: &View| view.node(&call.rest).is_some();
+    read_of_one(call, watch, is_there, |view| {
         let found = view.node(&call.rest).map(|found| {
             let standing = view.overlay().standing(&found.facts.key);
             let mut served = served_of(view, &found);

@@ -56,6 +56,46 @@ async fn a_watcher_wakes_for_its_service_and_for_no_other() {
 }
 
 #[tokio::test]
+async fn other_nodes_do_not_wake_who_waits_for_one_that_is_missing() {
+    let ground = Arc::new(Ground::new());
+    let register = async |node: &str| {
+        let body = format!(r#"{{"Node":"{node}","Address":"192.0.2.1"}}"#);
+        let told = ground.put("/v1/catalog/register", &body).await;
+        told.is(200, "true");
+    };
+    let paths = ["catalog/node", "catalog/node-services", "health/node"];
+    let mut asked = Vec::new();
+    for path in paths {
+        let path = format!("/v1/{path}/absent");
+        let index = ground.get(&path).await.index();
+        let asking = Arc::clone(&ground);
+        let long = format!("{path}?index={index}&wait=5m");
+        asked.push(tokio::spawn(async move { asking.get(&long).await }));
+        let short = ground.get(&format!("{path}?index={index}&wait=1ms")).await;
+        assert_eq!(short.index(), index);
+    }
+    register("other").await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(asked.iter().all(|asked| !asked.is_finished()));
+    // Who was told of another index than that of the list is answered at once.
+    let far = ground.get("/v1/catalog/node/absent?index=1&wait=5m").await;
+    assert!(far.index() > FIRST);
+    register("absent").await;
+    for asked in asked {
+        assert!(asked.await.unwrap().index() > far.index());
+    }
+    let there = ground.get("/v1/catalog/node/absent").await.index();
+    let path = format!("/v1/catalog/node/absent?index={there}&wait=5m");
+    let gone = waiting(&ground, path).await;
+    let body = r#"{"Node":"absent"}"#;
+    ground
+        .put("/v1/catalog/deregister", body)
+        .await
+        .is(200, "true");
+    gone.await.unwrap().is(200, "null");
+}
+
+#[tokio::test]
 async fn a_service_that_does_not_exist_yet_can_be_waited_for() {
     let ground = Arc::new(Ground::new());
     let index = ground.get("/v1/health/service/new").await.index();
