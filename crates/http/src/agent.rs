@@ -176,7 +176,8 @@ fn stranger(answer: &SeedAnswer) -> String {
         SeedAnswerKind::OtherCluster => "an agent of another cluster",
         SeedAnswerKind::Busy => "it has no time now; try again",
         SeedAnswerKind::NotAsked => "not asked; give fewer addresses",
-        SeedAnswerKind::Strange | SeedAnswerKind::Silent => {
+        SeedAnswerKind::Strange => "something that is no agent of this version",
+        SeedAnswerKind::Silent => {
             "nobody; see that its agent runs and that UDP passes to its gossip port"
         }
     };

@@ -67,11 +67,15 @@ async fn wait(
         let waits_for_it = knows && !is_there(view);
         loop {
             view.changed(&watched, index, deadline).await;
-            if !waits_for_it || is_there(view) || Instant::now() >= deadline {
+            if !waits_for_it || Instant::now() >= deadline {
                 return;
             }
+            // The index comes before the look: what comes in between is met again, never missed.
             watched = watch(view);
             index = view.index(&watched);
+            if is_there(view) {
+                return;
+            }
         }
     };
     until_closed(call, changed).await.map(|_| ())

@@ -83,7 +83,7 @@ impl Object {
         // send that have a field for each; of several such the last in the order of their letters.
         self.fields.retain_mut(|(key, value)| {
             let is_it = names.iter().any(|name| key.eq_ignore_ascii_case(name));
-            if is_it && (found.is_none() || !is_zero(value)) {
+            if is_it && (found.as_ref().is_none_or(Value::is_null) || !is_zero(value)) {
                 found = Some(value.take());
             }
             !is_it
@@ -360,13 +360,15 @@ mod tests {
     #[test]
     fn a_spelling_that_says_nothing_does_not_unsay_another() {
         let mut thing = object(
-            r#"{"CheckID":"given","ID":"","ServiceID":"web","service_id":null,"on":false,"On":true}"#,
+            r#"{"CheckID":"given","ID":"","ServiceID":"web","service_id":null,"on":false,"On":true,
+            "Port":null,"port":0}"#,
         );
         let id = ["CheckID", "ID"];
         assert_eq!(thing.string(&id), Ok("given".to_owned()));
         let service = ["ServiceID", "service_id"];
         assert_eq!(thing.string(&service), Ok("web".to_owned()));
         assert_eq!(thing.bool(&["On"]), Ok(Some(true)));
+        assert_eq!(thing.int(&["Port"]), Ok(Some(0)));
         assert_eq!(thing.finish(), Ok(()));
     }
 

@@ -79,48 +79,61 @@ impl Member {
 }
 
 /// The member that shall be made to leave: `word` is its name, its id, or how its id begins. Of several
-/// that bear the name it is the one that does not answer, a host's former self, say.
+/// it is the one that is down, a host's former self, say.
 pub(crate) fn to_leave(view: &View, word: &str) -> Result<NodeId, Failure> {
-    if let Ok(id) = word.parse() {
+    let roster = view.roster();
+    let status = |id: &NodeId| roster.members.get(id).map(|member| member.status);
+    let mut found = named(view, word);
+    if found.is_empty()
+        && let Ok(id) = word.parse()
+    {
         return Ok(id);
     }
-    let roster = view.roster();
-    let answers = |id: &NodeId| {
-        let member = roster.members.get(id);
-        *id == view.me() || member.is_some_and(|member| member.status.is_reachable())
-    };
-    let mut found = view.agents_named(word);
-    if found.is_empty() {
-        // Its record is gone already.
-        let members = roster.members.keys().copied();
-        let bears = |id: &NodeId| view.name_of_agent(*id).as_str().eq_ignore_ascii_case(word);
-        found = members.filter(bears).collect();
-    }
     if found.is_empty() && word.len() >= ID_DIGITS_MIN {
+        let begin = word.to_ascii_lowercase();
         let members = roster.members.keys().copied();
-        let begins = |id: &NodeId| id.to_string().starts_with(&word.to_ascii_lowercase());
-        found = members.filter(begins).collect();
+        found = members
+            .filter(|id| id.to_string().starts_with(&begin))
+            .collect();
     }
-    if found.len() > 1 {
-        found.retain(|id| !answers(id));
+    if let [id] = found[..] {
+        return Ok(id);
     }
-    match found[..] {
-        [id] => Ok(id),
-        [] if !view.agents_named(word).is_empty() => Err(Failure::new(
-            StatusCode::CONFLICT,
-            format_args!("all members named {word:?} are alive"),
-        )),
-        [] => Err(Failure::semantic(format_args!(
-            "agent: No node found with name '{word}'"
-        ))),
-        _ => Err(Failure::new(
+    if found.is_empty() {
+        let text = format_args!("agent: No node found with name '{word}'");
+        return Err(Failure::semantic(text));
+    }
+    let is_down = |id: &&NodeId| status(id) == Some(MemberStatus::Down) && view.is_known(**id);
+    let down: Vec<&NodeId> = found.iter().filter(is_down).collect();
+    match down[..] {
+        [id] => Ok(*id),
+        [] => Err(Failure::new(
             StatusCode::CONFLICT,
             format_args!(
-                "{} members named {word:?} are down; give the id of one",
+                "{} members are called {word:?}, and none is down",
                 found.len()
             ),
         )),
+        _ => Err(Failure::new(
+            StatusCode::CONFLICT,
+            format_args!(
+                "{} members called {word:?} are down; give the id of one",
+                down.len()
+            ),
+        )),
     }
+}
+
+/// The agents that are called so, or members that were before they left.
+fn named(view: &View, name: &str) -> Vec<NodeId> {
+    let found = view.agents_named(name);
+    if !found.is_empty() {
+        return found;
+    }
+    let roster = view.roster();
+    let members = roster.members.keys().copied();
+    let bears = |id: &NodeId| view.name_of_agent(*id).as_str().eq_ignore_ascii_case(name);
+    members.filter(bears).collect()
 }
 
 /// Digits of an id that are enough to tell a member.

@@ -280,7 +280,7 @@ impl Near {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Params(Vec<(String, String)>);
 
-/// A `%` is not followed by two hexadecimal digits, or the bytes are no text.
+/// A `%` is not followed by two hexadecimal digits, or the bytes of a path are no text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MalformedEscape;
 
@@ -332,19 +332,21 @@ pub(crate) fn truth(word: &str) -> Option<bool> {
     }
 }
 
-/// As [`decode`], and every `+` is a blank.
+/// As [`decode`], and every `+` is a blank. What is no text is read as such all the same: a note in
+/// Latin-1 still says that a check passes.
 fn decode_plus(text: &str) -> Result<String, MalformedEscape> {
-    if text.contains('+') {
-        decode(&text.replace('+', " "))
-    } else {
-        decode(text)
-    }
+    let bytes = unescaped(&text.replace('+', " "))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// Takes the `%` escapes out of `text`.
 pub(crate) fn decode(text: &str) -> Result<String, MalformedEscape> {
+    String::from_utf8(unescaped(text)?).map_err(|_| MalformedEscape)
+}
+
+fn unescaped(text: &str) -> Result<Vec<u8>, MalformedEscape> {
     if !text.contains('%') {
-        return Ok(text.to_owned());
+        return Ok(text.into());
     }
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -358,8 +360,7 @@ pub(crate) fn decode(text: &str) -> Result<String, MalformedEscape> {
             bytes.push(first);
         }
     }
-    // A note in Latin-1 still says that a check passes.
-    Ok(String::from_utf8_lossy(&bytes).into_owned())
+    Ok(bytes)
 }
 
 fn hex(digit: u8) -> Result<u8, MalformedEscape> {

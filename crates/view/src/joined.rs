@@ -235,6 +235,11 @@ impl InstanceView {
         rest.map_or(&[], |rest| &rest.awaited)
     }
 
+    /// Whether any check stands for it alone, be it here or awaited.
+    pub(crate) fn has_own_checks(&self) -> bool {
+        !self.checks().is_empty() || !self.awaited().is_empty()
+    }
+
     /// The checks of its whole node, by id. `serfHealth` is not among them: see
     /// [`Overlay::serf_health`](crate::Overlay::serf_health).
     pub fn node_checks(&self) -> &[Arc<CheckView>] {

@@ -225,6 +225,16 @@ impl Overlay {
         })
     }
 
+    /// Whether there is a node whose instances stand in where a service has no others.
+    pub(crate) fn has_last_resort(&self) -> bool {
+        let standings = self.standings.values().chain([&self.unknown]);
+        // Nearly always there is none, and nearly always the roster says so without a walk.
+        self.standings.len() > self.roster.reachable
+            && standings
+                .into_iter()
+                .any(|standing| *standing == Standing::LastResort)
+    }
+
     /// The member's IP address, for a node whose record is not here.
     pub(crate) fn member_address(&self, node: &NodeKey) -> Option<String> {
         let member = self.roster.members.get(&node.agent()?)?;

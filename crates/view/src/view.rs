@@ -179,6 +179,12 @@ impl View {
             .flatten()
     }
 
+    /// Whether the record of the agent `id` is here.
+    pub fn is_known(&self, id: NodeId) -> bool {
+        let slot = self.shared.nodes.get(&NodeKey::Agent(id));
+        slot.is_some_and(|slot| slot.facts().known)
+    }
+
     /// The nodes with an agent that are called `name`, in whatever case.
     pub fn agents_named(&self, name: &str) -> Vec<NodeId> {
         let bearers = self.shared.names.get(&name.to_ascii_lowercase());

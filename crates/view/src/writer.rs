@@ -255,9 +255,12 @@ impl ViewWriter {
         });
         let moved = touched.effect == Effect::Moved;
         batch.service_table |= moved;
-        // Checks are listed with the service and the tags of their instance; most have a few or none.
+        // Checks are listed with the service and the tags of their instance. One without any can show or
+        // hide those of others: of a last resort, which is for a service without any live instance.
         let mut either = before.iter().chain(&after);
-        batch.check_table |= moved && either.any(|view| !view.checks().is_empty());
+        batch.check_table |= moved
+            && (either.any(|view| view.has_own_checks())
+                || self.shared.overlay.load().has_last_resort());
         batch.touch(node, touched);
         let before = before.map(|before| (ServiceName::fold(before.service()), before));
         if let Some((service, before)) =

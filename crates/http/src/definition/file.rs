@@ -98,15 +98,20 @@ fn block_of(
 
 /// HCL makes a list of a repeated `check` block, and none of a single `checks` block.
 fn list_checks(fields: &mut Map<String, Value>) {
+    let is_list = |value: &&Value| value.is_array() || value.is_object();
+    if fields
+        .get("checks")
+        .is_some_and(|checks| !is_list(&checks) && !checks.is_null())
+    {
+        // It is refused where it is read.
+        return;
+    }
     let mut checks = Vec::new();
     if fields.get("check").is_some_and(Value::is_array) {
         checks.extend(fields.remove("check").map(several));
     }
-    if let Some(listed) = fields.remove("checks") {
-        match listed {
-            Value::Array(_) | Value::Object(_) => checks.push(several(listed)),
-            other => _ = fields.insert("checks".to_owned(), other),
-        }
+    if fields.get("checks").as_ref().is_some_and(is_list) {
+        checks.extend(fields.remove("checks").map(several));
     }
     if !checks.is_empty() {
         fields.insert("checks".to_owned(), checks.concat().into());

@@ -465,10 +465,10 @@ async fn of_several_members_of_one_name_the_dead_one_is_made_to_leave() {
         ground.put(&path, "").await
     };
     members(&[]);
-    let refused = "all members named \"two\" are alive";
+    let refused = "3 members are called \"two\", and none is down";
     leave("two").await.is(409, refused);
     members(&[8, 9]);
-    let refused = "2 members named \"two\" are down; give the id of one";
+    let refused = "2 members called \"two\" are down; give the id of one";
     leave("two").await.is(409, refused);
     // The node knows the ninth no more, and says so.
     members(&[9]);
