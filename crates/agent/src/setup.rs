@@ -1,4 +1,4 @@
-//! Looks at what the agent was set up with, for `tidings doctor`.
+//! Looks at what the agent was set up with, for `tidings doctor`, and at who is where, for joining.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

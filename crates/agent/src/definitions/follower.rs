@@ -17,7 +17,8 @@ use crate::looks::{Found, Look, Looks, Mark};
 
 /// How often it is looked whether files have changed, and whether the node takes now what it refused.
 pub(super) const LOOK_EVERY: Duration = Duration::from_millis(250);
-/// What was refused and may be taken without a change is tried again after a pause that doubles up to this.
+/// What was refused and may be taken without a change is tried again after a pause that doubles up to
+/// this, unless a try takes long.
 const AGAIN_AFTER_MAX: Duration = Duration::from_secs(10);
 /// The pause is this many times as long as the try took: thousands of refusals shall not keep a core busy.
 const AGAIN_PER_TRY: u32 = 50;
@@ -156,7 +157,9 @@ impl Follower {
         };
         let before = self.again.filter(|again| again.mark == mark);
         let pause = before.map_or(LOOK_EVERY, |again| (again.pause * 2).min(AGAIN_AFTER_MAX));
-        let slow = (start.elapsed() * AGAIN_PER_TRY).min(AGAIN_SLOW_MAX);
+        // The first try is slow for what it registers, the next ones for what they are refused.
+        let took = before.map_or(Duration::ZERO, |_| start.elapsed());
+        let slow = (took * AGAIN_PER_TRY).min(AGAIN_SLOW_MAX);
         let at = (!error.is_final()).then(|| Instant::now() + pause.max(slow));
         self.again = Some(Again { mark, pause, at });
         self.note(Some(error.to_string()));

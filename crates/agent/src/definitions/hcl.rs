@@ -25,6 +25,10 @@ const NAMED_CHARS: usize = 64;
 /// A block is an object under its name, and under its labels within; objects that have one name are a
 /// list.
 pub(super) fn parse(text: &str) -> Result<Value, (usize, String)> {
+    // Consul takes JSON under this name too.
+    if text.trim_start().starts_with('{') {
+        return serde_json::from_str(text).map_err(|error| (error.line(), error.to_string()));
+    }
     Parser::of(text)
         .and_then(Parser::file)
         .map_err(|Wrong { at, reason }| (1 + text[..at].matches('\n').count(), reason))

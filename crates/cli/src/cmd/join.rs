@@ -1,9 +1,14 @@
 //! `tidings join`
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::Asking;
 use crate::output;
+
+/// The agent gives up an address after seconds, and a name may stand for several.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
 
 /// Has a running agent join the cluster of another.
 ///
@@ -20,7 +25,7 @@ pub(super) struct Join {
 
 impl Join {
     pub(super) async fn run(self) -> anyhow::Result<()> {
-        let api = self.asking.api()?;
+        let api = self.asking.api()?.patient(ANSWER_WITHIN);
         api.put(&["v1", "agent", "join", &self.addr], None).await?;
         if self.asking.json {
             return output::print_json(&serde_json::json!({ "joined": self.addr }));

@@ -31,7 +31,6 @@ service {
     id = "script"
     args = ["/bin/sh", "-c", <<-END
       test -e "${DIR:-/tmp}/up" || exit 2  # $${x} %{y}
-
         echo "\n"
       END
     ]
@@ -39,7 +38,7 @@ service {
 }
 service { name = "db" port = -0.5e+1 }
 "#;
-    let script = "test -e \"${DIR:-/tmp}/up\" || exit 2  # $${x} %{y}\n\n  echo \"\\n\"\n";
+    let script = "test -e \"${DIR:-/tmp}/up\" || exit 2  # $${x} %{y}\n  echo \"\\n\"\n";
     let web = json!({
         "name": "web", "tags": ["a", "b"], "port": 8080, "weights": {"passing": 10, "warning": 1},
         "meta": {"version": "1.2.3", "a key": "with blanks", "dotted.key": "x"},
@@ -65,7 +64,13 @@ fn texts_say_what_is_meant() {
         (r#""${X} %{y} $${z} # // /*""#, "${X} %{y} $${z} # // /*"),
         ("<<E\nE\n", ""),
         ("<<E\nb = \"\n EE\nE", "b = \"\n EE\n"),
-        ("<<-E\n\ta\n \n\t\tb\n\tE\n", "a\n\n\tb\n"),
+        ("<<-E\n\ta\n\t\tb\n\tE\n", "a\n\tb\n"),
+        ("<<-E\n    a\n  E\n", "  a\n"),
+        ("<<-E\n  a\n\n b\n  E\n", "  a\n\n b\n"),
+        (
+            r#""${X:-"a \n b"} ${{}{}} $ $x \\""#,
+            r#"${X:-"a \n b"} ${{}{}} $ $x \"#,
+        ),
         ("/* a */ \"\" // b", ""),
     ] {
         assert_eq!(parse(&format!("a = {text}")).unwrap(), json!({"a": meant}));
@@ -145,6 +150,8 @@ fn what_is_not_whole_is_told_where_it_begins() {
         ("a = <<\nb\n", "1: after << stands a name"),
         ("\n/*/ a", "2: the comment that begins here is not ended"),
         ("a = \"\n", "1: the text"),
+        ("a = \"x ${ y\"\n", "1: the ${ that stands here"),
+        ("{\"a\": ]", "1: expected value"),
         ("a = \"\\x41\"", "1: after a backslash"),
         ("a = \"\\ud800\"", "1: after a backslash"),
         ("a = \"\\u+123\"", "1: after a backslash"),
@@ -201,7 +208,7 @@ fn what_is_large_is_read_or_refused_in_a_time_that_grows_with_it() {
 
 /// Values as JSON has them, without what HCL writes in another way.
 fn value() -> impl Strategy<Value = Value> {
-    let text = || "[ -~é]{0,8}";
+    let text = || "[ -#%-~é]{0,8}";
     let leaf = prop_oneof![
         Just(Value::Null),
         any::<bool>().prop_map(Value::from),

@@ -94,7 +94,8 @@ impl<'a> Tokens<'a> {
         }
     }
 
-    /// The text whose opening quote comes next. `${` and `%{` are text like all the rest.
+    /// The text whose opening quote comes next. What stands in `${…}` is kept as it is written, quotes and
+    /// backslashes too: the shell's, say.
     fn quoted(&mut self) -> Result<String, Wrong> {
         let start = self.at;
         let open = || {
@@ -107,8 +108,13 @@ impl<'a> Tokens<'a> {
         self.at += 1;
         let mut text = String::new();
         loop {
-            text.push_str(self.take_while(|sign| !matches!(sign, '"' | '\\' | '\n')));
+            text.push_str(self.take_while(|sign| !matches!(sign, '"' | '\\' | '\n' | '$')));
             match self.rest().chars().next() {
+                Some('$') if self.rest().starts_with("${") => text.push_str(self.template()?),
+                Some('$') => {
+                    self.at += 1;
+                    text.push('$');
+                }
                 Some('"') => {
                     self.at += 1;
                     return Ok(text);
@@ -117,6 +123,27 @@ impl<'a> Tokens<'a> {
                 _ => return Err(open()),
             }
         }
+    }
+
+    /// `${`, which comes next, to the `}` that ends it.
+    fn template(&mut self) -> Result<&'a str, Wrong> {
+        let rest = self.rest();
+        let mut open = 0_usize;
+        for (at, sign) in rest.char_indices() {
+            match sign {
+                '{' => open += 1,
+                '}' if open == 1 => {
+                    self.at += at + 1;
+                    return Ok(&rest[..=at]);
+                }
+                '}' => open -= 1,
+                _ => {}
+            }
+        }
+        Err(Wrong::new(
+            self.at,
+            "the ${ that stands here is not ended: add }",
+        ))
     }
 
     fn escape(&mut self) -> Result<char, Wrong> {
@@ -145,7 +172,7 @@ impl<'a> Tokens<'a> {
             let known = r#"\n, \r, \t, \", \\, \uXXXX and \UXXXXXXXX"#;
             Wrong::new(
                 at,
-                format!("after a backslash stands what HCL does not know: write {known}"),
+                format!("after a backslash stands what is not read here: write {known}"),
             )
         })?;
         self.at += 2 + digits;
@@ -160,8 +187,8 @@ impl<'a> Tokens<'a> {
         read.map_err(|_| no_expression(at, number))
     }
 
-    /// The lines between `<<NAME` and `NAME` on a line of its own; those of `<<-NAME` without the blanks
-    /// with which all of them begin.
+    /// The lines between `<<NAME` and `NAME` on a line of its own. Those of `<<-NAME` lose the blanks that
+    /// stand in front of that, if all of them begin so.
     fn heredoc(&mut self) -> Result<String, Wrong> {
         let start = self.at;
         self.at += 2;
@@ -178,8 +205,10 @@ impl<'a> Tokens<'a> {
         for line in self.rest().split_inclusive('\n') {
             if line.trim() == name {
                 self.at += line.len();
-                let indent = if is_indented { indent_of(&lines) } else { 0 };
-                return Ok(lines.iter().map(|line| without(line, indent)).collect());
+                let blanks = &line[..line.len() - line.trim_start().len()];
+                let strips = is_indented && lines.iter().all(|line| line.starts_with(blanks));
+                let blanks = if strips { blanks.len() } else { 0 };
+                return Ok(lines.iter().map(|line| &line[blanks..]).collect());
             }
             self.at += line.len();
             lines.push(line);
@@ -189,20 +218,6 @@ impl<'a> Tokens<'a> {
             format!("the text that begins here is not ended: add {name} on a line of its own");
         Err(Wrong::new(start, reason))
     }
-}
-
-/// The blanks with which all lines begin that have anything else.
-fn indent_of(lines: &[&str]) -> usize {
-    let lines = lines.iter().filter(|line| !line.trim().is_empty());
-    let blanks = lines.map(|line| line.len() - line.trim_start_matches([' ', '\t']).len());
-    blanks.min().unwrap_or(0)
-}
-
-fn without(line: &str, indent: usize) -> &str {
-    if line.trim().is_empty() {
-        return line.trim_start_matches([' ', '\t']);
-    }
-    &line[indent..]
 }
 
 /// What stands at `at`, where a name or a value is meant.
