@@ -80,13 +80,6 @@ fn registered(n: u8, service: &str, port: u16) -> Update {
     put(instance_key(n, service), body, 1)
 }
 
-/// An instance that names a check that is not here.
-fn awaiting(n: u8, service: &str, check: &str) -> Update {
-    let mut instance = instance(service, 1, &[]);
-    instance.name_check(&CheckId::new(check).unwrap());
-    put(instance_key(n, service), Body::Instance(instance), 1)
-}
-
 fn check_key(n: u8, id: &str) -> Key {
     Key::Check(node_id(n), CheckId::new(id).unwrap())
 }
@@ -439,16 +432,6 @@ fn one_fact_moves_exactly_the_indexes_that_it_concerns() {
     assert_eq!(tables()[..2], before[..2]);
     assert!(tables()[2] > before[2]);
     assert_eq!(any(), index("db"));
-
-    // An instance is in the list of checks only where it has some.
-    let checks = tables()[2];
-    writer.apply(at(2), registered(2, "other", 1));
-    assert_eq!(tables()[2], checks);
-    writer.apply(at(2), registered(2, "db", 24));
-    assert!(tables()[2] > checks);
-    let checks = tables()[2];
-    writer.apply(at(2), awaiting(2, "other", "late"));
-    assert!(tables()[2] > checks, "one that is awaited is listed too");
 }
 
 #[test]

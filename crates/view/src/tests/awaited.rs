@@ -6,8 +6,10 @@ use crate::writer::STEP;
 #[test]
 fn a_check_that_is_named_but_missing_counts_as_critical() {
     let (mut writer, view) = cluster();
+    let before = view.index(&Watch::Checks);
     let body = Body::Instance(instance("api", 80, &["c"]));
     writer.apply(at(1), put(instance_key(1, "api"), body, 5));
+    assert!(view.index(&Watch::Checks) > before, "it is listed");
     let listed = view.lookup("api");
     assert_eq!(listed[0].instance.status(), CheckStatus::Critical);
     assert_eq!(listed[0].instance.awaited()[0].as_str(), "c");
@@ -17,6 +19,17 @@ fn a_check_that_is_named_but_missing_counts_as_critical() {
     let listed = view.lookup("api");
     assert_eq!(listed[0].instance.status(), CheckStatus::Passing);
     assert!(listed[0].instance.awaited().is_empty());
+}
+
+#[test]
+fn an_instance_without_checks_is_in_no_list_of_them() {
+    let (mut writer, view) = cluster();
+    writer.apply(at(1), check(2, "c", Some("db"), CheckStatus::Critical));
+    let checks = view.index(&Watch::Checks);
+    writer.apply(at(2), registered(2, "other", 1));
+    assert_eq!(view.index(&Watch::Checks), checks);
+    writer.apply(at(2), registered(2, "db", 24));
+    assert!(view.index(&Watch::Checks) > checks);
 }
 
 #[test]
