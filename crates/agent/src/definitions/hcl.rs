@@ -13,12 +13,10 @@ mod tokens;
 
 use serde_json::{Map, Value};
 
-use self::tokens::{Token, Tokens, Wrong, no_expression};
+use self::tokens::{Token, Tokens, Wrong, no_expression, shown};
 
 /// Blocks, objects and lists in each other, each label of a block counted.
 const DEPTH_MAX: usize = 64;
-/// Characters of a name that an error repeats.
-const NAMED_CHARS: usize = 64;
 
 /// What `text` says, or the line, from 1, and the reason why it says nothing.
 ///
@@ -78,9 +76,8 @@ impl<'a> Parser<'a> {
         Ok(Value::Object(object))
     }
 
-    /// What stands between `{`, which comes next, and its `}`.
-    fn object(&mut self) -> Result<Value, Wrong> {
-        let (start, _) = self.take()?;
+    /// What stands between `{`, which was taken at `start`, and its `}`.
+    fn object(&mut self, start: usize) -> Result<Value, Wrong> {
         self.enter(start)?;
         let mut object = Map::new();
         while !self.take_sign('}')? {
@@ -107,7 +104,10 @@ impl<'a> Parser<'a> {
                 let (sign, _) = self.take()?;
                 self.value(sign)?
             }
-            Token::Sign('{') => self.object()?,
+            Token::Sign('{') => {
+                let (start, _) = self.take()?;
+                self.object(start)?
+            }
             _ => {
                 let name = shown(&name);
                 let reason = format!("{name} has no value: write {name} = …, or {name} {{ … }}");
@@ -147,28 +147,23 @@ impl<'a> Parser<'a> {
 
     /// The value behind the sign at `behind`.
     fn value(&mut self, behind: usize) -> Result<Value, Wrong> {
-        match self.next {
-            Token::Sign('{') => return self.object(),
-            Token::Sign('[') => return self.list(),
-            Token::Sign(_) | Token::End => {
-                return Err(Wrong::new(behind, "a value is missing behind this sign"));
-            }
-            _ => {}
-        }
         match self.take()? {
+            (start, Token::Sign('{')) => self.object(start),
+            (start, Token::Sign('[')) => self.list(start),
             (_, Token::Text(text)) => Ok(text.into()),
             (_, Token::Number(number)) => Ok(number.into()),
             (_, Token::Word("true")) => Ok(true.into()),
             (_, Token::Word("false")) => Ok(false.into()),
             (_, Token::Word("null")) => Ok(Value::Null),
             (at, Token::Word(word)) => Err(no_expression(at, word)),
-            (at, Token::Sign(_) | Token::End) => Err(no_expression(at, "")),
+            (_, Token::Sign(_) | Token::End) => {
+                Err(Wrong::new(behind, "a value is missing behind this sign"))
+            }
         }
     }
 
-    /// What stands between `[`, which comes next, and its `]`.
-    fn list(&mut self) -> Result<Value, Wrong> {
-        let (start, _) = self.take()?;
+    /// What stands between `[`, which was taken at `start`, and its `]`.
+    fn list(&mut self, start: usize) -> Result<Value, Wrong> {
         self.enter(start)?;
         let mut values = Vec::new();
         let mut behind = start;
@@ -209,10 +204,4 @@ fn put(object: &mut Map<String, Value>, name: &str, value: Value) -> bool {
         _ => return false,
     }
     true
-}
-
-/// A name in quotes, in few characters.
-fn shown(name: &str) -> String {
-    let name: String = name.chars().take(NAMED_CHARS).collect();
-    format!("{name:?}")
 }

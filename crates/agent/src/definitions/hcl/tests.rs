@@ -144,7 +144,7 @@ fn what_is_not_whole_is_told_where_it_begins() {
         ),
         (
             "a = <<E\nb\n",
-            "1: the text that begins here is not ended: add E",
+            "1: the text that begins here is not ended: add \"E\"",
         ),
         ("a = <<E b\nE\n", "1: after << stands a name"),
         ("a = <<\nb\n", "1: after << stands a name"),

@@ -2,7 +2,7 @@
 
 use serde_json::Number;
 
-/// Characters of a word that an error repeats.
+/// Characters of a name that an error repeats.
 const NAMED_CHARS: usize = 64;
 
 /// What a text is made of.
@@ -169,11 +169,8 @@ impl<'a> Tokens<'a> {
             _ => None,
         };
         let meant = meant.ok_or_else(|| {
-            let known = r#"\n, \r, \t, \", \\, \uXXXX and \UXXXXXXXX"#;
-            Wrong::new(
-                at,
-                format!("after a backslash stands what is not read here: write {known}"),
-            )
+            let reason = r#"after a backslash stands what is not read here: write \n, \r, \t, \", \\, \uXXXX or \UXXXXXXXX"#;
+            Wrong::new(at, reason)
         })?;
         self.at += 2 + digits;
         Ok(meant)
@@ -213,7 +210,7 @@ impl<'a> Tokens<'a> {
             self.at += line.len();
             lines.push(line);
         }
-        let name: String = name.chars().take(NAMED_CHARS).collect();
+        let name = shown(name);
         let reason =
             format!("the text that begins here is not ended: add {name} on a line of its own");
         Err(Wrong::new(start, reason))
@@ -222,14 +219,20 @@ impl<'a> Tokens<'a> {
 
 /// What stands at `at`, where a name or a value is meant.
 pub(super) fn no_expression(at: usize, found: &str) -> Wrong {
-    let found: String = found.chars().take(NAMED_CHARS).collect();
+    let found = shown(found);
     Wrong::new(
         at,
         format!(
-            "{found:?} is no plain value: a text stands in double quotes, and there are numbers, true, \
+            "{found} is no plain value: a text stands in double quotes, and there are numbers, true, \
              false, null, lists and objects, but no expressions"
         ),
     )
+}
+
+/// A name in quotes, in few characters.
+pub(super) fn shown(name: &str) -> String {
+    let name: String = name.chars().take(NAMED_CHARS).collect();
+    format!("{name:?}")
 }
 
 /// Whether a name may have it.
