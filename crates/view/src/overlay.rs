@@ -33,6 +33,8 @@ pub struct Overlay {
     roster: Arc<Roster>,
     standings: HashMap<NodeId, Standing, RandomState>,
     unknown: Standing,
+    /// Kept, since the writer asks with each instance.
+    has_last_resort: bool,
 }
 
 /// An agent node that has a record, as far as the overlay needs to know it.
@@ -118,9 +120,12 @@ impl Overlay {
             roster,
             standings,
             unknown,
+            has_last_resort: false,
         };
         overlay.standings.insert(me, Standing::Live);
         overlay.hide_namesakes(nodes);
+        let mut standings = overlay.standings.values();
+        overlay.has_last_resort = standings.any(|standing| *standing == Standing::LastResort);
         overlay
     }
 
@@ -226,13 +231,8 @@ impl Overlay {
     }
 
     /// Whether there is a node whose instances stand in where a service has no others.
-    pub(crate) fn has_last_resort(&self) -> bool {
-        let standings = self.standings.values().chain([&self.unknown]);
-        // Nearly always there is none, and nearly always the roster says so without a walk.
-        self.standings.len() > self.roster.reachable
-            && standings
-                .into_iter()
-                .any(|standing| *standing == Standing::LastResort)
+    pub(crate) const fn has_last_resort(&self) -> bool {
+        self.has_last_resort
     }
 
     /// The member's IP address, for a node whose record is not here.

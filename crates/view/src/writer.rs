@@ -214,10 +214,10 @@ impl ViewWriter {
                 };
             }
         }
-        // An agent has a check of itself.
-        let mut has_checks = node.agent().is_some();
+        // An agent has a check of itself, and an instance may await some.
+        let mut may_have_checks = node.agent().is_some();
         let touched = self.change(node, |slot| {
-            has_checks |= !slot.checks.is_empty();
+            may_have_checks |= !slot.checks.is_empty() || !slot.instances.is_empty();
             slot.put_facts(facts)
         });
         self.name_node(
@@ -230,7 +230,7 @@ impl ViewWriter {
             // The lists of services and of checks tell of the node too, and can be asked for the
             // nodes with some metadata only.
             batch.service_table |= !touched.instances.is_empty();
-            batch.check_table |= has_checks;
+            batch.check_table |= may_have_checks;
         }
         batch.touch(node, touched);
     }

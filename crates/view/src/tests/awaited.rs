@@ -30,6 +30,16 @@ fn an_instance_without_checks_is_in_no_list_of_them() {
     assert_eq!(view.index(&Watch::Checks), checks);
     writer.apply(at(2), registered(2, "db", 24));
     assert!(view.index(&Watch::Checks) > checks);
+
+    // But it can take the place of one of last resort, with the checks that this has.
+    let is_shown = || view.checks().iter().any(|c| c.check.id.as_str() == "c");
+    let last_resort = (MemberStatus::Down, Liveness::LastResort);
+    writer.apply(at(3), members(&[ALIVE, last_resort, ALIVE]));
+    let checks = view.index(&Watch::Checks);
+    assert!(is_shown());
+    writer.apply(at(3), registered(1, "db", 25));
+    assert!(!is_shown());
+    assert!(view.index(&Watch::Checks) > checks);
 }
 
 #[test]
