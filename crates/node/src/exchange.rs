@@ -335,7 +335,8 @@ impl Node {
                     .lost(self.now, open.peer, pulling.useless, is_foul);
                 self.on_pulled(open.peer, pulling.advanced);
             }
-            Purpose::Members | Purpose::Positions | Purpose::Run => {}
+            Purpose::Members => self.pull_members_again(),
+            Purpose::Positions | Purpose::Run => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! The node itself: its parts, and which of them an input concerns.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use rand_chacha::{
     ChaCha8Rng,
@@ -28,6 +28,9 @@ use crate::{
     save::Saves,
     timers::{Timer, Timers, jittered},
 };
+
+/// How soon a member list is asked for again that did not come.
+const MEMBERS_AGAIN: Duration = Duration::from_secs(1);
 
 /// One agent's decisions. See the [crate documentation](crate) for how to drive it.
 #[derive(Debug)]
@@ -321,7 +324,7 @@ impl Node {
                     }
                 }
                 tidings_membership::Output::FirstContact { node, addr } => {
-                    self.ask(node, addr, &Request::Members, Purpose::Members);
+                    self.pull_members_of(node, addr);
                 }
                 _ => changed = true,
             }
@@ -352,7 +355,21 @@ impl Node {
         let period = jittered(self.config.members_every, &mut self.rng);
         self.timers.set(Timer::Members, self.now + period);
         if let Some(&(peer, addr)) = self.membership.peers(1, &[self.me]).first() {
-            self.ask(peer, addr, &Request::Members, Purpose::Members);
+            self.pull_members_of(peer, addr);
+        }
+    }
+
+    fn pull_members_of(&mut self, peer: NodeId, addr: SocketAddr) {
+        if !self.ask(peer, addr, &Request::Members, Purpose::Members) {
+            self.pull_members_again();
+        }
+    }
+
+    /// No list came. While none has come at all, nobody is known to be missing: another peer is asked.
+    pub(crate) fn pull_members_again(&mut self) {
+        if !self.roster.is_settled(self.now, self.config.stale_for) {
+            let pause = jittered(MEMBERS_AGAIN, &mut self.rng);
+            self.timers.set_by(Timer::Members, self.now + pause);
         }
     }
 
