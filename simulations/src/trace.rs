@@ -354,12 +354,14 @@ impl Trace {
         let Roster {
             members,
             unknown,
+            former,
             reachable,
             expected,
             island,
         } = roster;
         let head = (*unknown as u8, reachable, expected, island);
         self.bytes(10, &head, &[]);
+        former.iter().for_each(|node| node.hash(&mut self.fold));
         for (node, entry) in members {
             let RosterEntry {
                 addr,

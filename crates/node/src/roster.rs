@@ -48,6 +48,8 @@ pub(crate) struct RosterState {
     joined: bool,
     /// By node. All are looked at in every second, and few ever come or go.
     members: Vec<Tracked>,
+    /// Nodes that this run has not met and whose host is another node since, while it matters.
+    former: BTreeSet<NodeId>,
     /// Reachable members that bear this node's name.
     namesakes: BTreeSet<NodeId>,
     /// What nodes' own records said when it was last read.
@@ -119,6 +121,7 @@ impl RosterState {
             started: now,
             joined: false,
             members: Vec::new(),
+            former: BTreeSet::new(),
             namesakes: BTreeSet::new(),
             words: Arc::default(),
             unread: BTreeSet::new(),
@@ -266,6 +269,18 @@ impl RosterState {
         }
     }
 
+    /// Finds out who of those that this run has not met is another node since. It matters while what
+    /// they own is served.
+    fn note_former(&mut self, now: Timestamp, words: &Words, stale_for: Duration) {
+        self.former = match self.unknown(now, stale_for) {
+            Liveness::Hidden => BTreeSet::new(),
+            _ => words.former(|node| {
+                let met = |member: &Tracked| member.was_alive;
+                node == self.me || self.find(node).is_some_and(met)
+            }),
+        };
+    }
+
     /// Whether every member is reachable: so it is nearly always, and then there is little to find out.
     fn all_are_here(&self) -> bool {
         self.members.iter().all(|m| m.status.is_reachable())
@@ -297,6 +312,7 @@ impl RosterState {
             _ if member.replaced => Liveness::Hidden,
             MemberStatus::Restarting if now.since(member.since) < stale_for => Liveness::Stale,
             // Known by hearsay only: no more than a node that is not in the roster.
+            _ if !member.was_alive && self.former.contains(&member.node) => Liveness::Hidden,
             _ if !member.was_alive => self.unknown(now, stale_for),
             MemberStatus::Restarting | MemberStatus::Down => match member.shield {
                 Shield::None => Liveness::Hidden,
@@ -339,9 +355,10 @@ impl Node {
         let (in_doubt, half_life) = (self.membership.is_in_doubt(), self.config.island_half_life);
         self.roster
             .judge(now, &words, expected, in_doubt, half_life);
-        self.roster.stands = self.roster.is_whole(expected)
-            && self.roster.is_settled(now, self.config.stale_for)
-            && !in_doubt;
+        let stale_for = self.config.stale_for;
+        self.roster.note_former(now, &words, stale_for);
+        self.roster.stands =
+            self.roster.is_whole(expected) && self.roster.is_settled(now, stale_for) && !in_doubt;
         let roster = self.describe_roster(expected);
         if was_island != roster.island {
             self.out.push_back(Output::Event(Event::Island {

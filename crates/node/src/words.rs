@@ -1,8 +1,8 @@
 //! What nodes say of themselves, in their own records, that the roster needs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use tidings_types::{Body, Content, Departure, Key, NodeId};
+use tidings_types::{Body, Content, Departure, Epoch, Key, NodeId};
 
 use crate::Node;
 
@@ -12,6 +12,8 @@ pub(crate) struct Words {
     pub(crate) fates: BTreeMap<NodeId, Fate>,
     /// In lower case: names that differ in nothing else are one.
     names: BTreeMap<NodeId, String>,
+    /// When each node's last run began that something is known of, by its own clock.
+    runs: BTreeMap<NodeId, Epoch>,
     /// The nodes that bear this one's name, itself included, in order.
     pub(crate) named_alike: Vec<NodeId>,
 }
@@ -38,6 +40,25 @@ impl Words {
     pub(crate) fn host(&self, node: NodeId) -> Host<'_> {
         let name = self.names.get(&node);
         name.map_or(Host::Of(node), |name| Host::Named(name))
+    }
+
+    /// The nodes whose host is another node since. Of those that bear one name it is the one that was
+    /// `met`, whoever wrote last if there is more than one such; the others that were not met are former.
+    pub(crate) fn former(&self, met: impl Fn(NodeId) -> bool) -> BTreeSet<NodeId> {
+        let mut present: BTreeMap<&str, (bool, Option<Epoch>, NodeId)> = BTreeMap::new();
+        let mut former = BTreeSet::new();
+        for (&node, name) in &self.names {
+            let bearer = (met(node), self.runs.get(&node).copied(), node);
+            let Some(other) = present.insert(name, bearer) else {
+                continue;
+            };
+            let (less, more) = (bearer.min(other), bearer.max(other));
+            present.insert(name, more);
+            if !less.0 {
+                former.insert(less.2);
+            }
+        }
+        former
     }
 }
 
@@ -72,6 +93,11 @@ impl Node {
         } else {
             known.names.remove(&node);
         }
+        if let Some(run) = self.registry.position(node).last_epoch() {
+            known.runs.insert(node, run);
+        } else {
+            known.runs.remove(&node);
+        }
     }
 
     /// What a node's own record says of its going.
@@ -93,5 +119,46 @@ impl Node {
                 counts: false,
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn node(n: u8) -> NodeId {
+        NodeId::from_bytes([n; 16])
+    }
+
+    /// Nodes with their hosts' names and the moments when their last runs began.
+    fn words(nodes: &[(u8, &str, u64)]) -> Words {
+        let mut words = Words::default();
+        for &(n, name, run) in nodes {
+            words.names.insert(node(n), name.to_owned());
+            words.runs.insert(node(n), Epoch::from_bits(run));
+        }
+        words
+    }
+
+    fn former(words: &Words, met: &[u8]) -> Vec<NodeId> {
+        let met: Vec<_> = met.iter().map(|&n| node(n)).collect();
+        let former = words.former(|node| met.contains(&node));
+        former.into_iter().collect()
+    }
+
+    #[test]
+    fn of_nodes_known_by_their_records_the_last_to_run_is_what_the_host_is() {
+        let words = words(&[(1, "a", 9), (2, "b", 30), (3, "b", 10), (4, "b", 20)]);
+        assert_eq!(former(&words, &[]), [node(3), node(4)]);
+        assert_eq!(former(&words, &[1]), [node(3), node(4)]);
+    }
+
+    #[test]
+    fn who_was_met_counts_before_the_clocks_that_others_ran_by() {
+        let words = words(&[(2, "b", 30), (3, "b", 10), (4, "b", 20)]);
+        assert_eq!(former(&words, &[3]), [node(2), node(4)]);
+        // Two hosts of one name: neither has become the other.
+        assert_eq!(former(&words, &[3, 4]), [node(2)]);
+        assert_eq!(former(&words, &[2, 3, 4]), []);
     }
 }

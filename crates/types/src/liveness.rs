@@ -1,7 +1,11 @@
 //! What this agent knows of its members. Never written into records: it is laid over them when a
 //! query is answered.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use crate::{NodeId, Timestamp};
 
@@ -75,8 +79,11 @@ pub struct RosterEntry {
 pub struct Roster {
     /// Every member that this run has met, this node included.
     pub members: BTreeMap<NodeId, RosterEntry>,
-    /// How records of nodes that are not in `members` are treated.
+    /// How records of nodes that are not in `members` are treated, but for the `former` ones.
     pub unknown: Liveness,
+    /// Nodes that this run has not met and whose host is another node since: nothing of them is served.
+    /// Told while `unknown` ones are served, and empty else.
+    pub former: BTreeSet<NodeId>,
     /// Members that are reachable, this node included.
     pub reachable: usize,
     /// Members that ought to be, this node included.
@@ -91,6 +98,7 @@ impl Roster {
         Arc::new(Self {
             members: BTreeMap::new(),
             unknown: Liveness::Stale,
+            former: BTreeSet::new(),
             reachable: 0,
             expected: 0,
             island: false,
@@ -99,8 +107,10 @@ impl Roster {
 
     /// How the overlay treats what `node` owns.
     pub fn liveness(&self, node: NodeId) -> Liveness {
-        self.members
-            .get(&node)
-            .map_or(self.unknown, |member| member.liveness)
+        match self.members.get(&node) {
+            Some(member) => member.liveness,
+            None if self.former.contains(&node) => Liveness::Hidden,
+            None => self.unknown,
+        }
     }
 }

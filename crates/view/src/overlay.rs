@@ -122,6 +122,9 @@ impl Overlay {
             unknown,
             has_last_resort: false,
         };
+        for &node in &overlay.roster.former {
+            overlay.standings.entry(node).or_insert(Standing::Gone);
+        }
         overlay.standings.insert(me, Standing::Live);
         overlay.hide_namesakes(nodes);
         let mut standings = overlay.standings.values();

@@ -1,6 +1,6 @@
 //! Behaviours of the view, told through its public face.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use tidings_types::{
     Body, Check, CheckId, CheckKind, CheckStatus, Command, Content, Departure, Dot, Epoch,
@@ -14,6 +14,7 @@ use super::*;
 mod awaited;
 mod conflicts;
 mod consul;
+mod former;
 mod memo;
 mod removed;
 
@@ -110,6 +111,7 @@ fn roster(members: &[(u8, MemberStatus, Liveness)], unknown: Liveness) -> Update
     Update::Roster(Arc::new(Roster {
         members: members.collect(),
         unknown,
+        former: BTreeSet::new(),
         reachable: 1,
         expected: 3,
         island: true,

@@ -113,6 +113,12 @@ impl Reasons {
                 let (code, text) = if has_left {
                     let text = format!("its node {name} has left the cluster, or was forced out");
                     ("node-left", text)
+                } else if roster.former.contains(&id) {
+                    let text = format!(
+                        "its node {name} was not met in this run of the agent, and its host is \
+                         another node of that name since"
+                    );
+                    ("node-replaced", text)
                 } else {
                     let text = format!(
                         "its node is not live, and a live node bears its name {name}: that one took \

@@ -1,9 +1,11 @@
 //! `/v1/tidings/explain/`
 
+use std::{collections::BTreeSet, sync::Arc};
+
 use serde_json::{Value, json};
 use tidings_types::{
-    Body, CheckId, Dot, Epoch, Instance, Key, Liveness, MemberStatus, ServiceId, ServiceName,
-    Timestamp, Update, Weights,
+    Body, CheckId, Dot, Epoch, Instance, Key, Liveness, MemberStatus, Roster, ServiceId,
+    ServiceName, Timestamp, Update, Weights,
 };
 
 use super::ground::{Ground, node_id, node_record};
@@ -262,6 +264,22 @@ async fn a_node_whose_name_another_bears_was_replaced() {
         .collect();
     assert_eq!(replaced.len(), 1);
     assert_eq!(codes(replaced[0]), ["node-replaced"]);
+    is_true(&ground, "web", "").await;
+
+    // Nobody of that name is met: only what the host was last is served.
+    let stale = (3, MemberStatus::Down, Liveness::Stale);
+    ground.members(&[(1, MemberStatus::Alive, Liveness::Live), stale]);
+    let former = Roster {
+        former: BTreeSet::from([node_id(2)]),
+        ..Roster::clone(&ground.view.roster())
+    };
+    let former = Update::Roster(Arc::new(former));
+    ground.node().writer.apply(Timestamp::ZERO, former);
+    let explained = explain(&ground, "web").await;
+    let instances = explained["instances"].as_array().unwrap().iter();
+    let told: Vec<_> = instances.map(|i| (codes(i), doors(i))).collect();
+    let (replaced, stale) = (vec!["node-replaced"], vec!["node-stale"]);
+    assert_eq!(told, [(replaced, [false; 3]), (stale, [true; 3])]);
     is_true(&ground, "web", "").await;
 }
 

@@ -1,6 +1,7 @@
 //! One agent under test, and how to ask it.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard},
     time::{Duration, SystemTime},
@@ -134,6 +135,7 @@ impl Ground {
             } else {
                 Liveness::Hidden
             },
+            former: BTreeSet::new(),
             reachable,
             expected: members.len(),
             island,

@@ -37,6 +37,7 @@ impl Node {
             reachable: reachable.count(),
             members,
             unknown: state.unknown(now, stale_for),
+            former: state.former.clone(),
             expected,
             island: state.island,
         }
@@ -87,6 +88,7 @@ fn differs(last: &Roster, next: &Roster) -> bool {
         ..entry.clone()
     };
     last.unknown != next.unknown
+        || last.former != next.former
         || last.expected != next.expected
         || last.island != next.island
         || !last
