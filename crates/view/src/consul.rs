@@ -8,7 +8,7 @@
 //! A registered instance that bears the same id on the same node takes its place, since clients
 //! tell instances by node and id. Any other of that name stands beside it.
 
-use tidings_types::{Instance, ServiceId, ServiceName};
+use tidings_types::{Instance, ServiceId, ServiceName, TextMap};
 
 use crate::{NodeFacts, NodeKey, joined::InstanceRecord};
 
@@ -25,6 +25,15 @@ pub(crate) fn instance_of(facts: &NodeFacts) -> Option<InstanceRecord> {
     // Consul states its servers' RPC port, 8300. There is no such port here; the gossip port is
     // where agents do for each other what servers do over RPC.
     Some(InstanceRecord::of(&Instance::new(service, gossip.port())))
+}
+
+/// Consul's agents always state their network segment, the default one by an empty text: clients look
+/// keys up in an agent's metadata without asking whether it has any.
+const SEGMENT: &str = "consul-network-segment";
+
+/// The metadata that is shown of an agent whose record states `meta`.
+pub(crate) fn meta_of(meta: &TextMap) -> TextMap {
+    [(SEGMENT, "")].into_iter().chain(meta.iter()).collect()
 }
 
 /// The id of every such instance.

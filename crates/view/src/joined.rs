@@ -15,7 +15,7 @@ use tidings_types::{
     TextMap, Texts,
 };
 
-use crate::memo::Memo;
+use crate::{consul, memo::Memo};
 
 /// Which node a record stands on.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -370,7 +370,7 @@ impl NodeFacts {
             address: record.address.clone(),
             datacenter: record.datacenter.clone(),
             tagged_addresses: tagged(&record.address),
-            meta: record.meta.clone(),
+            meta: consul::meta_of(&record.meta),
             gossip: Some(record.gossip),
             build: record.build.clone(),
             departure: record.departure,

@@ -19,9 +19,11 @@ fn a_node_has_its_address_and_its_metadata() {
         assert_eq!(texts(&answer.answers), [format!("{name} 0 A 10.0.0.1")]);
     }
     let answer = world.ask("n1.node.consul.", RecordType::TXT);
-    assert_eq!(texts(&answer.answers), ["n1.node.consul. 0 TXT rack=r1"]);
+    let said = ["consul-network-segment=", "rack=r1"];
+    let said = said.map(|text| format!("n1.node.consul. 0 TXT {text}"));
+    assert_eq!(texts(&answer.answers), said);
     let answer = world.ask("n1.node.consul.", RecordType::ANY);
-    assert_eq!(answer.answers.len(), 2);
+    assert_eq!(answer.answers.len(), 3);
     assert_no_data(&world.ask("n1.node.consul.", RecordType::AAAA));
     assert_no_data(&world.ask("n1.node.consul.", RecordType::SRV));
     assert_nx_domain(&world.ask("n9.node.consul.", RecordType::A));

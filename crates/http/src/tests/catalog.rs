@@ -18,7 +18,8 @@ async fn nodes_are_listed_with_headers() {
         concat!(
             r#"[{"ID":"01010101-0101-0101-0101-010101010101","Node":"one","Address":"10.0.0.1","#,
             r#""Datacenter":"dc1","TaggedAddresses":{"lan":"10.0.0.1","lan_ipv4":"10.0.0.1","#,
-            r#""wan":"10.0.0.1","wan_ipv4":"10.0.0.1"},"Meta":{"rack":"r1"},"#,
+            r#""wan":"10.0.0.1","wan_ipv4":"10.0.0.1"},"#,
+            r#""Meta":{"consul-network-segment":"","rack":"r1"},"#,
             r#""CreateIndex":102,"ModifyIndex":102}]"#,
         ),
     );
@@ -80,7 +81,8 @@ async fn a_service_is_flat_and_an_unknown_one_is_empty() {
         concat!(
             r#"[{"ID":"01010101-0101-0101-0101-010101010101","Node":"one","Address":"10.0.0.1","#,
             r#""Datacenter":"dc1","TaggedAddresses":{"lan":"10.0.0.1","lan_ipv4":"10.0.0.1","#,
-            r#""wan":"10.0.0.1","wan_ipv4":"10.0.0.1"},"NodeMeta":{"rack":"r1"},"ServiceKind":"","#,
+            r#""wan":"10.0.0.1","wan_ipv4":"10.0.0.1"},"#,
+            r#""NodeMeta":{"consul-network-segment":"","rack":"r1"},"ServiceKind":"","#,
             r#""ServiceID":"web","ServiceName":"web","ServiceTags":[],"ServiceAddress":"","#,
             r#""ServiceWeights":{"Passing":1,"Warning":1},"ServiceMeta":{},"ServicePort":80,"#,
             r#""ServiceSocketPath":"","ServiceEnableTagOverride":false,"#,

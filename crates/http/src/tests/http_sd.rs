@@ -46,6 +46,7 @@ async fn an_instance_is_a_target_with_the_labels_of_consuls_discovery() {
         "__meta_tidings_address": "10.0.0.1",
         "__meta_tidings_dc": "dc1",
         "__meta_tidings_health": "passing",
+        "__meta_tidings_metadata_consul_network_segment": "",
         "__meta_tidings_metadata_rack": "r1",
         "__meta_tidings_node": "one",
         "__meta_tidings_service": "Web",
