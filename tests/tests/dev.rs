@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    net::Ipv4Addr,
+    io::{BufRead as _, BufReader, Write as _},
+    net::{Ipv4Addr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -195,5 +196,27 @@ fn a_second_dev_moves_its_ports_and_joins() {
         });
         joined.push(span);
         joined.report("a second dev is joined and answers", Duration::from_secs(2));
+    });
+}
+
+#[test]
+fn the_log_can_be_listened_to_in_more_detail_than_it_is_written() {
+    let name = "the_log_can_be_listened_to_in_more_detail_than_it_is_written";
+    story(name, Needs::Nothing, |stage| {
+        let agent = Agent::start(dev(stage, "a"));
+        let mut monitor = TcpStream::connect(agent.spec().http).unwrap();
+        monitor
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        let asked = "GET /v1/agent/monitor?loglevel=debug HTTP/1.1\r\nHost: localhost\r\n\r\n";
+        monitor.write_all(asked.as_bytes()).unwrap();
+        let mut lines = BufReader::new(monitor).lines().map_while(Result::ok);
+        assert!(lines.any(|line| line.is_empty()), "the head has an end");
+        agent.http().json("/v1/status/leader?token=secret").unwrap();
+        let told = lines.find(|line| line.contains("path=/v1/status/leader"));
+        let told = told.expect("the request is told");
+        assert!(told.contains("[DEBUG] agent: request finished: method=GET"));
+        assert!(!told.contains("secret"), "{told}");
+        assert!(!agent.log().contains("request finished"));
     });
 }

@@ -6,14 +6,15 @@ use clap::ValueEnum;
 use serde::Deserialize;
 use tidings_agent::{LogLine, LogTap};
 use tracing::{
-    Event, Subscriber,
+    Event, Level, Metadata, Subscriber,
     field::{Field, Visit},
+    subscriber::Interest,
 };
 use tracing_subscriber::{
     EnvFilter, Layer,
     filter::LevelFilter,
     fmt::layer,
-    layer::{Context, SubscriberExt as _},
+    layer::{Context, Filter, SubscriberExt as _},
     util::SubscriberInitExt as _,
 };
 
@@ -49,22 +50,49 @@ pub(crate) fn start(format: LogFormat, level: &str) -> anyhow::Result<LogTap> {
         LogFormat::Json => log.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()
-        .with(log)
-        .with(Listening(tap.clone()))
-        .with(filter(level)?)
+        .with(log.with_filter(filter(level)?))
+        .with(Listening(tap.clone()).with_filter(Wanted(tap.clone())))
         .try_init()
         .map_err(|error| anyhow::anyhow!("the log cannot be started: {error}"))?;
     Ok(tap)
 }
 
-/// Passes lines on while somebody listens.
+/// What somebody listens to, whatever the agent logs itself.
+struct Wanted(LogTap);
+
+impl<S> Filter<S> for Wanted {
+    fn enabled(&self, about: &Metadata<'_>, _: &Context<'_, S>) -> bool {
+        self.wants(about)
+    }
+
+    // Asked again whenever the tap hears more or less.
+    fn callsite_enabled(&self, about: &'static Metadata<'static>) -> Interest {
+        if self.wants(about) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        Some(self.0.hears())
+    }
+}
+
+impl Wanted {
+    /// Libraries' everyday events say nothing to an operator here either.
+    fn wants(&self, about: &Metadata<'_>) -> bool {
+        let is_ours = about.target().starts_with("tidings");
+        let is_grave = *about.level() <= Level::WARN;
+        (is_ours || is_grave) && *about.level() <= self.0.hears()
+    }
+}
+
+/// Passes lines on to those who listen.
 struct Listening(LogTap);
 
 impl<S: Subscriber> Layer<S> for Listening {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        if !self.0.is_heard() {
-            return;
-        }
         let mut line = Fields(LogLine {
             at: SystemTime::now(),
             level: *event.metadata().level(),

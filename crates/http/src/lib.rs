@@ -60,6 +60,7 @@ mod health;
 mod http_sd;
 mod json_in;
 mod keyring;
+mod log_tap;
 mod maintenance;
 mod member;
 pub mod metrics;
@@ -87,8 +88,8 @@ pub use definition::{DefinitionError, Definitions, ServiceDefinition};
 pub use keyring::{
     KeyringCall, KeyringFuture, KeyringKey, KeyringMember, KeyringRefusal, KeyringReport,
 };
+pub use log_tap::{LogLine, LogTap};
 pub use metrics::Metrics;
-pub use monitor::{LogLine, LogTap};
 pub use routes::router;
 pub use server::{serve, serve_tls};
 pub use setup::{

@@ -11,46 +11,13 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::IntoResponse,
 };
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::mpsc;
 use tracing::Level;
 
-use crate::{failure::Failure, metrics::date, reply::Answer, request::Call, stream};
-
-/// Where the log can be listened to. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct LogTap(broadcast::Sender<Arc<LogLine>>);
-
-/// One line of the log.
-#[derive(Clone, Debug)]
-pub struct LogLine {
-    /// When it was written.
-    pub at: SystemTime,
-    /// How grave it is.
-    pub level: Level,
-    /// What it is about.
-    pub message: String,
-    /// What is known of it, by name.
-    pub fields: Vec<(&'static str, String)>,
-}
-
-impl Default for LogTap {
-    fn default() -> Self {
-        Self(broadcast::Sender::new(LINES))
-    }
-}
-
-impl LogTap {
-    /// Whether somebody listens, so that a line is worth to be made.
-    pub fn is_heard(&self) -> bool {
-        self.0.receiver_count() > 0
-    }
-
-    /// Passes `line` on to whoever listens. Never waits.
-    pub fn tell(&self, line: LogLine) {
-        // Without a listener it is told to nobody.
-        let _ = self.0.send(Arc::new(line));
-    }
-}
+use crate::{
+    LogLine, failure::Failure, log_tap::Listener, metrics::date, reply::Answer, request::Call,
+    stream,
+};
 
 /// `GET /v1/agent/monitor`
 pub(crate) fn log(call: &Call) -> Answer {
@@ -64,35 +31,16 @@ pub(crate) fn log(call: &Call) -> Answer {
         let text = "the log of this agent cannot be listened to";
         return Err(Failure::new(StatusCode::NOT_IMPLEMENTED, text));
     };
-    let lines = tap.0.subscribe();
-    let body = stream::begin(&call.state, |chunks| pass_on(lines, chunks, level, as_json))?;
+    let listener = tap.listen(level);
+    let body = stream::begin(&call.state, |chunks| pass_on(listener, chunks, as_json))?;
     let kind = if as_json { JSON } else { TEXT };
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }
 
-async fn pass_on(
-    mut lines: broadcast::Receiver<Arc<LogLine>>,
-    chunks: mpsc::Sender<Bytes>,
-    level: Level,
-    as_json: bool,
-) {
-    loop {
-        let chunk = match lines.recv().await {
-            // A greater level is a lesser matter.
-            Ok(line) if line.level > level => continue,
-            Ok(line) if as_json => line.json(),
-            Ok(line) => line.text(),
-            Err(broadcast::error::RecvError::Lagged(lost)) => {
-                let told = LogLine {
-                    at: SystemTime::now(),
-                    level: Level::WARN,
-                    message: "the client is too slow for the log".to_owned(),
-                    fields: vec![("lines_lost", lost.to_string())],
-                };
-                if as_json { told.json() } else { told.text() }
-            }
-            Err(broadcast::error::RecvError::Closed) => return,
-        };
+async fn pass_on(mut listener: Listener, chunks: mpsc::Sender<Bytes>, as_json: bool) {
+    while let Some(next) = listener.next().await {
+        let line = next.unwrap_or_else(|lost| Arc::new(LogLine::of_lost(lost)));
+        let chunk = if as_json { line.json() } else { line.text() };
         if chunks.send(chunk.into()).await.is_err() {
             return;
         }
@@ -100,6 +48,15 @@ async fn pass_on(
 }
 
 impl LogLine {
+    fn of_lost(lines: u64) -> Self {
+        Self {
+            at: SystemTime::now(),
+            level: Level::WARN,
+            message: "the client is too slow for the log".to_owned(),
+            fields: vec![("lines_lost", lines.to_string())],
+        }
+    }
+
     /// As Consul's agents write it.
     fn text(&self) -> String {
         let level = format!("[{}]", word_of(self.level));
@@ -158,7 +115,5 @@ fn word_of(level: Level) -> &'static str {
     }
 }
 
-/// Lines that wait for a slow listener; then the oldest are lost to it.
-const LINES: usize = 512;
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 const JSON: HeaderValue = HeaderValue::from_static("application/json");

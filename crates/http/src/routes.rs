@@ -1,6 +1,6 @@
 //! Which path and method is which endpoint, and what every answer has in common.
 
-use std::{collections::BTreeMap, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock, time::Instant};
 
 use axum::{
     BoxError, Router,
@@ -9,6 +9,7 @@ use axum::{
     http::{Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
+use tracing::{Level, debug, enabled};
 
 use crate::{
     agent, agent_check, agent_health, agent_service, batch, catalog, catalog_write, compress,
@@ -50,6 +51,7 @@ where
 {
     let accepted = request.headers().get_all(header::ACCEPT_ENCODING).iter();
     let accepted: Vec<_> = accepted.cloned().collect();
+    let told = enabled!(Level::DEBUG).then(|| Told::of(&request));
     let mut response = match front::check_browser(state, channel, request.headers())
         .map_err(|failure| Box::new(failure.into_response()))
         .and_then(|()| route(&request))
@@ -62,7 +64,37 @@ where
     reply::put(&mut response, reply::ACL_POLICY, reply::ALLOW);
     reply::mark_island(&mut response, state.view());
     state.figures().answered(response.status());
+    if let Some(told) = told {
+        told.log(&response);
+    }
     compress::compress(&accepted, response).await
+}
+
+/// A request as the log tells of it. Without its query, which may hold a token.
+struct Told {
+    began: Instant,
+    method: Method,
+    path: String,
+}
+
+impl Told {
+    fn of<B>(request: &Request<B>) -> Self {
+        Self {
+            began: Instant::now(),
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+        }
+    }
+
+    fn log(self, response: &Response) {
+        let Self {
+            began,
+            method,
+            path,
+        } = self;
+        let (status, took) = (response.status().as_u16(), began.elapsed());
+        debug!(%method, path, status, ?took, "request finished");
+    }
 }
 
 /// An endpoint with what the URL says to it.

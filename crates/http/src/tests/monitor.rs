@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use tracing::Level;
+use tracing::{Level, level_filters::LevelFilter};
 
 use super::{ground::Ground, stream::Stream};
 use crate::{Limits, LogLine};
@@ -19,10 +19,10 @@ fn line(level: Level, message: &str) -> LogLine {
 #[tokio::test]
 async fn the_log_is_passed_on_from_the_level_asked_for() {
     let ground = Ground::new();
-    assert!(!ground.log.is_heard());
+    assert_eq!(ground.log.hears(), LevelFilter::OFF);
     let mut all = Stream::open(&ground, "/v1/agent/monitor", &[]).await;
     let mut json = Stream::open(&ground, "/v1/agent/monitor?loglevel=WARN&logjson", &[]).await;
-    assert!(ground.log.is_heard());
+    assert_eq!(ground.log.hears(), LevelFilter::INFO);
     ground.log.tell(line(Level::DEBUG, "a detail"));
     ground.log.tell(line(Level::INFO, "member joined"));
     ground.log.tell(line(Level::ERROR, "disk full"));
@@ -74,7 +74,7 @@ async fn a_stream_holds_a_place_until_its_client_leaves() {
     assert_eq!(second.status, 429);
     assert_eq!(second.header("retry-after"), Some("1"));
     drop(first);
-    while ground.log.is_heard() || ground.state.queries_waiting() > 0 {
+    while ground.log.hears() != LevelFilter::OFF || ground.state.queries_waiting() > 0 {
         tokio::task::yield_now().await;
     }
     let mut third = Stream::open(&ground, "/v1/agent/monitor", &[]).await;
