@@ -11,7 +11,7 @@ use tidings_types::{
 
 use crate::{
     definition::{
-        self, WrittenService, blank_check, check_address, check_meta, cut_output, http_fields,
+        self, WrittenKind, WrittenService, blank_check, check_address, check_meta, cut_output,
         refuse_unsupported,
     },
     failure::Failure,
@@ -210,7 +210,7 @@ struct WrittenCheck {
 /// How the check could be run, by a program outside of the cluster: no agent runs it.
 #[derive(Debug)]
 struct Definition {
-    kind: Option<CheckKind>,
+    kind: Option<WrittenKind>,
     interval_ms: u64,
     timeout_ms: u64,
     deregister_after_ms: u64,
@@ -260,7 +260,11 @@ impl WrittenCheck {
             word => CheckStatus::parse(word)
                 .ok_or_else(|| Failure::bad(format_args!("Invalid check status: '{word}'")))?,
         };
-        let kind = self.definition.kind.unwrap_or_else(|| CheckKind::Manual {
+        let kind = match &self.definition.kind {
+            Some(written) => written.kind()?,
+            None => None,
+        };
+        let kind = kind.unwrap_or_else(|| CheckKind::Manual {
             label: self.label.into(),
         });
         let check = Check {
@@ -290,45 +294,15 @@ impl Definition {
     }
 
     fn decode(mut object: Object) -> Result<Self, DecodeError> {
-        let http = http_fields(&mut object)?;
-        let tcp = object.string(&["TCP"])?;
-        let ttl_ms = object.duration_ms(&["TTL"])?;
-        let kind = if !http.url.is_empty() {
-            Some(CheckKind::Http(Box::new(http)))
-        } else if !tcp.is_empty() {
-            Some(CheckKind::Tcp {
-                address: tcp.into(),
-            })
-        } else {
-            (ttl_ms > 0).then_some(CheckKind::Ttl { ttl_ms })
-        };
+        let kind = WrittenKind::decode(&mut object)?;
         let definition = Self {
-            kind,
+            kind: Some(kind),
             interval_ms: object.duration_ms(&["Interval", "IntervalDuration"])?,
             timeout_ms: object.duration_ms(&["Timeout", "TimeoutDuration"])?,
             deregister_after_ms: object.duration_ms(definition::DEREGISTER)?,
         };
         object.ignore(&["OutputMaxSize", "DeregisterCriticalServiceAfterDuration"]);
-        for field in OTHER_KINDS {
-            object.unsupported(field, "only HTTP, TCP and TTL definitions are kept")?;
-        }
         object.finish()?;
         Ok(definition)
     }
 }
-
-/// Fields of definitions of other kinds.
-const OTHER_KINDS: &[&str] = &[
-    "UDP",
-    "GRPC",
-    "GRPCUseTLS",
-    "H2PING",
-    "H2PingUseTLS",
-    "OSService",
-    "ScriptArgs",
-    "DockerContainerID",
-    "Shell",
-    "AliasNode",
-    "AliasService",
-    "TCPUseTLS",
-];

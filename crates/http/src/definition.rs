@@ -6,7 +6,7 @@
 //! | `instance` | the fields of an instance, which the catalog's body shares |
 //! | `file` | the blocks of a definition file |
 //! | `check` | the fields of a check that an agent runs |
-//! | `kinds` | those of the kinds beside HTTP, TCP and TTL |
+//! | `kinds` | those that tell what the check does |
 
 mod check;
 mod file;
@@ -14,8 +14,9 @@ mod instance;
 mod kinds;
 mod service;
 
-pub(crate) use check::{DEREGISTER, blank_check, cut_output, http_fields};
+pub(crate) use check::{DEREGISTER, blank_check, cut_output};
 pub use file::{DefinitionError, Definitions};
 pub(crate) use instance::{WrittenService, check_address, check_meta};
+pub(crate) use kinds::WrittenKind;
 pub use service::ServiceDefinition;
 pub(crate) use service::{check, refuse_unsupported, service};

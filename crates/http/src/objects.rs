@@ -3,14 +3,15 @@
 use std::{borrow::Cow, collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use serde::Serialize;
-use tidings_types::{
-    CheckKind, CheckStatus, Headers, Instance, ServiceName, Text, TextMap, Texts, Weights,
-};
+use tidings_types::{CheckKind, CheckStatus, Instance, ServiceName, Text, TextMap, Texts, Weights};
 use tidings_view::{AWAITED, CheckView, InstanceView, Listed, NodeFacts, NodeKey, SerfHealth};
 
 use crate::duration::format_ms;
 
+mod definition;
 pub(crate) mod fields;
+
+use definition::Definition;
 
 /// `Node`.
 #[derive(Debug, Serialize)]
@@ -366,78 +367,6 @@ impl<'a> HealthCheck<'a> {
     }
 }
 
-/// How a check that was registered through the catalog could be run.
-#[derive(Debug, Default, Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Definition {
-    #[serde(rename = "HTTP", skip_serializing_if = "str::is_empty")]
-    http: Text,
-    #[serde(rename = "TLSServerName", skip_serializing_if = "str::is_empty")]
-    tls_server_name: Text,
-    #[serde(rename = "TLSSkipVerify", skip_serializing_if = "is_false")]
-    tls_skip_verify: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    header: Option<Headers>,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    method: Text,
-    #[serde(skip_serializing_if = "str::is_empty")]
-    body: Text,
-    #[serde(skip_serializing_if = "is_false")]
-    disable_redirects: bool,
-    #[serde(rename = "TCP", skip_serializing_if = "str::is_empty")]
-    tcp: Text,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    interval: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    timeout: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deregister_critical_service_after: Option<String>,
-    #[serde(rename = "TTL", skip_serializing_if = "Option::is_none")]
-    ttl: Option<String>,
-}
-
-impl Definition {
-    fn of(check: &tidings_types::Check) -> Self {
-        let span = |ms: u64| (ms > 0).then(|| format_ms(ms));
-        let common = Self {
-            interval: span(check.interval_ms),
-            timeout: span(check.timeout_ms),
-            deregister_critical_service_after: span(check.deregister_after_ms),
-            ..Self::default()
-        };
-        match &check.kind {
-            // The catalog keeps the definitions of the kinds below only.
-            CheckKind::Manual { .. }
-            | CheckKind::Grpc(_)
-            | CheckKind::TcpTls(_)
-            | CheckKind::H2Ping(_)
-            | CheckKind::Udp { .. }
-            | CheckKind::Script { .. }
-            | CheckKind::Docker(_)
-            | CheckKind::OsService { .. }
-            | CheckKind::Alias(_) => common,
-            CheckKind::Ttl { ttl_ms } => Self {
-                ttl: span(*ttl_ms),
-                ..common
-            },
-            CheckKind::Tcp { address } => Self {
-                tcp: address.clone(),
-                ..common
-            },
-            CheckKind::Http(http) => Self {
-                http: http.url.clone(),
-                tls_server_name: http.tls_server_name.clone(),
-                tls_skip_verify: http.tls_skip_verify,
-                header: Some(http.header.clone()).filter(|header| !header.is_empty()),
-                method: http.method.clone(),
-                body: http.body.clone(),
-                disable_redirects: http.disable_redirects,
-                ..common
-            },
-        }
-    }
-}
-
 /// An instance's share of traffic.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -516,12 +445,4 @@ fn type_of(kind: &CheckKind) -> &str {
 
 fn non_empty(texts: &TextMap) -> Option<&TextMap> {
     Some(texts).filter(|texts| !texts.is_empty())
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "the serializer hands fields over by reference"
-)]
-const fn is_false(value: &bool) -> bool {
-    !*value
 }

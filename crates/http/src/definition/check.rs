@@ -1,8 +1,8 @@
 //! A check as written, and what of it can be run.
 
-use tidings_types::{Check, CheckKind, CheckStatus, HttpCheck, Text, limits::CHECK_OUTPUT_BYTES};
+use tidings_types::{Check, CheckKind, CheckStatus, Text, limits::CHECK_OUTPUT_BYTES};
 
-use super::kinds::{OtherKinds, endpoint};
+use super::kinds::WrittenKind;
 use crate::{
     failure::Failure,
     json_in::{DecodeError, Object},
@@ -16,11 +16,7 @@ pub(crate) struct WrittenCheck {
     notes: String,
     pub(crate) status: String,
     pub(crate) service_id: String,
-    http: HttpCheck,
-    tcp: String,
-    tcp_use_tls: bool,
-    others: OtherKinds,
-    ttl_ms: u64,
+    kind: WrittenKind,
     interval_ms: u64,
     timeout_ms: u64,
     success_before_passing: i64,
@@ -40,12 +36,7 @@ impl WrittenCheck {
             notes: object.string(&["Notes"])?,
             status: object.string(&["Status"])?,
             service_id: object.string(&["ServiceID", "service_id"])?,
-            http: http_fields(&mut object)?,
-            tcp: object.string(&["TCP"])?,
-            tcp_use_tls: object
-                .bool(&["TCPUseTLS", "tcp_use_tls"])?
-                .unwrap_or_default(),
-            ttl_ms: object.duration_ms(&["TTL"])?,
+            kind: WrittenKind::decode(&mut object)?,
             interval_ms: object.duration_ms(&["Interval"])?,
             timeout_ms: object.duration_ms(&["Timeout"])?,
             success_before_passing: number(&mut object, "SuccessBeforePassing")?,
@@ -54,7 +45,6 @@ impl WrittenCheck {
             observe_ms: object.duration_ms(&["ObserveBeforePassing"])?,
             deregister_after_ms: deregister_after_ms(&mut object)?,
             output_bytes_max: number(&mut object, "OutputMaxSize")?,
-            others: OtherKinds::decode(&mut object)?,
         };
         object.ignore(&["Namespace", "Partition"]);
         for field in ["ProxyHTTP", "ProxyGRPC"] {
@@ -66,7 +56,8 @@ impl WrittenCheck {
 
     pub(crate) fn into_check(self, status: CheckStatus) -> Result<Check, Failure> {
         self.validate()?;
-        let kind = self.kind()?;
+        let without_ttl = || invalid_check("TTL must be > 0 for TTL checks");
+        let kind = self.kind.kind()?.ok_or_else(without_ttl)?;
         let is_run = !matches!(kind, CheckKind::Ttl { .. } | CheckKind::Alias(_));
         let timeout_ms = match kind.runs_program() {
             true => PROGRAM_TIMEOUT_MS,
@@ -104,18 +95,17 @@ impl WrittenCheck {
 
     /// The rules that hold between the fields, in Consul's words.
     fn validate(&self) -> Result<(), Failure> {
-        let is_alias = self.others.is_alias();
-        let needs_interval =
-            !self.http.url.is_empty() || !self.tcp.is_empty() || self.others.need_interval();
-        let broken = if self.interval_ms > 0 && self.ttl_ms > 0 {
+        let (is_alias, ttl_ms) = (self.kind.is_alias(), self.kind.ttl_ms());
+        let needs_interval = self.kind.needs_interval();
+        let broken = if self.interval_ms > 0 && ttl_ms > 0 {
             "Interval and TTL cannot both be specified"
         } else if needs_interval && self.interval_ms == 0 {
             "Interval must be > 0 for Script, HTTP, H2PING, TCP, UDP or OSService checks"
         } else if is_alias && self.interval_ms > 0 {
             "Interval cannot be set for Alias checks"
-        } else if is_alias && self.ttl_ms > 0 {
+        } else if is_alias && ttl_ms > 0 {
             "TTL must be not be set for Alias checks"
-        } else if !needs_interval && !is_alias && self.ttl_ms == 0 {
+        } else if !needs_interval && !is_alias && ttl_ms == 0 {
             "TTL must be > 0 for TTL checks"
         } else if is_alias && self.observe_ms > 0 {
             "ObserveBeforePassing cannot be set for Alias checks; set it where they point to"
@@ -132,27 +122,6 @@ impl WrittenCheck {
         };
         Err(invalid_check(broken))
     }
-
-    /// Of several kinds the first counts, in Consul's order of precedence.
-    fn kind(&self) -> Result<CheckKind, Failure> {
-        if let Some(grpc) = self.others.grpc(&self.http) {
-            Ok(grpc)
-        } else if !self.http.url.is_empty() {
-            Ok(CheckKind::Http(Box::new(self.http.clone())))
-        } else if self.ttl_ms > 0 {
-            Ok(CheckKind::Ttl {
-                ttl_ms: self.ttl_ms,
-            })
-        } else if !self.tcp.is_empty() && self.tcp_use_tls {
-            Ok(CheckKind::TcpTls(endpoint(&self.tcp, true, &self.http)))
-        } else if !self.tcp.is_empty() {
-            Ok(CheckKind::Tcp {
-                address: self.tcp.clone().into(),
-            })
-        } else {
-            self.others.kind(&self.http)
-        }
-    }
 }
 
 /// Cuts `output` at a character's end to `bytes_max`, or if that is 0 to the general limit.
@@ -168,21 +137,6 @@ pub(crate) fn cut_output(mut output: String, bytes_max: u32) -> String {
         output.truncate(end.unwrap_or_default());
     }
     output
-}
-
-/// The fields of an HTTP check.
-pub(crate) fn http_fields(object: &mut Object) -> Result<HttpCheck, DecodeError> {
-    Ok(HttpCheck {
-        url: object.string(&["HTTP"])?.into(),
-        method: object.string(&["Method"])?.into(),
-        header: object.string_lists(&["Header"])?.into(),
-        body: object.string(&["Body"])?.into(),
-        disable_redirects: object.bool(&["DisableRedirects"])?.unwrap_or_default(),
-        tls_skip_verify: object
-            .bool(&["TLSSkipVerify", "tls_skip_verify"])?
-            .unwrap_or_default(),
-        tls_server_name: object.string(&["TLSServerName", "tls_server_name"])?.into(),
-    })
 }
 
 pub(crate) fn invalid_check(why: impl std::fmt::Display) -> Failure {

@@ -1,5 +1,6 @@
 //! `/v1/catalog/...` and `/v1/status/...`
 
+use serde_json::json;
 use tidings_types::{Liveness, MemberStatus};
 
 use super::ground::Ground;
@@ -187,7 +188,7 @@ async fn external_records_come_and_go() {
     assert_eq!(checks.len(), 1, "a node without an agent has no serfHealth");
     assert_eq!(
         checks[0]["Definition"],
-        serde_json::json!({"TCP": "192.0.2.7:5432", "Interval": "5s"})
+        json!({"TCP": "192.0.2.7:5432", "Interval": "5s"})
     );
     assert_eq!(
         (&checks[0]["Type"], &checks[0]["Interval"]),
@@ -248,7 +249,7 @@ async fn what_a_read_returned_can_be_written() {
     assert_eq!(found[0]["Service"]["Weights"]["Passing"], 1);
     assert_eq!(found[0]["Checks"][0]["Type"], "x");
     assert_eq!(found[0]["Checks"].as_array().map(Vec::len), Some(1));
-    assert_eq!(found[0]["Checks"][0]["Definition"], serde_json::json!({}));
+    assert_eq!(found[0]["Checks"][0]["Definition"], json!({}));
     assert_eq!(found[0]["Node"]["Meta"], serde_json::Value::Null);
 }
 
@@ -358,4 +359,58 @@ async fn tidings_tells_its_own_state() {
     assert_eq!(status["members"][1]["name"], "two");
     assert_eq!(status["members"][1]["heard_ms"], 1_000);
     assert_eq!(status["members"][1]["liveness"], "live");
+}
+
+#[tokio::test]
+async fn the_catalog_keeps_how_a_check_could_be_run_whatever_its_kind() {
+    let ground = Ground::new();
+    let cases = [
+        (
+            "tcp",
+            json!({"TCP": "h:1", "TCPUseTLS": true, "TLSServerName": "n"}),
+        ),
+        (
+            "udp",
+            json!({"UDP": "h:1", "Interval": "10s", "Timeout": "2s"}),
+        ),
+        (
+            "grpc",
+            json!({"GRPC": "h:1/s", "GRPCUseTLS": true, "TLSSkipVerify": true}),
+        ),
+        ("h2ping", json!({"H2PING": "h:1", "H2PingUseTLS": true})),
+        ("os_service", json!({"OSService": "sshd"})),
+        ("script", json!({"ScriptArgs": ["/bin/true", "-v"]})),
+        (
+            "docker",
+            json!({"DockerContainerID": "c", "Shell": "sh", "ScriptArgs": ["x"]}),
+        ),
+        ("alias", json!({"AliasNode": "n", "AliasService": "s"})),
+        (
+            "ttl",
+            json!({"TTL": "30s", "DeregisterCriticalServiceAfter": "1h"}),
+        ),
+        (
+            "http",
+            json!({"HTTP": "http://h/", "Method": "POST", "Body": "b", "Header": {"X": ["y"]}}),
+        ),
+    ];
+    for (kind, definition) in cases {
+        let check = json!({"Name": "c", "Status": "passing", "Definition": definition});
+        let body = json!({"Node": "esm", "Address": "192.0.2.7", "Check": check});
+        let registered = ground.put("/v1/catalog/register", &body.to_string()).await;
+        registered.is(200, "true");
+        let checks = ground.get("/v1/health/node/esm").await.json();
+        assert_eq!(checks[0]["Type"], kind);
+        let told = checks[0]["Definition"].as_object().unwrap();
+        for (key, value) in definition.as_object().unwrap() {
+            let told = &told[key];
+            let is_span = key == "DeregisterCriticalServiceAfter";
+            assert!(
+                told == value || is_span && told == "1h0m0s",
+                "{key}: {told}"
+            );
+        }
+        let extra = told.len() - definition.as_object().unwrap().len();
+        assert_eq!(extra, 0, "{told:?}");
+    }
 }
