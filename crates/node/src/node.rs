@@ -356,6 +356,8 @@ impl Node {
         self.timers.set(Timer::Members, self.now + period);
         if let Some(&(peer, addr)) = self.membership.peers(1, &[self.me]).first() {
             self.pull_members_of(peer, addr);
+        } else {
+            self.pull_members_again();
         }
     }
 

@@ -48,7 +48,7 @@ pub(crate) struct RosterState {
     joined: bool,
     /// By node. All are looked at in every second, and few ever come or go.
     members: Vec<Tracked>,
-    /// Nodes that this run has not met and whose host is another node since, while it matters.
+    /// Nodes that this run has not met and does not await, while it matters.
     former: BTreeSet<NodeId>,
     /// Reachable members that bear this node's name.
     namesakes: BTreeSet<NodeId>,
@@ -269,8 +269,8 @@ impl RosterState {
         }
     }
 
-    /// Finds out who of those that this run has not met is another node since. It matters while what
-    /// they own is served.
+    /// Finds out who of those that this run has not met is not awaited. It matters while what they own
+    /// is served.
     fn note_former(&mut self, now: Timestamp, words: &Words, stale_for: Duration) {
         self.former = match self.unknown(now, stale_for) {
             Liveness::Hidden => BTreeSet::new(),
@@ -310,9 +310,9 @@ impl RosterState {
             MemberStatus::Alive | MemberStatus::Suspect => Liveness::Live,
             MemberStatus::Left => Liveness::Hidden,
             _ if member.replaced => Liveness::Hidden,
+            _ if !member.was_alive && self.former.contains(&member.node) => Liveness::Hidden,
             MemberStatus::Restarting if now.since(member.since) < stale_for => Liveness::Stale,
             // Known by hearsay only: no more than a node that is not in the roster.
-            _ if !member.was_alive && self.former.contains(&member.node) => Liveness::Hidden,
             _ if !member.was_alive => self.unknown(now, stale_for),
             MemberStatus::Restarting | MemberStatus::Down => match member.shield {
                 Shield::None => Liveness::Hidden,
@@ -346,7 +346,10 @@ impl Node {
 
     /// Reads the membership anew and publishes the roster if it changed.
     pub(crate) fn refresh_roster(&mut self) {
-        let now = self.now;
+        let (now, stale_for) = (self.now, self.config.stale_for);
+        if self.roster.unknown(now, stale_for) != Liveness::Hidden {
+            self.read_words();
+        }
         let words = Arc::clone(&self.roster.words);
         self.track(&words.fates);
         let expected = self.expected(&words);
@@ -355,7 +358,6 @@ impl Node {
         let (in_doubt, half_life) = (self.membership.is_in_doubt(), self.config.island_half_life);
         self.roster
             .judge(now, &words, expected, in_doubt, half_life);
-        let stale_for = self.config.stale_for;
         self.roster.note_former(now, &words, stale_for);
         self.roster.stands =
             self.roster.is_whole(expected) && self.roster.is_settled(now, stale_for) && !in_doubt;

@@ -36,29 +36,40 @@ pub(crate) struct Fate {
     pub(crate) counts: bool,
 }
 
+impl Fate {
+    /// Whether the node is not to come back: it said so, or an operator did.
+    const fn is_final(&self) -> bool {
+        self.evicted || matches!(self.departure, Some(Departure::Left))
+    }
+}
+
 impl Words {
     pub(crate) fn host(&self, node: NodeId) -> Host<'_> {
         let name = self.names.get(&node);
         name.map_or(Host::Of(node), |name| Host::Named(name))
     }
 
-    /// The nodes whose host is another node since. Of those that bear one name it is the one that was
-    /// `met`, whoever wrote last if there is more than one such; the others that were not met are former.
+    /// Those not `met` in this run that are not awaited either: they left, or their host has been another
+    /// node since. The latter needs both signs, that the other was met and that it ran later: by one alone
+    /// a host could be hidden that has its old disk again, or whose clock is wrong.
     pub(crate) fn former(&self, met: impl Fn(NodeId) -> bool) -> BTreeSet<NodeId> {
-        let mut present: BTreeMap<&str, (bool, Option<Epoch>, NodeId)> = BTreeMap::new();
-        let mut former = BTreeSet::new();
+        let left = self.fates.iter().filter(|(_, fate)| fate.is_final());
+        let left: BTreeSet<NodeId> = left.map(|(&node, _)| node).collect();
+        let run = |node| self.runs.get(&node).copied();
+        let mut present: BTreeMap<&str, Option<Epoch>> = BTreeMap::new();
         for (&node, name) in &self.names {
-            let bearer = (met(node), self.runs.get(&node).copied(), node);
-            let Some(other) = present.insert(name, bearer) else {
-                continue;
-            };
-            let (less, more) = (bearer.min(other), bearer.max(other));
-            present.insert(name, more);
-            if !less.0 {
-                former.insert(less.2);
+            if met(node) && !left.contains(&node) {
+                let last = present.entry(name).or_default();
+                *last = run(node).max(*last);
             }
         }
-        former
+        let replaced = self.names.iter().filter(|(node, name)| {
+            let later = present.get(name.as_str());
+            later.is_some_and(|later| *later > run(**node))
+        });
+        let replaced = replaced.map(|(&node, _)| node);
+        let former = left.iter().copied().chain(replaced);
+        former.filter(|&node| !met(node)).collect()
     }
 }
 
@@ -147,18 +158,27 @@ mod tests {
     }
 
     #[test]
-    fn of_nodes_known_by_their_records_the_last_to_run_is_what_the_host_is() {
+    fn a_host_is_the_node_that_was_met_if_that_ran_later() {
         let words = words(&[(1, "a", 9), (2, "b", 30), (3, "b", 10), (4, "b", 20)]);
-        assert_eq!(former(&words, &[]), [node(3), node(4)]);
-        assert_eq!(former(&words, &[1]), [node(3), node(4)]);
+        assert_eq!(former(&words, &[1, 2]), [node(3), node(4)]);
+        assert_eq!(former(&words, &[4]), [node(3)], "2 may have come since");
+        assert_eq!(former(&words, &[2, 3, 4]), [], "two hosts of one name");
+        assert_eq!(former(&words, &[]), [], "records alone do not tell");
     }
 
     #[test]
-    fn who_was_met_counts_before_the_clocks_that_others_ran_by() {
-        let words = words(&[(2, "b", 30), (3, "b", 10), (4, "b", 20)]);
-        assert_eq!(former(&words, &[3]), [node(2), node(4)]);
-        // Two hosts of one name: neither has become the other.
-        assert_eq!(former(&words, &[3, 4]), [node(2)]);
-        assert_eq!(former(&words, &[2, 3, 4]), []);
+    fn who_left_is_not_awaited_and_replaces_nobody() {
+        let mut words = words(&[(2, "b", 10), (3, "b", 30), (4, "c", 10)]);
+        let left = Fate {
+            departure: Some(Departure::Left),
+            ..Fate::default()
+        };
+        let evicted = Fate {
+            evicted: true,
+            ..Fate::default()
+        };
+        words.fates.extend([(node(3), left), (node(4), evicted)]);
+        assert_eq!(former(&words, &[]), [node(3), node(4)]);
+        assert_eq!(former(&words, &[3]), [node(4)]);
     }
 }

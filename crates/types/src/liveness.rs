@@ -81,8 +81,8 @@ pub struct Roster {
     pub members: BTreeMap<NodeId, RosterEntry>,
     /// How records of nodes that are not in `members` are treated, but for the `former` ones.
     pub unknown: Liveness,
-    /// Nodes that this run has not met and whose host is another node since: nothing of them is served.
-    /// Told while `unknown` ones are served, and empty else.
+    /// Nodes that this run has not met and does not await: they left, or their host is another node
+    /// since. Nothing of them is served. Told while `unknown` ones are served, and empty else.
     pub former: BTreeSet<NodeId>,
     /// Members that are reachable, this node included.
     pub reachable: usize,

@@ -562,7 +562,9 @@ const fn turn(update: &Update) -> u8 {
             (Key::Node(_) | Key::ExternalNode(_), None) => 5,
             (Key::Event(..) | Key::Tags(..), _) => 6,
         },
-        Update::CheckOutput { .. } | Update::Roster(_) | Update::Status(_) => 6,
+        // Records that nobody may see yet are not shown before it is known whose they are.
+        Update::Roster(_) => 0,
+        Update::CheckOutput { .. } | Update::Status(_) => 6,
     }
 }
 

@@ -115,8 +115,8 @@ impl Reasons {
                     ("node-left", text)
                 } else if roster.former.contains(&id) {
                     let text = format!(
-                        "its node {name} was not met in this run of the agent, and its host is \
-                         another node of that name since"
+                        "its node {name} was not met in this run of the agent and is not awaited: it \
+                         was forced out, or its host is another node since"
                     );
                     ("node-replaced", text)
                 } else {
