@@ -9,7 +9,7 @@
 use std::time::Duration;
 
 use axum::{http::HeaderName, response::Response};
-use tidings_types::Command;
+use tidings_types::{Command, Refusal};
 
 use crate::{
     duration,
@@ -45,6 +45,22 @@ where
         reply::set(&mut response, ACKED, known.unwrap_or(1));
     }
     Ok(response)
+}
+
+/// Sends a write to the node and answers it likewise with `response`, also if the node refuses it and
+/// that is `as_good` as done.
+pub(crate) async fn write_unless(
+    call: &Call,
+    command: Command,
+    response: Response,
+    as_good: impl Fn(&Refusal) -> bool,
+) -> Answer {
+    // Nothing is written if it asks for nonsense.
+    Ack::of(&call.params)?;
+    match call.state.commands().send(command).await {
+        Err(refusal) if !as_good(&refusal) => Err(refusal.into()),
+        _ => write_all(call, [], response).await,
+    }
 }
 
 /// How many agents shall hold a write, and how long its client waits for that.

@@ -8,8 +8,10 @@ use tidings_types::{
     Check, CheckId, CheckKind, CheckStatus, Command, ExternalNode, NodeName, Refusal, ServiceId,
     limits::{ADDRESS_BYTES, CHECKS_PER_INSTANCE, META_PAIRS, NAME_BYTES},
 };
+use tidings_view::{NodeKey, View};
 
 use crate::{
+    ack,
     definition::{
         self, WrittenKind, WrittenService, blank_check, check_address, check_meta, cut_output,
         refuse_unsupported,
@@ -26,9 +28,8 @@ pub(crate) async fn register(call: Call) -> Answer {
     let object = call.object("RegisterRequest")?;
     let written = Written::decode(object)?;
     call.check_datacenter(&written.datacenter)?;
-    let command = written.into_command()?;
-    call.state.commands().send(command).await?;
-    Ok(done(&call))
+    let commands = written.into_commands(call.state.view())?;
+    ack::write_all(&call, commands, done(&call)).await
 }
 
 /// `PUT /v1/catalog/deregister`: true also if there is nothing to remove.
@@ -48,22 +49,23 @@ pub(crate) async fn deregister(call: Call) -> Answer {
     if node.is_empty() {
         return Err(Failure::semantic("Must provide node"));
     }
+    let node = NodeName::new(node).map_err(Failure::semantic)?;
     let command = Command::DeregisterCatalog {
-        node: NodeName::new(node).map_err(Failure::semantic)?,
+        node: call.state.view().external_spelled(node),
         service: optional(service, ServiceId::new)?,
         check: optional(check, CheckId::new)?,
     };
-    match call.state.commands().send(command).await {
-        Ok(_)
-        | Err(
+    ack::write_unless(&call, command, done(&call), |refusal| {
+        matches!(
+            refusal,
             Refusal::UnknownNode { .. }
-            | Refusal::UnknownService { .. }
-            | Refusal::UnknownCheck { .. }
-            | Refusal::MissingNode
-            | Refusal::MissingService,
-        ) => Ok(done(&call)),
-        Err(refusal) => Err(refusal.into()),
-    }
+                | Refusal::UnknownService { .. }
+                | Refusal::UnknownCheck { .. }
+                | Refusal::MissingNode
+                | Refusal::MissingService
+        )
+    })
+    .await
 }
 
 fn done(call: &Call) -> Response {
@@ -130,7 +132,8 @@ impl Written {
         Ok(written)
     }
 
-    fn into_command(self) -> Result<Command, Failure> {
+    /// What is to be done, in order.
+    fn into_commands(self, view: &View) -> Result<Vec<Command>, Failure> {
         if self.node.is_empty() {
             return Err(Failure::semantic("Must provide node"));
         }
@@ -140,7 +143,12 @@ impl Written {
             ));
         }
         let node = NodeName::new(&self.node).map_err(Failure::semantic)?;
+        let node = view.external_spelled(node);
         self.check_node()?;
+        self.check_checks()?;
+        let renamed = self.renames(view, &node)?;
+        // Only what is there can be left as it is.
+        let keeps_node = self.skip_node_update && view.has_external(&node);
         let service = match self.service {
             Some(written) if written.name.is_empty() => {
                 return Err(Failure::semantic("Must provide service name with ID"));
@@ -155,9 +163,9 @@ impl Written {
             return Err(Failure::semantic("too many checks in one request"));
         }
         let checks = self.checks.into_iter().map(WrittenCheck::into_check);
-        Ok(Command::RegisterExternal {
+        let register = Command::RegisterExternal {
             node,
-            record: (!self.skip_node_update).then_some(ExternalNode {
+            record: (!keeps_node).then_some(ExternalNode {
                 id: self.id.into(),
                 address: self.address.into(),
                 tagged_addresses: self.tagged_addresses.into(),
@@ -165,7 +173,43 @@ impl Written {
             }),
             service,
             checks: checks.collect::<Result<_, _>>()?,
-        })
+        };
+        let deregister = renamed.map(|node| Command::DeregisterCatalog {
+            node,
+            service: None,
+            check: None,
+        });
+        Ok(deregister.into_iter().chain([register]).collect())
+    }
+
+    /// The node that bears this id under another name so far: an id is one node's, which is called
+    /// something else from now on.
+    fn renames(&self, view: &View, node: &NodeName) -> Result<Option<NodeName>, Failure> {
+        if self.id.is_empty() || self.skip_node_update {
+            return Ok(None);
+        }
+        match view.node_with_id(&self.id) {
+            Some(NodeKey::External(other)) => Ok((other != *node).then_some(other)),
+            Some(NodeKey::Agent(id)) if view.is_known(id) => Err(Failure::semantic(format_args!(
+                "Node ID {:?} is an agent's, called {:?}: only that agent registers it",
+                self.id,
+                view.name_of_agent(id).as_str()
+            ))),
+            _ => Ok(None),
+        }
+    }
+
+    fn check_checks(&self) -> Result<(), Failure> {
+        let is_elsewhere = |check: &&WrittenCheck| {
+            !check.node.is_empty() && !check.node.eq_ignore_ascii_case(&self.node)
+        };
+        match self.checks.iter().find(is_elsewhere) {
+            Some(WrittenCheck { node, .. }) => Err(Failure::semantic(format_args!(
+                "check node {node:?} does not match node {:?}",
+                self.node
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn check_node(&self) -> Result<(), Failure> {
@@ -197,6 +241,7 @@ impl Written {
 /// A `HealthCheck` as written.
 #[derive(Debug)]
 struct WrittenCheck {
+    node: String,
     id: String,
     name: String,
     status: String,
@@ -220,6 +265,7 @@ impl WrittenCheck {
     fn decode(mut object: Object) -> Result<Self, DecodeError> {
         let definition = object.object(&["Definition"], "HealthCheckDefinition")?;
         let written = Self {
+            node: object.string(&["Node"])?,
             id: object.string(&["CheckID", "ID"])?,
             name: object.string(&["Name"])?,
             status: object.string(&["Status"])?,
@@ -232,9 +278,8 @@ impl WrittenCheck {
                 None => Definition::none(),
             },
         };
-        // The node and the service are named by the request; indexes are this agent's own.
+        // The service is named by the request; indexes are this agent's own.
         object.ignore(&[
-            "Node",
             "ServiceName",
             "ServiceTags",
             "Interval",

@@ -21,6 +21,7 @@ use tidings_view::{EventView, View, Watch};
 use tokio::time::Instant;
 
 use crate::{
+    ack,
     blocking::{jittered, until_closed},
     failure::Failure,
     reply::{self, Answer, INDEX},
@@ -47,8 +48,7 @@ pub(crate) async fn fire(call: Call) -> Answer {
     let answer = reply::json(&call, &Fired::of(&id, &event, 0));
     let event = Box::new(event);
     let command = Command::FireEvent { id, event };
-    call.state.commands().send(command).await?;
-    Ok(answer)
+    ack::write_all(&call, [command], answer).await
 }
 
 /// What Consul refuses, with 500 as it does.

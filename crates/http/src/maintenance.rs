@@ -3,6 +3,7 @@
 use tidings_types::{Check, CheckId, CheckKind, CheckStatus, Command, Refusal, ServiceId};
 
 use crate::{
+    ack,
     aggregate::{NODE_MAINTENANCE, SERVICE_MAINTENANCE},
     definition,
     failure::Failure,
@@ -72,13 +73,12 @@ async fn switch(call: &Call, id: CheckId, check: Check, enable: bool) -> Answer 
     if enable && !is_on {
         let check = Box::new(check);
         let command = Command::RegisterCheck { id, check };
-        call.state.commands().send(command).await?;
+        ack::write(call, command).await
     } else if !enable && is_on {
-        let sent = call.state.commands();
-        match sent.send(Command::DeregisterCheck { id }).await {
-            Ok(_) | Err(Refusal::UnknownCheck { .. }) => {}
-            Err(refusal) => return Err(refusal.into()),
-        }
+        let command = Command::DeregisterCheck { id };
+        let is_off = |refusal: &Refusal| matches!(refusal, Refusal::UnknownCheck { .. });
+        ack::write_unless(call, command, reply::empty(), is_off).await
+    } else {
+        ack::write_all(call, [], reply::empty()).await
     }
-    Ok(reply::empty())
 }

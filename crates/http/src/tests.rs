@@ -10,6 +10,7 @@ mod consul;
 mod coverage;
 mod event;
 mod explain;
+mod external;
 mod fake_node;
 mod filtering;
 mod front;

@@ -22,8 +22,9 @@ use tokio::{sync::mpsc, time::Instant};
 use self::all::Following;
 use crate::{
     failure::Failure,
+    filtering::Filtering,
     health::listed_service,
-    objects::CheckServiceNode,
+    objects::{CheckServiceNode, fields},
     reply::Answer,
     request::{Call, Selection},
     stream,
@@ -45,6 +46,7 @@ pub(crate) fn services(call: &Call) -> Answer {
         view: call.view().clone(),
         selection: Selection::of(&call.params),
         passing,
+        filter: Filtering::of(&call.params, fields::CHECK_SERVICE_NODE)?,
     };
     let since = telling.since(call);
     let body = if names.is_empty() {
@@ -75,6 +77,7 @@ struct Telling {
     view: View,
     selection: Selection,
     passing: bool,
+    filter: Filtering,
 }
 
 impl Telling {
@@ -107,6 +110,7 @@ impl Telling {
             let serf = overlay.serf_health(&listed.instance.node().key, view.now());
             CheckServiceNode::of(listed, serf)
         });
+        let instances = instances.filter(|instance| self.filter.takes_it(instance));
         let event = Event {
             service: name,
             index,

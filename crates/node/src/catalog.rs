@@ -87,6 +87,12 @@ impl Node {
         id: CheckId,
         check: Check,
     ) -> Result<(), Refusal> {
+        // A check that goes over to another service is not awaited by the one before.
+        let before = self.live(&Key::ExternalCheck(node.clone(), id.clone()));
+        let before = before.and_then(|before| before.check());
+        if before.is_some_and(|before| before.service != check.service) {
+            self.unname_external_check(node, &id)?;
+        }
         if let Some(service) = &check.service {
             let key = Key::ExternalInstance(node.clone(), service.clone());
             let mut instance = self.instance(&key).ok_or(Refusal::MissingService)?;

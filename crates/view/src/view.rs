@@ -170,13 +170,56 @@ impl View {
         let bearers = self.shared.names.get(&name.to_ascii_lowercase());
         let bearers: Vec<NodeKey> = bearers.map_or_else(Vec::new, |entry| entry.value().clone());
         let overlay = self.overlay();
+        let differs = |key: &NodeKey| match key {
+            NodeKey::External(external) => external.as_str() != name,
+            NodeKey::Agent(_) => false,
+        };
         let best = bearers
             .into_iter()
-            .min_by_key(|key| (overlay.standing(key), key.clone()))
-            .or_else(|| name.parse().ok().map(NodeKey::Agent))?;
+            .min_by_key(|key| (overlay.standing(key), differs(key), key.clone()))
+            .or_else(|| self.node_with_id(name))?;
         (overlay.standing(&best) != Standing::Gone)
             .then(|| self.node_by_key(&best))
             .flatten()
+    }
+
+    /// The node with that id: a UUID, or for an agent's also 32 hexadecimal digits. An agent need not be
+    /// known.
+    pub fn node_with_id(&self, id: &str) -> Option<NodeKey> {
+        let agent = NodeKey::Agent(id.parse().ok()?);
+        if self.shared.nodes.contains_key(&agent) {
+            return Some(agent);
+        }
+        let mut nodes = self.shared.nodes.iter();
+        let bears = |key: &NodeKey, facts: &NodeFacts| {
+            matches!(key, NodeKey::External(_)) && facts.id.eq_ignore_ascii_case(id)
+        };
+        let external = nodes.find(|slot| bears(slot.key(), slot.facts()));
+        external.map(|slot| slot.key().clone()).or(Some(agent))
+    }
+
+    /// How the node without an agent that is called `name`, in whatever case, spells that; as it stands if
+    /// several are called so, or none.
+    pub fn external_spelled(&self, name: NodeName) -> NodeName {
+        if self.has_external(&name) {
+            return name;
+        }
+        let bearers = self.shared.names.get(&name.as_str().to_ascii_lowercase());
+        let bearers = bearers.map_or_else(Vec::new, |entry| entry.value().clone());
+        let mut external = bearers.into_iter().filter_map(|key| match key {
+            NodeKey::External(name) => Some(name),
+            NodeKey::Agent(_) => None,
+        });
+        match (external.next(), external.next()) {
+            (Some(only), None) => only,
+            _ => name,
+        }
+    }
+
+    /// Whether a record of the node without an agent is here.
+    pub fn has_external(&self, name: &NodeName) -> bool {
+        let slot = self.shared.nodes.get(&NodeKey::External(name.clone()));
+        slot.is_some_and(|slot| slot.facts().known)
     }
 
     /// Whether the record of the agent `id` is here.

@@ -29,6 +29,27 @@ async fn each_own_write_says_how_many_agents_hold_it_if_it_is_asked() {
 }
 
 #[tokio::test]
+async fn so_does_every_other_write_also_one_that_changes_nothing() {
+    let ground = Ground::new();
+    let external = r#"{"Node":"db","Address":"192.0.2.1"}"#;
+    for (path, body) in [
+        ("/v1/catalog/register?", external),
+        ("/v1/catalog/deregister?", external),
+        ("/v1/catalog/deregister?", external),
+        ("/v1/agent/maintenance?enable=true&", ""),
+        ("/v1/agent/maintenance?enable=true&", ""),
+        ("/v1/agent/maintenance?enable=false&", ""),
+        ("/v1/event/fire/deploy?", ""),
+    ] {
+        let reply = ground.put(&format!("{path}ack=2&wait=1s"), body).await;
+        assert_eq!(reply.status, 200, "{path}: {}", reply.body);
+        assert_eq!(reply.header("x-tidings-acked"), Some("2"), "{path}");
+        let nonsense = ground.put(&format!("{path}ack=0"), body).await;
+        assert_eq!(nonsense.status, 400, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn too_few_holders_are_no_failure() {
     let ground = Ground::new();
     let reply = ground.put("/v1/agent/service/register?ack=3", WEB).await;

@@ -196,3 +196,14 @@ async fn a_silent_watch_beats() {
     assert_eq!(stream.until(":\n\n").await.as_deref(), Some(""));
     assert!(begin.elapsed().as_secs() >= 30);
 }
+
+#[tokio::test]
+async fn a_filter_takes_some_instances_and_one_that_cannot_be_read_is_refused() {
+    let ground = Ground::new();
+    ground.two_more();
+    let path = "/v1/tidings/watch?service=web&filter=Service.Port==8003";
+    let mut stream = Stream::open(&ground, path, &[]).await;
+    assert_eq!(next(&mut stream).await, ("web".to_owned(), vec![8003]));
+    let unread = ground.get("/v1/tidings/watch?filter=Bad==1").await;
+    assert_eq!(unread.status, 500, "{}", unread.body);
+}

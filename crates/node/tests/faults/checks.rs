@@ -74,3 +74,35 @@ fn an_own_instance_does_not_await_a_check_that_was_removed_through_the_catalog()
     let unchanged = world.command(1, deregister_check(name(1), "a")).unwrap();
     assert!(!unchanged.unwrap().changed);
 }
+
+#[test]
+fn an_external_check_that_goes_over_to_another_service_is_not_awaited_by_the_first() {
+    let mut world = World::cluster(1);
+    let node = NodeName::new("db").unwrap();
+    let mut register = |of: Option<&str>, services: Option<&str>| {
+        let mut body = ttl_check();
+        body.service = of.map(service);
+        let command = Command::RegisterExternal {
+            node: node.clone(),
+            record: Some(ExternalNode {
+                id: Text::new(),
+                address: "10.9.9.9".into(),
+                tagged_addresses: TextMap::new(),
+                meta: TextMap::new(),
+            }),
+            service: services.map(|name| (service(name), Box::new(instance(name, 5432)))),
+            checks: vec![(check("c"), body)],
+        };
+        world.command(1, command).unwrap().unwrap();
+        let key = |name| Key::ExternalInstance(node.clone(), service(name));
+        ["a", "b"].map(|name| match world.peers[&1].records.get(&key(name)) {
+            Some(_) => awaited(&world, &key(name)),
+            None => Vec::new(),
+        })
+    };
+    let (here, nothing) = (|| vec![check("c")], Vec::new);
+    assert_eq!(register(Some("a"), Some("a")), [here(), nothing()]);
+    assert_eq!(register(Some("b"), Some("b")), [nothing(), here()]);
+    assert_eq!(register(None, None), [nothing(), nothing()]);
+    assert_eq!(register(Some("a"), None), [here(), nothing()]);
+}
