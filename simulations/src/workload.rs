@@ -127,7 +127,9 @@ impl Call {
             },
             Self::RegisterExternal(node, id, instance) => Command::RegisterExternal {
                 node: node.clone(),
-                record: Some(external_node(node)),
+                record: external_node(node),
+                keeps_record: false,
+                renames: None,
                 service: Some((id.clone(), instance.clone())),
                 checks: Vec::new(),
             },

@@ -83,7 +83,7 @@ impl Wanted {
     /// Libraries' everyday events say nothing to an operator here either.
     fn wants(&self, about: &Metadata<'_>) -> bool {
         let is_ours = about.target().starts_with("tidings");
-        let is_grave = *about.level() <= Level::WARN;
+        let is_grave = *about.level() <= Level::WARN && !about.target().starts_with("quinn_udp");
         (is_ours || is_grave) && *about.level() <= self.0.hears()
     }
 }

@@ -47,20 +47,24 @@ where
     Ok(response)
 }
 
-/// Sends a write to the node and answers it likewise with `response`, also if the node refuses it and
+/// Sends writes to the node and answers them likewise with `response`, also if the node refuses one and
 /// that is `as_good` as done.
 pub(crate) async fn write_unless(
     call: &Call,
-    command: Command,
+    writes: Vec<Command>,
     response: Response,
-    as_good: impl Fn(&Refusal) -> bool,
+    as_good: fn(&Refusal) -> bool,
 ) -> Answer {
     // Nothing is written if it asks for nonsense.
     Ack::of(&call.params)?;
-    match call.state.commands().send(command).await {
-        Err(refusal) if !as_good(&refusal) => Err(refusal.into()),
-        _ => write_all(call, [], response).await,
+    for write in writes {
+        if let Err(refusal) = call.state.commands().send(write).await
+            && !as_good(&refusal)
+        {
+            return Err(refusal.into());
+        }
     }
+    write_all(call, [], response).await
 }
 
 /// How many agents shall hold a write, and how long its client waits for that.

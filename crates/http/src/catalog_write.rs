@@ -28,8 +28,8 @@ pub(crate) async fn register(call: Call) -> Answer {
     let object = call.object("RegisterRequest")?;
     let written = Written::decode(object)?;
     call.check_datacenter(&written.datacenter)?;
-    let commands = written.into_commands(call.state.view())?;
-    ack::write_all(&call, commands, done(&call)).await
+    let command = written.into_command(call.state.view())?;
+    ack::write_all(&call, [command], done(&call)).await
 }
 
 /// `PUT /v1/catalog/deregister`: true also if there is nothing to remove.
@@ -50,12 +50,18 @@ pub(crate) async fn deregister(call: Call) -> Answer {
         return Err(Failure::semantic("Must provide node"));
     }
     let node = NodeName::new(node).map_err(Failure::semantic)?;
-    let command = Command::DeregisterCatalog {
-        node: call.state.view().external_spelled(node),
-        service: optional(service, ServiceId::new)?,
-        check: optional(check, CheckId::new)?,
-    };
-    ack::write_unless(&call, command, done(&call), |refusal| {
+    let service = optional(service, ServiceId::new)?;
+    let check = optional(check, CheckId::new)?;
+    let mut nodes = call.state.view().externals_named(&node);
+    if nodes.is_empty() {
+        nodes.push(node);
+    }
+    let writes = nodes.into_iter().map(|node| Command::DeregisterCatalog {
+        node,
+        service: service.clone(),
+        check: check.clone(),
+    });
+    ack::write_unless(&call, writes.collect(), done(&call), |refusal| {
         matches!(
             refusal,
             Refusal::UnknownNode { .. }
@@ -132,8 +138,7 @@ impl Written {
         Ok(written)
     }
 
-    /// What is to be done, in order.
-    fn into_commands(self, view: &View) -> Result<Vec<Command>, Failure> {
+    fn into_command(self, view: &View) -> Result<Command, Failure> {
         if self.node.is_empty() {
             return Err(Failure::semantic("Must provide node"));
         }
@@ -143,12 +148,12 @@ impl Written {
             ));
         }
         let node = NodeName::new(&self.node).map_err(Failure::semantic)?;
-        let node = view.external_spelled(node);
+        // It is written as it was first.
+        let first = view.externals_named(&node).into_iter().next();
+        let node = first.unwrap_or(node);
         self.check_node()?;
         self.check_checks()?;
-        let renamed = self.renames(view, &node)?;
-        // Only what is there can be left as it is.
-        let keeps_node = self.skip_node_update && view.has_external(&node);
+        let renames = self.renames(view, &node)?;
         let service = match self.service {
             Some(written) if written.name.is_empty() => {
                 return Err(Failure::semantic("Must provide service name with ID"));
@@ -163,23 +168,19 @@ impl Written {
             return Err(Failure::semantic("too many checks in one request"));
         }
         let checks = self.checks.into_iter().map(WrittenCheck::into_check);
-        let register = Command::RegisterExternal {
+        Ok(Command::RegisterExternal {
             node,
-            record: (!keeps_node).then_some(ExternalNode {
+            record: ExternalNode {
                 id: self.id.into(),
                 address: self.address.into(),
                 tagged_addresses: self.tagged_addresses.into(),
                 meta: self.meta.into(),
-            }),
+            },
+            keeps_record: self.skip_node_update,
+            renames,
             service,
             checks: checks.collect::<Result<_, _>>()?,
-        };
-        let deregister = renamed.map(|node| Command::DeregisterCatalog {
-            node,
-            service: None,
-            check: None,
-        });
-        Ok(deregister.into_iter().chain([register]).collect())
+        })
     }
 
     /// The node that bears this id under another name so far: an id is one node's, which is called
@@ -190,6 +191,8 @@ impl Written {
         }
         match view.node_with_id(&self.id) {
             Some(NodeKey::External(other)) => Ok((other != *node).then_some(other)),
+            // Whether the agent's own node is meant, the node decides.
+            Some(NodeKey::Agent(id)) if view.agents_named(node.as_str()).contains(&id) => Ok(None),
             Some(NodeKey::Agent(id)) if view.is_known(id) => Err(Failure::semantic(format_args!(
                 "Node ID {:?} is an agent's, called {:?}: only that agent registers it",
                 self.id,

@@ -17,6 +17,8 @@ pub struct LogTap {
     lines: broadcast::Sender<Arc<LogLine>>,
     /// What each listener asked for.
     wanted: Arc<Mutex<Vec<Level>>>,
+    /// Held while that changes, until subscribers have been asked anew: they look at what is wanted.
+    changing: Arc<Mutex<()>>,
 }
 
 /// One line of the log.
@@ -45,6 +47,7 @@ impl Default for LogTap {
         Self {
             lines: broadcast::Sender::new(LINES),
             wanted: Arc::default(),
+            changing: Arc::default(),
         }
     }
 }
@@ -76,6 +79,7 @@ impl LogTap {
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Level>)) {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.hears();
         change(&mut self.wanted.lock().unwrap_or_else(PoisonError::into_inner));
         if self.hears() != before {

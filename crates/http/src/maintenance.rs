@@ -75,9 +75,9 @@ async fn switch(call: &Call, id: CheckId, check: Check, enable: bool) -> Answer 
         let command = Command::RegisterCheck { id, check };
         ack::write(call, command).await
     } else if !enable && is_on {
-        let command = Command::DeregisterCheck { id };
+        let writes = vec![Command::DeregisterCheck { id }];
         let is_off = |refusal: &Refusal| matches!(refusal, Refusal::UnknownCheck { .. });
-        ack::write_unless(call, command, reply::empty(), is_off).await
+        ack::write_unless(call, writes, reply::empty(), is_off).await
     } else {
         ack::write_all(call, [], reply::empty()).await
     }

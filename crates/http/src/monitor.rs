@@ -31,8 +31,9 @@ pub(crate) fn log(call: &Call) -> Answer {
         let text = "the log of this agent cannot be listened to";
         return Err(Failure::new(StatusCode::NOT_IMPLEMENTED, text));
     };
-    let listener = tap.listen(level);
-    let body = stream::begin(&call.state, |chunks| pass_on(listener, chunks, as_json))?;
+    let body = stream::begin(&call.state, |chunks| {
+        pass_on(tap.listen(level), chunks, as_json)
+    })?;
     let kind = if as_json { JSON } else { TEXT };
     Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
 }

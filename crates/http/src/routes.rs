@@ -9,7 +9,7 @@ use axum::{
     http::{Method, Request, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use tracing::{Level, debug, enabled};
+use tracing::{debug, level_filters::LevelFilter};
 
 use crate::{
     agent, agent_check, agent_health, agent_service, batch, catalog, catalog_write, compress,
@@ -51,7 +51,9 @@ where
 {
     let accepted = request.headers().get_all(header::ACCEPT_ENCODING).iter();
     let accepted: Vec<_> = accepted.cloned().collect();
-    let told = enabled!(Level::DEBUG).then(|| Told::of(&request));
+    // Not by `enabled!`: where each layer has its filter, that makes the thread's next line be lost.
+    let is_told = LevelFilter::current() >= LevelFilter::DEBUG;
+    let told = is_told.then(|| Told::of(&request));
     let mut response = match front::check_browser(state, channel, request.headers())
         .map_err(|failure| Box::new(failure.into_response()))
         .and_then(|()| route(&request))

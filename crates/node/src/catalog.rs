@@ -17,7 +17,8 @@ impl Node {
     pub(crate) fn register_external(
         &mut self,
         node: NodeName,
-        record: Option<ExternalNode>,
+        (record, keeps_record): (ExternalNode, bool),
+        renames: Option<&NodeName>,
         service: Option<(ServiceId, Box<Instance>)>,
         checks: Vec<(CheckId, Check)>,
     ) -> Result<bool, Refusal> {
@@ -31,16 +32,32 @@ impl Node {
             self.write_shared(key, Some(Body::Tags(instance.tags.clone())))?;
             return Ok(true);
         }
-        if let Some(owner) = agents.into_iter().find(|&agent| self.is_alive(agent)) {
+        if let Some(owner) = agents.iter().find(|&&agent| self.is_alive(agent)) {
             return Err(Refusal::NodeAlive {
                 name: format!("{node} ({owner})"),
             });
         }
         let node_key = Key::ExternalNode(node.clone());
-        match record {
-            Some(record) => self.write_shared(node_key, Some(Body::ExternalNode(record)))?,
-            None if self.live(&node_key).is_none() => return Err(Refusal::MissingNode),
-            None => {}
+        let is_kept = keeps_record && self.live(&node_key).is_some();
+        // Of an agent that is down there is a record, though not one that can be written beside.
+        if keeps_record && !is_kept && !agents.is_empty() {
+            return Err(Refusal::MissingNode);
+        }
+        let named = service.as_ref().map(|(id, _)| id);
+        let mut wanted = checks
+            .iter()
+            .filter_map(|(_, check)| check.service.as_ref());
+        if wanted.any(|wanted| Some(wanted) != named && !self.has_external(&node, wanted)) {
+            return Err(Refusal::MissingService);
+        }
+        // Nothing is refused from here on, but by the disk.
+        if let Some(former) = renames.filter(|former| **former != node) {
+            for key in self.external_of(former) {
+                self.bury(key)?;
+            }
+        }
+        if !is_kept {
+            self.write_shared(node_key, Some(Body::ExternalNode(record)))?;
         }
         if let Some((id, mut instance)) = service {
             let before = self.instance(&Key::ExternalInstance(node.clone(), id.clone()));
@@ -58,6 +75,11 @@ impl Node {
             self.register_external_check(&node, id, check)?;
         }
         Ok(true)
+    }
+
+    fn has_external(&self, node: &NodeName, service: &ServiceId) -> bool {
+        let key = Key::ExternalInstance(node.clone(), service.clone());
+        self.instance(&key).is_some()
     }
 
     /// Whether the instance `id` of `agent` is of that service and its owner lets anybody set its

@@ -75,9 +75,14 @@ impl Node {
             Command::RegisterExternal {
                 node,
                 record,
+                keeps_record,
+                renames,
                 service,
                 checks,
-            } => self.register_external(node, record, service, checks),
+            } => {
+                let record = (record, keeps_record);
+                self.register_external(node, record, renames.as_ref(), service, checks)
+            }
             Command::DeregisterCatalog {
                 node,
                 service,

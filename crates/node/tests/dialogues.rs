@@ -1,5 +1,6 @@
 //! Short dialogues between a few nodes, one story per test.
 
+mod external;
 mod faults;
 mod holders;
 mod tags;
@@ -533,12 +534,14 @@ fn force_leave_takes_a_dead_member_out_until_it_returns() {
 fn external(port: u16) -> Command {
     Command::RegisterExternal {
         node: NodeName::new("db").expect("a name"),
-        record: Some(ExternalNode {
+        record: ExternalNode {
             id: Text::new(),
             address: "10.9.9.9".into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),
-        }),
+        },
+        keeps_record: false,
+        renames: None,
         service: Some((service("pg"), Box::new(instance("pg", port)))),
         checks: Vec::new(),
     }

@@ -356,12 +356,14 @@ impl Run {
         } else {
             Command::RegisterExternal {
                 node,
-                record: Some(ExternalNode {
+                record: ExternalNode {
                     id: Text::new(),
                     address: "10.9.9.9".into(),
                     tagged_addresses: TextMap::new(),
                     meta: TextMap::new(),
-                }),
+                },
+                keeps_record: false,
+                renames: None,
                 service: Some((service("pg"), Box::new(instance("pg", self.port)))),
                 checks: Vec::new(),
             }

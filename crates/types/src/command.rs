@@ -45,8 +45,12 @@ pub enum Command {
     RegisterExternal {
         /// The node's name.
         node: NodeName,
-        /// The node's own record; `None` leaves it as it is.
-        record: Option<ExternalNode>,
+        /// The node's own record.
+        record: ExternalNode,
+        /// Leaves the record as it is if there is one.
+        keeps_record: bool,
+        /// What the node was called so far: what stands under that name goes.
+        renames: Option<NodeName>,
         /// An instance on it.
         service: Option<(ServiceId, Box<Instance>)>,
         /// Checks on it.

@@ -123,7 +123,10 @@ impl Overlay {
             has_last_resort: false,
         };
         for &node in &overlay.roster.former {
-            overlay.standings.entry(node).or_insert(Standing::Gone);
+            let standing = overlay.standings.entry(node).or_insert(Standing::Gone);
+            if *standing == Standing::Down {
+                *standing = Standing::Gone;
+            }
         }
         overlay.standings.insert(me, Standing::Live);
         overlay.hide_namesakes(nodes);

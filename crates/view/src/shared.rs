@@ -33,7 +33,9 @@ pub(crate) struct Shared {
     pub(crate) absent_index: AtomicU64,
     pub(crate) nodes: DashMap<NodeKey, Slot, RandomState>,
     /// Which nodes bear a folded name.
-    pub(crate) names: DashMap<String, Vec<NodeKey>, RandomState>,
+    pub(crate) names: Bearers,
+    /// Which nodes without an agent bear a folded id; one, unless two came about apart.
+    pub(crate) ids: Bearers,
     pub(crate) overlay: ArcSwap<Overlay>,
     pub(crate) status: ArcSwap<Status>,
     pub(crate) tables: Tables,
@@ -60,6 +62,9 @@ pub(crate) struct Tables {
     pub(crate) events: AtomicU64,
 }
 
+/// Which nodes bear a folded text.
+pub(crate) type Bearers = DashMap<String, Vec<NodeKey>, RandomState>;
+
 impl Shared {
     pub(crate) fn new(
         me: NodeId,
@@ -79,6 +84,7 @@ impl Shared {
             absent_index: AtomicU64::new(first_index),
             nodes: DashMap::default(),
             names: DashMap::default(),
+            ids: DashMap::default(),
             overlay: ArcSwap::from_pointee(Overlay::empty(me)),
             status: ArcSwap::from_pointee(status),
             tables: Tables {

@@ -186,40 +186,28 @@ impl View {
     /// The node with that id: a UUID, or for an agent's also 32 hexadecimal digits. An agent need not be
     /// known.
     pub fn node_with_id(&self, id: &str) -> Option<NodeKey> {
-        let agent = NodeKey::Agent(id.parse().ok()?);
-        if self.shared.nodes.contains_key(&agent) {
-            return Some(agent);
-        }
-        let mut nodes = self.shared.nodes.iter();
-        let bears = |key: &NodeKey, facts: &NodeFacts| {
-            matches!(key, NodeKey::External(_)) && facts.id.eq_ignore_ascii_case(id)
+        let external = || {
+            let bearers = self.shared.ids.get(&id.to_ascii_lowercase())?;
+            bearers.iter().min().cloned()
         };
-        let external = nodes.find(|slot| bears(slot.key(), slot.facts()));
-        external.map(|slot| slot.key().clone()).or(Some(agent))
+        let agent = id.parse().ok().map(NodeKey::Agent);
+        let is_here = |agent: &NodeKey| self.shared.nodes.contains_key(agent);
+        let here = agent.clone().filter(is_here);
+        here.or_else(external).or(agent)
     }
 
-    /// How the node without an agent that is called `name`, in whatever case, spells that; as it stands if
-    /// several are called so, or none.
-    pub fn external_spelled(&self, name: NodeName) -> NodeName {
-        if self.has_external(&name) {
-            return name;
-        }
+    /// The nodes without an agent that are called `name`, in whatever case: one, unless two that are
+    /// spelled differently came about apart. The one that is spelled so comes first.
+    pub fn externals_named(&self, name: &NodeName) -> Vec<NodeName> {
         let bearers = self.shared.names.get(&name.as_str().to_ascii_lowercase());
         let bearers = bearers.map_or_else(Vec::new, |entry| entry.value().clone());
-        let mut external = bearers.into_iter().filter_map(|key| match key {
+        let external = bearers.into_iter().filter_map(|key| match key {
             NodeKey::External(name) => Some(name),
             NodeKey::Agent(_) => None,
         });
-        match (external.next(), external.next()) {
-            (Some(only), None) => only,
-            _ => name,
-        }
-    }
-
-    /// Whether a record of the node without an agent is here.
-    pub fn has_external(&self, name: &NodeName) -> bool {
-        let slot = self.shared.nodes.get(&NodeKey::External(name.clone()));
-        slot.is_some_and(|slot| slot.facts().known)
+        let mut external: Vec<_> = external.collect();
+        external.sort_by_key(|bearer| (bearer != name, bearer.clone()));
+        external
     }
 
     /// Whether the record of the agent `id` is here.

@@ -17,7 +17,7 @@ use crate::{
     joined::InstanceRecord,
     overlay::Namesake,
     removed::{Removals, Removed},
-    shared::{FORMER_NAMES_MAX, INDEX_MAX, Shared},
+    shared::{Bearers, FORMER_NAMES_MAX, INDEX_MAX, Shared},
     slot::{Effect, Slot, Touched},
 };
 
@@ -202,8 +202,12 @@ impl ViewWriter {
             }
             _ => self.unknown_node(node),
         };
-        let before = self.name_of(node);
-        let after = facts.name.clone();
+        let before = self
+            .shared
+            .nodes
+            .get(node)
+            .map(|slot| Arc::clone(slot.facts()));
+        let (after, after_id) = (facts.name.clone(), facts.id.clone());
         if let NodeKey::Agent(id) = node {
             let new = facts.known.then(|| (after.clone(), facts.departure));
             if self.agents.get(id) != new.as_ref() {
@@ -220,11 +224,22 @@ impl ViewWriter {
             may_have_checks |= !slot.checks.is_empty() || !slot.instances.is_empty();
             slot.put_facts(facts)
         });
+        let before = before.as_deref();
         self.name_node(
             node,
-            before.as_ref().map(NodeName::as_str),
+            before.map(|facts| facts.name.as_str()),
             Some(after.as_str()),
         );
+        if matches!(node, NodeKey::External(_)) {
+            let id = |id: &str| (!id.is_empty()).then(|| id.to_owned());
+            let before = before.and_then(|facts| id(&facts.id));
+            file(
+                &self.shared.ids,
+                node,
+                before.as_deref(),
+                id(&after_id).as_deref(),
+            );
+        }
         if touched.effect == Effect::Moved {
             batch.node_table = true;
             // The lists of services and of checks tell of the node too, and can be asked for the
@@ -522,49 +537,45 @@ impl ViewWriter {
         }
     }
 
-    fn name_of(&self, node: &NodeKey) -> Option<NodeName> {
-        let slot = self.shared.nodes.get(node)?;
-        Some(slot.facts().name.clone())
-    }
-
     /// Files `node` under the name `after` instead of `before`.
     fn name_node(&self, node: &NodeKey, before: Option<&str>, after: Option<&str>) {
-        let (before, after) = (
-            before.map(str::to_ascii_lowercase),
-            after.map(str::to_ascii_lowercase),
-        );
-        if let Some(after) = &after {
-            let mut bearers = self.shared.names.entry(after.clone()).or_default();
-            if !bearers.contains(node) {
-                bearers.push(node.clone());
-            }
+        file(&self.shared.names, node, before, after);
+    }
+}
+
+/// Files `node` under `after` instead of `before`, in whatever case.
+fn file(bearers: &Bearers, node: &NodeKey, before: Option<&str>, after: Option<&str>) {
+    let before = before.map(str::to_ascii_lowercase);
+    let after = after.map(str::to_ascii_lowercase);
+    if let Some(after) = &after {
+        let mut nodes = bearers.entry(after.clone()).or_default();
+        if !nodes.contains(node) {
+            nodes.push(node.clone());
         }
-        if let Some(before) = before.filter(|before| Some(before) != after.as_ref()) {
-            if let Some(mut bearers) = self.shared.names.get_mut(&before) {
-                bearers.retain(|bearer| bearer != node);
-            }
-            self.shared
-                .names
-                .remove_if(&before, |_, bearers| bearers.is_empty());
+    }
+    if let Some(before) = before.filter(|before| Some(before) != after.as_ref()) {
+        if let Some(mut nodes) = bearers.get_mut(&before) {
+            nodes.retain(|bearer| bearer != node);
         }
+        bearers.remove_if(&before, |_, nodes| nodes.is_empty());
     }
 }
 
 /// When an update takes its turn among many: an instance goes before its checks and comes after them.
 const fn turn(update: &Update) -> u8 {
     match update {
-        Update::Record { key, body, .. } => match (key, body) {
-            (Key::Node(_) | Key::ExternalNode(_), Some(_)) => 0,
-            (Key::Instance(..) | Key::ExternalInstance(..), None) => 1,
-            (Key::Check(..) | Key::ExternalCheck(..), Some(_)) => 2,
-            (Key::Instance(..) | Key::ExternalInstance(..), Some(_)) => 3,
-            (Key::Check(..) | Key::ExternalCheck(..), None) => 4,
-            (Key::Node(_) | Key::ExternalNode(_), None) => 5,
-            (Key::Event(..) | Key::Tags(..), _) => 6,
-        },
-        // Records that nobody may see yet are not shown before it is known whose they are.
+        // What nobody may see yet is not shown before it is known whose it is.
         Update::Roster(_) => 0,
-        Update::CheckOutput { .. } | Update::Status(_) => 6,
+        Update::Record { key, body, .. } => match (key, body) {
+            (Key::Node(_) | Key::ExternalNode(_), Some(_)) => 1,
+            (Key::Instance(..) | Key::ExternalInstance(..), None) => 2,
+            (Key::Check(..) | Key::ExternalCheck(..), Some(_)) => 3,
+            (Key::Instance(..) | Key::ExternalInstance(..), Some(_)) => 4,
+            (Key::Check(..) | Key::ExternalCheck(..), None) => 5,
+            (Key::Node(_) | Key::ExternalNode(_), None) => 6,
+            (Key::Event(..) | Key::Tags(..), _) => 7,
+        },
+        Update::CheckOutput { .. } | Update::Status(_) => 7,
     }
 }
 

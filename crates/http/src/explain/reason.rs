@@ -109,14 +109,15 @@ impl Reasons {
             }
             Standing::Gone => {
                 let has_left = node.departure == Some(Departure::Left)
-                    || member.is_some_and(|member| member.status == MemberStatus::Left);
+                    || member.is_some_and(|member| member.status == MemberStatus::Left)
+                    || roster.former.contains(&id) && !node.known;
                 let (code, text) = if has_left {
                     let text = format!("its node {name} has left the cluster, or was forced out");
                     ("node-left", text)
                 } else if roster.former.contains(&id) {
                     let text = format!(
-                        "its node {name} was not met in this run of the agent and is not awaited: it \
-                         was forced out, or its host is another node since"
+                        "its node {name} was not met in this run of the agent, and its host is \
+                         another node since"
                     );
                     ("node-replaced", text)
                 } else {

@@ -35,8 +35,9 @@ pub(super) struct Definition {
     grpc_use_tls: bool,
     #[serde(rename = "H2PING", skip_serializing_if = "str::is_empty")]
     h2ping: Text,
-    #[serde(rename = "H2PingUseTLS", skip_serializing_if = "is_false")]
-    h2ping_use_tls: bool,
+    /// Told of each such check: it is true unless it is stated.
+    #[serde(rename = "H2PingUseTLS", skip_serializing_if = "Option::is_none")]
+    h2ping_use_tls: Option<bool>,
     #[serde(rename = "OSService", skip_serializing_if = "str::is_empty")]
     os_service: Text,
     #[serde(skip_serializing_if = "<[Text]>::is_empty")]
@@ -96,7 +97,7 @@ impl Definition {
                 self.trust(tcp.tls_skip_verify, &tcp.tls_server_name);
             }
             CheckKind::H2Ping(ping) => {
-                (self.h2ping, self.h2ping_use_tls) = (ping.address.clone(), ping.use_tls);
+                (self.h2ping, self.h2ping_use_tls) = (ping.address.clone(), Some(ping.use_tls));
                 self.trust(ping.tls_skip_verify, &ping.tls_server_name);
             }
             CheckKind::Docker(docker) => {

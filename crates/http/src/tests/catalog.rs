@@ -377,7 +377,7 @@ async fn the_catalog_keeps_how_a_check_could_be_run_whatever_its_kind() {
             "grpc",
             json!({"GRPC": "h:1/s", "GRPCUseTLS": true, "TLSSkipVerify": true}),
         ),
-        ("h2ping", json!({"H2PING": "h:1", "H2PingUseTLS": true})),
+        ("h2ping", json!({"H2PING": "h:1", "H2PingUseTLS": false})),
         ("os_service", json!({"OSService": "sshd"})),
         ("script", json!({"ScriptArgs": ["/bin/true", "-v"]})),
         (

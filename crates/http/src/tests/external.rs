@@ -1,6 +1,7 @@
 //! Nodes without an agent: their names and ids.
 
 use serde_json::{Value, json};
+use tidings_types::{Body, ExternalNode, Key, NodeName, TextMap};
 
 use super::ground::{Ground, Reply};
 
@@ -91,6 +92,41 @@ async fn an_id_finds_its_node_and_is_one_nodes() {
         r#"Node ID "01010101-0101-0101-0101-010101010101" is an agent's, called "one": only that agent registers it"#,
     );
     assert_eq!(external(&ground).await, ["new"]);
+}
+
+#[tokio::test]
+async fn an_agents_id_beside_its_own_name_is_no_theft() {
+    let ground = Ground::new();
+    // As a client writes it that sets tags on what it has read.
+    let id = "01010101-0101-0101-0101-010101010101";
+    let body = json!({"ID": id, "Node": "one", "Address": "10.0.0.1"});
+    register(&ground, body).await.is(200, "true");
+}
+
+#[tokio::test]
+async fn of_two_spellings_both_are_removed() {
+    let ground = Ground::new();
+    for name in ["Db", "DB"] {
+        let name = NodeName::new(name).unwrap();
+        let node = ExternalNode {
+            id: "".into(),
+            address: "192.0.2.1".into(),
+            tagged_addresses: TextMap::new(),
+            meta: TextMap::new(),
+        };
+        let record = (Key::ExternalNode(name), Some(Body::ExternalNode(node)));
+        ground.node().write([record]);
+    }
+    assert_eq!(external(&ground).await, ["DB", "Db"]);
+    for name in ["Db", "DB"] {
+        let node = ground.get(&format!("/v1/catalog/node/{name}")).await.json();
+        assert_eq!(node["Node"]["Node"], name);
+    }
+    let gone = ground
+        .put("/v1/catalog/deregister", r#"{"Node":"db"}"#)
+        .await;
+    gone.is(200, "true");
+    assert!(external(&ground).await.is_empty());
 }
 
 #[tokio::test]

@@ -102,10 +102,17 @@ impl FakeNode {
             Command::RegisterExternal {
                 node,
                 record,
+                keeps_record,
+                renames,
                 service,
                 checks,
             } => {
-                self.register_external(&node, record.map(Body::ExternalNode), service, checks)?;
+                let is_there = self.records.contains_key(&Key::ExternalNode(node.clone()));
+                let record = (!keeps_record || !is_there).then_some(Body::ExternalNode(record));
+                self.register_external(&node, record, service, checks)?;
+                if let Some(former) = renames {
+                    self.deregister_external(&former, None, None)?;
+                }
             }
             Command::DeregisterCatalog {
                 node,

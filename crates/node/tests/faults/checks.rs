@@ -36,12 +36,14 @@ fn an_external_instance_does_not_await_a_check_that_was_removed() {
     };
     let command = Command::RegisterExternal {
         node: node.clone(),
-        record: Some(ExternalNode {
+        record: ExternalNode {
             id: Text::new(),
             address: "10.9.9.9".into(),
             tagged_addresses: TextMap::new(),
             meta: TextMap::new(),
-        }),
+        },
+        keeps_record: false,
+        renames: None,
         service: Some((service("pg"), Box::new(instance("pg", 5432)))),
         checks: vec![of_service("a"), of_service("b")],
     };
@@ -84,12 +86,14 @@ fn an_external_check_that_goes_over_to_another_service_is_not_awaited_by_the_fir
         body.service = of.map(service);
         let command = Command::RegisterExternal {
             node: node.clone(),
-            record: Some(ExternalNode {
+            record: ExternalNode {
                 id: Text::new(),
                 address: "10.9.9.9".into(),
                 tagged_addresses: TextMap::new(),
                 meta: TextMap::new(),
-            }),
+            },
+            keeps_record: false,
+            renames: None,
             service: services.map(|name| (service(name), Box::new(instance(name, 5432)))),
             checks: vec![(check("c"), body)],
         };

@@ -1,6 +1,9 @@
 //! Tags of an instance that another node sets, where the instance's owner allows it.
 
-use tidings_types::{Body, Command, Content, Instance, Key, Refusal, Registration, Texts};
+use tidings_types::{
+    Body, Command, Content, ExternalNode, Instance, Key, Refusal, Registration, Text, TextMap,
+    Texts,
+};
 
 use crate::{
     port, web,
@@ -35,7 +38,14 @@ fn setting(world: &World, tags: &[&str]) -> Command {
     };
     Command::RegisterExternal {
         node: node.name,
-        record: None,
+        record: ExternalNode {
+            id: Text::new(),
+            address: "10.9.9.9".into(),
+            tagged_addresses: TextMap::new(),
+            meta: TextMap::new(),
+        },
+        keeps_record: true,
+        renames: None,
         service: Some((service("web"), tagged(tags, true))),
         checks: Vec::new(),
     }
