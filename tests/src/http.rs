@@ -62,7 +62,13 @@ impl Http {
     /// If they are no PEM.
     pub fn secure(addr: SocketAddr, ca: &str, shows: Option<&str>) -> Self {
         let ca = Certificate::from_pem(ca.as_bytes()).expect("an authority is PEM");
-        let mut builder = builder(WAIT_WITHIN, 0).tls_certs_only([ca]);
+        // A connection that is cut between its handshake and the request, as one is whose certificate is
+        // refused, can leave reqwest waiting without any socket: nothing else ends that.
+        let within = match shows {
+            Some(_) => ANSWER_WITHIN,
+            None => WAIT_WITHIN,
+        };
+        let mut builder = builder(within, 0).tls_certs_only([ca]);
         if let Some(pem) = shows {
             let identity = Identity::from_pem(pem.as_bytes());
             builder = builder.identity(identity.expect("a pair is PEM"));
