@@ -308,13 +308,13 @@ impl WrittenCheck {
             word => CheckStatus::parse(word)
                 .ok_or_else(|| Failure::bad(format_args!("Invalid check status: '{word}'")))?,
         };
-        let kind = match &self.definition.kind {
-            Some(written) => written.kind()?,
-            None => None,
-        };
-        let kind = kind.unwrap_or_else(|| CheckKind::Manual {
-            label: self.label.into(),
-        });
+        let kind = self.definition.kind.as_ref().map(WrittenKind::kind);
+        let kind = kind
+            .transpose()?
+            .flatten()
+            .unwrap_or_else(|| CheckKind::Manual {
+                label: self.label.into(),
+            });
         let check = Check {
             name: self.name.into(),
             notes: self.notes.into(),

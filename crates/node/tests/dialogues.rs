@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use tidings_node::{Event, Input};
 use tidings_types::{
-    Body, CheckId, CheckStatus, Command, Content, Departure, EventId, ExternalNode, Instance, Key,
-    Liveness, MemberStatus, NodeName, Refusal, Registration, Snapshot, Sync, Text, TextMap,
-    Transfer,
+    Body, CheckId, CheckStatus, Command, Content, Departure, EventId, Instance, Key, Liveness,
+    MemberStatus, NodeName, Refusal, Registration, Snapshot, Sync, Text, Transfer,
 };
-use world::{START_MS, World, id, instance, name, register, service, ttl_check};
+use world::{START_MS, World, external_node, id, instance, name, register, service, ttl_check};
 
 fn web(owner: u8) -> Key {
     Key::Instance(id(owner), service("web"))
@@ -534,12 +533,7 @@ fn force_leave_takes_a_dead_member_out_until_it_returns() {
 fn external(port: u16) -> Command {
     Command::RegisterExternal {
         node: NodeName::new("db").expect("a name"),
-        record: ExternalNode {
-            id: Text::new(),
-            address: "10.9.9.9".into(),
-            tagged_addresses: TextMap::new(),
-            meta: TextMap::new(),
-        },
+        record: external_node("10.9.9.9"),
         keeps_record: false,
         renames: None,
         service: Some((service("pg"), Box::new(instance("pg", port)))),

@@ -18,10 +18,10 @@ use rand_chacha::{
 use tidings_node::{CommandId, Input};
 use tidings_registry::Registry;
 use tidings_types::{
-    Body, Change, ClusterId, Command, Content, Departure, ExternalNode, Key, NodeName,
-    Registration, ServiceId, Snapshot, Text, TextMap, Transfer,
+    Body, Change, ClusterId, Command, Content, Departure, Key, NodeName, Registration, ServiceId,
+    Snapshot, Transfer,
 };
-use world::{World, id, instance, service};
+use world::{World, external_node, id, instance, service};
 
 const NODES: u8 = 4;
 const STEPS: usize = 60;
@@ -356,12 +356,7 @@ impl Run {
         } else {
             Command::RegisterExternal {
                 node,
-                record: ExternalNode {
-                    id: Text::new(),
-                    address: "10.9.9.9".into(),
-                    tagged_addresses: TextMap::new(),
-                    meta: TextMap::new(),
-                },
+                record: external_node("10.9.9.9"),
                 keeps_record: false,
                 renames: None,
                 service: Some((service("pg"), Box::new(instance("pg", self.port)))),

@@ -231,14 +231,8 @@ impl ViewWriter {
             Some(after.as_str()),
         );
         if matches!(node, NodeKey::External(_)) {
-            let id = |id: &str| (!id.is_empty()).then(|| id.to_owned());
-            let before = before.and_then(|facts| id(&facts.id));
-            file(
-                &self.shared.ids,
-                node,
-                before.as_deref(),
-                id(&after_id).as_deref(),
-            );
+            let before = before.map(|facts| &*facts.id);
+            file(&self.shared.ids, node, before, Some(&after_id));
         }
         if touched.effect == Effect::Moved {
             batch.node_table = true;
@@ -543,10 +537,10 @@ impl ViewWriter {
     }
 }
 
-/// Files `node` under `after` instead of `before`, in whatever case.
+/// Files `node` under `after` instead of `before`, in whatever case; an empty text is none.
 fn file(bearers: &Bearers, node: &NodeKey, before: Option<&str>, after: Option<&str>) {
-    let before = before.map(str::to_ascii_lowercase);
-    let after = after.map(str::to_ascii_lowercase);
+    let folded = |text: &str| (!text.is_empty()).then(|| text.to_ascii_lowercase());
+    let (before, after) = (before.and_then(folded), after.and_then(folded));
     if let Some(after) = &after {
         let mut nodes = bearers.entry(after.clone()).or_default();
         if !nodes.contains(node) {

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use tidings_types::{
-    Body, CheckId, Command, Content, ExternalNode, Key, NodeName, Outcome, Refusal, Text, TextMap,
-};
+use tidings_types::{Body, CheckId, Command, Content, Key, NodeName, Outcome, Refusal};
 
-use crate::world::{World, instance, name, service, ttl_check};
+use crate::world::{World, external_node, instance, name, service, ttl_check};
 
 fn called(name: &str) -> NodeName {
     NodeName::new(name).expect("a name")
@@ -16,12 +14,7 @@ fn called(name: &str) -> NodeName {
 fn register(node: &NodeName, address: &str, has_service: bool) -> Command {
     Command::RegisterExternal {
         node: node.clone(),
-        record: ExternalNode {
-            id: Text::new(),
-            address: address.into(),
-            tagged_addresses: TextMap::new(),
-            meta: TextMap::new(),
-        },
+        record: external_node(address),
         keeps_record: false,
         renames: None,
         service: has_service.then(|| (service("pg"), Box::new(instance("pg", 1)))),

@@ -1,10 +1,8 @@
 //! An instance awaits exactly the checks that are registered for it.
 
-use tidings_types::{
-    Body, CheckId, Command, Content, ExternalNode, Key, NodeName, Registration, Text, TextMap,
-};
+use tidings_types::{Body, CheckId, Command, Content, Key, NodeName, Registration};
 
-use crate::world::{World, id, instance, name, service, ttl_check};
+use crate::world::{World, external_node, id, instance, name, service, ttl_check};
 
 fn check(id: &str) -> CheckId {
     CheckId::new(id).expect("a short id")
@@ -36,12 +34,7 @@ fn an_external_instance_does_not_await_a_check_that_was_removed() {
     };
     let command = Command::RegisterExternal {
         node: node.clone(),
-        record: ExternalNode {
-            id: Text::new(),
-            address: "10.9.9.9".into(),
-            tagged_addresses: TextMap::new(),
-            meta: TextMap::new(),
-        },
+        record: external_node("10.9.9.9"),
         keeps_record: false,
         renames: None,
         service: Some((service("pg"), Box::new(instance("pg", 5432)))),
@@ -86,12 +79,7 @@ fn an_external_check_that_goes_over_to_another_service_is_not_awaited_by_the_fir
         body.service = of.map(service);
         let command = Command::RegisterExternal {
             node: node.clone(),
-            record: ExternalNode {
-                id: Text::new(),
-                address: "10.9.9.9".into(),
-                tagged_addresses: TextMap::new(),
-                meta: TextMap::new(),
-            },
+            record: external_node("10.9.9.9"),
             keeps_record: false,
             renames: None,
             service: services.map(|name| (service(name), Box::new(instance(name, 5432)))),

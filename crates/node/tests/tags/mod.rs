@@ -1,13 +1,10 @@
 //! Tags of an instance that another node sets, where the instance's owner allows it.
 
-use tidings_types::{
-    Body, Command, Content, ExternalNode, Instance, Key, Refusal, Registration, Text, TextMap,
-    Texts,
-};
+use tidings_types::{Body, Command, Content, Instance, Key, Refusal, Registration, Texts};
 
 use crate::{
     port, web,
-    world::{World, id, instance, service},
+    world::{World, external_node, id, instance, service},
 };
 
 /// The tags that everybody has been given for `web` of the first node, if somebody set them.
@@ -38,12 +35,7 @@ fn setting(world: &World, tags: &[&str]) -> Command {
     };
     Command::RegisterExternal {
         node: node.name,
-        record: ExternalNode {
-            id: Text::new(),
-            address: "10.9.9.9".into(),
-            tagged_addresses: TextMap::new(),
-            meta: TextMap::new(),
-        },
+        record: external_node("10.9.9.9"),
         keeps_record: true,
         renames: None,
         service: Some((service("web"), tagged(tags, true))),

@@ -11,9 +11,9 @@ use std::{
 
 use tidings_node::{Boot, CommandId, Config, Event, Exchange, Input, Node, Output};
 use tidings_types::{
-    Body, Check, CheckKind, ClusterId, Command, Content, Epoch, Instance, Key, NodeId, NodeName,
-    Outcome, Refusal, Registration, Roster, ServiceId, ServiceName, Snapshot, Status, Timestamp,
-    Transfer, Update,
+    Body, Check, CheckKind, ClusterId, Command, Content, Epoch, ExternalNode, Instance, Key,
+    NodeId, NodeName, Outcome, Refusal, Registration, Roster, ServiceId, ServiceName, Snapshot,
+    Status, Text, TextMap, Timestamp, Transfer, Update,
 };
 
 pub(crate) const START_MS: u64 = 1_763_000_000_000;
@@ -24,6 +24,16 @@ pub(crate) fn id(n: u8) -> NodeId {
 
 pub(crate) fn addr(n: u8) -> SocketAddr {
     SocketAddr::from(([127, 0, 0, n], 8301))
+}
+
+/// What is said of a node without an agent.
+pub(crate) fn external_node(address: &str) -> ExternalNode {
+    ExternalNode {
+        id: Text::new(),
+        address: address.into(),
+        tagged_addresses: TextMap::new(),
+        meta: TextMap::new(),
+    }
 }
 
 /// One node with what its driver keeps for it.

@@ -169,7 +169,8 @@ impl<'a> Tokens<'a> {
             _ => None,
         };
         let meant = meant.ok_or_else(|| {
-            let reason = r#"after a backslash stands what is not read here: write \n, \r, \t, \", \\, \uXXXX or \UXXXXXXXX"#;
+            let reason = "after a backslash stands what is not read here: write \\n, \\r, \\t, \\\", \
+                          \\\\, \\uXXXX or \\UXXXXXXXX";
             Wrong::new(at, reason)
         })?;
         self.at += 2 + digits;
